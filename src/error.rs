@@ -1,0 +1,117 @@
+//! Everything that can go wrong, with the thing and the values named.
+
+use std::path::PathBuf;
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that names the thing that is wrong, the values found, and what was expected.
+///
+/// The [`Display`](std::fmt::Display) form is one line, meant to be shown to a user as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Bytes that should be an image are not, or not one this crate can decode.
+    #[error("{name}: {reason}")]
+    Image {
+        /// The file, or `image` where it has no name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is no valid model file: its container or its description cannot be read.
+    #[error("{name}: not a valid model file: {reason}")]
+    ModelFile {
+        /// The file, or `model` where it has no name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A network description contradicts itself.
+    #[error("network node `{node}`: {reason}")]
+    Network {
+        /// The node, input or output at fault.
+        node: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A parameter is missing, surplus, mis-shaped or not finite.
+    #[error("tensor `{tensor}`: {reason}")]
+    Weight {
+        /// The parameter's full name.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An array given to a network does not fit its input.
+    #[error("input `{input}`: {reason}")]
+    Input {
+        /// The network's name for this input.
+        input: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No adapter answers to the name that was asked for.
+    #[error("no adapter matches `{wanted}`; there is: {}", available.join(", "))]
+    NoAdapter {
+        /// The name, index or part of a name that was asked for.
+        wanted: String,
+        /// What could have been asked for.
+        available: Vec<String>,
+    },
+    /// Something needs more than the adapter offers.
+    #[error("{what} needs {needed}, but this adapter's {limit_name} is {limit}; {way_out}")]
+    Limit {
+        /// The tensor, kernel or batch that is too large.
+        what: String,
+        /// How much it needs, in the limit's own unit.
+        needed: u64,
+        /// How much there is.
+        limit: u64,
+        /// WebGPU's name of the limit.
+        limit_name: &'static str,
+        /// What the user can do about it.
+        way_out: &'static str,
+    },
+    /// The GPU went away. A session can be opened again on a new device.
+    #[error("the GPU device was lost: {reason}; open the adapter again to go on")]
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The adapter has no memory left.
+    #[error("out of GPU memory while {doing}; use a smaller batch, or `cpu` as the adapter")]
+    OutOfMemory {
+        /// What was being done.
+        doing: String,
+    },
+    /// The driver or the shader compiler refused something: a defect of this crate or of the driver.
+    #[error("GPU error while {doing}: {reason}")]
+    Gpu {
+        /// What was being done.
+        doing: String,
+        /// What wgpu said.
+        reason: String,
+    },
+    /// The request cannot be carried out as it was made.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl Error {
+    pub(crate) fn node(node: impl Into<String>, reason: impl Into<String>) -> Self {
+        Error::Network { node: node.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn weight(tensor: impl Into<String>, reason: impl Into<String>) -> Self {
+        Error::Weight { tensor: tensor.into(), reason: reason.into() }
+    }
+}

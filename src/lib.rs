@@ -1,0 +1,13 @@
+//! DO-Conv on WebGPU.
+#![warn(missing_docs)]
+
+pub mod doconv;
+mod error;
+mod model;
+pub mod network;
+mod tensor;
+
+pub use error::{Error, Result};
+pub use model::{Model, Weights};
+pub use network::Network;
+pub use tensor::Tensor;

@@ -1,0 +1,98 @@
+//! Multiply-accumulates and parameters, as the paper counts them.
+
+use super::{Conv2d, Network, Node, Op, Shape};
+use crate::Result;
+
+/// What one layer costs for one input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerCost {
+    /// The node's name.
+    pub name: String,
+    /// Shape of its value for a batch of one.
+    pub output: Shape,
+    /// Parameters as an ordinary network.
+    pub parameters: u64,
+    /// Parameters with W and D apart (the residual D; the constant identity is not counted).
+    pub parameters_composed: u64,
+    /// Multiply-accumulates of the folded layer.
+    pub macs_folded: u64,
+    /// The same when the kernel is composed for every run: `in·out·K·S/groups` more.
+    pub macs_kernel: u64,
+    /// The same when D and W are applied to features one after the other: `in·S·(K + out/groups)` per position.
+    pub macs_feature: u64,
+}
+
+/// What a whole network costs for one input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkCost {
+    /// Every node with parameters, in the network's order.
+    pub layers: Vec<LayerCost>,
+}
+
+impl NetworkCost {
+    /// The sum of one figure over the layers.
+    pub fn total(&self, figure: impl Fn(&LayerCost) -> u64) -> u64 {
+        self.layers.iter().map(figure).sum()
+    }
+}
+
+impl Network {
+    /// Counts parameters and multiply-accumulates of every layer that has parameters.
+    ///
+    /// # Errors
+    /// Those of [`Network::infer`].
+    pub fn cost(&self) -> Result<NetworkCost> {
+        let inferred = self.infer(1)?;
+        let layers = self.nodes.iter().zip(&inferred.nodes).filter_map(|(node, &shape)| node.cost(shape)).collect();
+        Ok(NetworkCost { layers })
+    }
+}
+
+impl Node {
+    fn cost(&self, output: Shape) -> Option<LayerCost> {
+        let layer = |parameters: u64, macs: u64| LayerCost {
+            name: self.name.clone(),
+            output,
+            parameters,
+            parameters_composed: parameters,
+            macs_folded: macs,
+            macs_kernel: macs,
+            macs_feature: macs,
+        };
+        match &self.op {
+            Op::Conv2d(conv) => Some(conv.cost(layer(0, 0))),
+            Op::Linear(linear) => {
+                let weights = linear.in_features as u64 * linear.out_features as u64;
+                Some(layer(weights + if linear.bias { linear.out_features as u64 } else { 0 }, weights))
+            }
+            Op::BatchNorm(norm) => Some(layer(2 * norm.channels as u64, 0)),
+            _ => None,
+        }
+    }
+}
+
+impl Conv2d {
+    fn cost(&self, empty: LayerCost) -> LayerCost {
+        let [_, outputs, height, width] = empty.output.map(|extent| extent as u64);
+        let positions = height * width;
+        let (inputs, cpg, taps) = (self.in_channels as u64, self.channels_per_group() as u64, self.taps() as u64);
+        let bias = if self.bias { outputs } else { 0 };
+        let plain = outputs * cpg * taps;
+        let folded = positions * plain;
+        let mut cost = LayerCost {
+            parameters: plain + bias,
+            parameters_composed: plain + bias,
+            macs_folded: folded,
+            macs_kernel: folded,
+            macs_feature: folded,
+            ..empty
+        };
+        if let Some(doconv) = self.doconv.filter(|_| taps > 1) {
+            let s = doconv.d_mul as u64;
+            cost.parameters_composed = outputs * cpg * s + inputs * taps * s + bias;
+            cost.macs_kernel = folded + plain * s;
+            cost.macs_feature = positions * (inputs * taps * s + outputs * cpg * s);
+        }
+        cost
+    }
+}

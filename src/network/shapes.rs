@@ -1,0 +1,346 @@
+//! Shape arithmetic, and every check that a description can fail before any weight is looked at.
+
+use std::collections::HashMap;
+
+use super::{Conv2d, FORMAT_VERSION, Network, Node, Op};
+use crate::{Error, Result};
+
+/// Extents of a feature map: batch, channels, height, width.
+pub type Shape = [usize; 4];
+
+/// No extent and no attribute may be larger: far above any real network, far below overflow.
+const MAX_EXTENT: usize = 1 << 24;
+/// Nor may a feature map have more elements than this.
+const MAX_ELEMENTS: usize = 1 << 40;
+
+/// A network's values, checked and with their shapes.
+#[derive(Clone, Debug)]
+pub struct Inferred {
+    /// Shape of every input, in the network's order.
+    pub inputs: Vec<Shape>,
+    /// Shape of every node's value, in the network's order.
+    pub nodes: Vec<Shape>,
+    /// For every node, where each of its inputs comes from.
+    pub edges: Vec<Vec<Source>>,
+    /// Where every output comes from.
+    pub outputs: Vec<Source>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The network input of this index.
+    Input(usize),
+    /// The node of this index.
+    Node(usize),
+}
+
+impl Inferred {
+    /// The shape of a value.
+    pub fn shape(&self, source: Source) -> Shape {
+        match source {
+            Source::Input(index) => self.inputs[index],
+            Source::Node(index) => self.nodes[index],
+        }
+    }
+}
+
+impl Network {
+    /// Checks the whole description and computes the shape of every value for a batch.
+    ///
+    /// ```
+    /// let network = doconv::network::zoo::build("efficientnet_lite0")?;
+    /// let inferred = network.infer(2)?;
+    /// assert_eq!(inferred.shape(inferred.outputs[0]), [2, 1000, 1, 1]);
+    /// # Ok::<(), doconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Network`], naming the node: unknown version, duplicate, dangling or cyclic names, attributes that
+    /// contradict each other or the shapes they meet.
+    pub fn infer(&self, batch: usize) -> Result<Inferred> {
+        self.check_header()?;
+        let mut known: HashMap<&str, Source> = HashMap::new();
+        let mut inferred = Inferred { inputs: vec![], nodes: vec![], edges: vec![], outputs: vec![] };
+
+        for (index, input) in self.inputs.iter().enumerate() {
+            let [c, h, w] = input.shape;
+            let shape = checked_map(&input.name, [batch, c, h, w])?;
+            if known.insert(&input.name, Source::Input(index)).is_some() {
+                return Err(Error::node(&input.name, "two inputs have this name"));
+            }
+            inferred.inputs.push(shape);
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            let edges = node.inputs.iter().map(|name| self.resolve(&known, node, name)).collect::<Result<Vec<_>>>()?;
+            let shapes: Vec<Shape> = edges.iter().map(|&source| inferred.shape(source)).collect();
+            let shape = checked_map(&node.name, node.output_shape(&shapes)?)?;
+            if known.insert(&node.name, Source::Node(index)).is_some() {
+                return Err(Error::node(&node.name, "this name is used twice"));
+            }
+            inferred.nodes.push(shape);
+            inferred.edges.push(edges);
+        }
+        if self.outputs.is_empty() {
+            return Err(Error::node(&self.name, "the network has no outputs"));
+        }
+        for name in &self.outputs {
+            let source =
+                known.get(name.as_str()).ok_or_else(|| Error::node(name, "an output names no node or input"))?;
+            inferred.outputs.push(*source);
+        }
+        self.check_classifier(&inferred)?;
+        Ok(inferred)
+    }
+
+    fn check_header(&self) -> Result<()> {
+        if self.version != FORMAT_VERSION {
+            return Err(Error::node(
+                &self.name,
+                format!("description version {} is not known, this build reads version {FORMAT_VERSION}", self.version),
+            ));
+        }
+        if self.inputs.is_empty() {
+            return Err(Error::node(&self.name, "the network has no inputs"));
+        }
+        Ok(())
+    }
+
+    /// Finds a name among the values computed so far; says whether it comes too late or does not exist at all.
+    fn resolve(&self, known: &HashMap<&str, Source>, node: &Node, name: &str) -> Result<Source> {
+        known.get(name).copied().ok_or_else(|| {
+            let later = self.nodes.iter().any(|other| other.name == name);
+            let reason = if later {
+                format!("reads `{name}`, which is not computed before it (a cycle, or nodes out of order)")
+            } else {
+                format!("reads `{name}`, but no input or node has that name")
+            };
+            Error::node(&node.name, reason)
+        })
+    }
+
+    fn check_classifier(&self, inferred: &Inferred) -> Result<()> {
+        let [_, classes, height, width] = inferred.shape(inferred.outputs[0]);
+        let names = self.labels.len();
+        if names != 0 && names != classes * height * width {
+            return Err(Error::node(
+                &self.outputs[0],
+                format!("there are {names} labels for {} values", classes * height * width),
+            ));
+        }
+        let Some(preprocess) = &self.preprocess else { return Ok(()) };
+        let input = &self.inputs[0];
+        if input.shape[0] != 3 {
+            return Err(Error::node(
+                &input.name,
+                format!("preprocessing makes 3 channels, the input has {}", input.shape[0]),
+            ));
+        }
+        if !(preprocess.crop_fraction > 0.0 && preprocess.crop_fraction <= 1.0) {
+            return Err(Error::node(
+                &input.name,
+                format!("crop_fraction {} is not in (0, 1]", preprocess.crop_fraction),
+            ));
+        }
+        let usable = |std: &f32| std.is_finite() && *std != 0.0;
+        if !preprocess.std.iter().all(usable) || !preprocess.mean.iter().all(|mean| mean.is_finite()) {
+            return Err(Error::node(
+                &input.name,
+                format!("preprocessing with mean {:?} and std {:?} is not finite", preprocess.mean, preprocess.std),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Node {
+    /// The shape of this node's value, given those of its inputs.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the operator cannot take them.
+    pub fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let fail = |reason: String| Err(Error::node(&self.name, reason));
+        let arity = match self.op {
+            Op::Add | Op::Mul => 2..=2,
+            Op::Concat => 1..=usize::MAX,
+            _ => 1..=1,
+        };
+        if !arity.contains(&inputs.len()) {
+            return fail(format!("{} takes {arity:?} inputs, got {}", self.op.name(), inputs.len()));
+        }
+        let [n, c, h, w] = inputs[0];
+        let expect_channels = |expected: usize| {
+            if expected == c {
+                return Ok(());
+            }
+            Err(Error::node(&self.name, format!("expected {expected} input channels, gets {c}")))
+        };
+        match &self.op {
+            Op::Conv2d(conv) => {
+                conv.check().map_err(|reason| Error::node(&self.name, reason))?;
+                expect_channels(conv.in_channels)?;
+                let window =
+                    Window { kernel: conv.kernel, stride: conv.stride, padding: conv.padding, dilation: conv.dilation };
+                let [oh, ow] = window.output(&self.name, [h, w], false)?;
+                Ok([n, conv.out_channels, oh, ow])
+            }
+            Op::BatchNorm(norm) => {
+                expect_channels(norm.channels)?;
+                if !(norm.eps.is_finite() && norm.eps >= 0.0) {
+                    return fail(format!("eps {} is not a finite number ≥ 0", norm.eps));
+                }
+                Ok(inputs[0])
+            }
+            Op::Linear(linear) => {
+                if linear.in_features != c * h * w {
+                    return fail(format!("expected {} input features, gets {c}×{h}×{w}", linear.in_features));
+                }
+                Ok([n, linear.out_features, 1, 1])
+            }
+            Op::MaxPool(pool) => {
+                let window =
+                    Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding, dilation: pool.dilation };
+                window.check_pool().map_err(|reason| Error::node(&self.name, reason))?;
+                let [oh, ow] = window.output(&self.name, [h, w], pool.ceil_mode)?;
+                Ok([n, c, oh, ow])
+            }
+            Op::AvgPool(pool) => {
+                let window =
+                    Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding, dilation: [1, 1] };
+                window.check_pool().map_err(|reason| Error::node(&self.name, reason))?;
+                let [oh, ow] = window.output(&self.name, [h, w], pool.ceil_mode)?;
+                Ok([n, c, oh, ow])
+            }
+            Op::GlobalAvgPool | Op::GlobalMaxPool => Ok([n, c, 1, 1]),
+            Op::Activation(_) | Op::Softmax => Ok(inputs[0]),
+            Op::Flatten => Ok([n, c * h * w, 1, 1]),
+            Op::Add | Op::Mul => {
+                let [n2, c2, h2, w2] = inputs[1];
+                let same_maps = [h, w] == [h2, w2] || [h, w] == [1, 1] || [h2, w2] == [1, 1];
+                if n != n2 || c != c2 || !same_maps {
+                    return fail(format!("cannot combine {c}×{h}×{w} with {c2}×{h2}×{w2}"));
+                }
+                Ok([n, c, h.max(h2), w.max(w2)])
+            }
+            Op::Concat => {
+                let mut channels = 0;
+                for &[n2, c2, h2, w2] in inputs {
+                    if [n2, h2, w2] != [n, h, w] {
+                        return fail(format!("cannot concatenate maps of {h}×{w} and {h2}×{w2}"));
+                    }
+                    channels += c2;
+                }
+                Ok([n, channels, h, w])
+            }
+        }
+    }
+}
+
+/// A sliding window: the part convolution and pooling have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    /// Top, left, bottom, right.
+    pub padding: [usize; 4],
+    pub dilation: [usize; 2],
+}
+
+impl Window {
+    fn check(&self) -> Result<(), String> {
+        let positive = [("kernel", self.kernel), ("stride", self.stride), ("dilation", self.dilation)];
+        for (name, pair) in positive {
+            if pair.iter().any(|&value| value == 0 || value > MAX_EXTENT) {
+                return Err(format!("{name} {pair:?} is not within 1…{MAX_EXTENT}"));
+            }
+        }
+        if self.padding.iter().any(|&value| value > MAX_EXTENT) {
+            return Err(format!("padding {:?} is larger than {MAX_EXTENT}", self.padding));
+        }
+        Ok(())
+    }
+
+    /// A pooling window of nothing but padding would have no value.
+    fn check_pool(&self) -> Result<(), String> {
+        self.check()?;
+        let reach = |axis: usize| (self.kernel[axis] - 1) * self.dilation[axis];
+        for (axis, sides) in [(0, [self.padding[0], self.padding[2]]), (1, [self.padding[1], self.padding[3]])] {
+            if sides.iter().any(|&side| side > reach(axis)) {
+                return Err(format!("padding {:?} is wider than the window {:?}", self.padding, self.kernel));
+            }
+        }
+        Ok(())
+    }
+
+    /// Height and width of the output for an input of `size`.
+    fn output(&self, node: &str, size: [usize; 2], ceil_mode: bool) -> Result<[usize; 2]> {
+        let mut output = [0; 2];
+        for axis in 0..2 {
+            let (before, after) = (self.padding[axis], self.padding[axis + 2]);
+            let padded = size[axis] + before + after;
+            let reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1;
+            if padded < reach {
+                let name = ["height", "width"][axis];
+                return Err(Error::node(
+                    node,
+                    format!(
+                        "a window of {reach} does not fit the {name} of {} with padding {before}+{after}",
+                        size[axis]
+                    ),
+                ));
+            }
+            let free = padded - reach;
+            let stride = self.stride[axis];
+            output[axis] = free / stride + 1;
+            // PyTorch: one more window where a partial one is left, unless it would start in the padding behind.
+            if ceil_mode && free % stride != 0 && output[axis] * stride < size[axis] + before {
+                output[axis] += 1;
+            }
+        }
+        Ok(output)
+    }
+}
+
+impl Conv2d {
+    /// What is wrong with the attributes themselves, if anything.
+    fn check(&self) -> Result<(), String> {
+        Window { kernel: self.kernel, stride: self.stride, padding: self.padding, dilation: self.dilation }.check()?;
+        for (name, value) in
+            [("in_channels", self.in_channels), ("out_channels", self.out_channels), ("groups", self.groups)]
+        {
+            if value == 0 || value > MAX_EXTENT {
+                return Err(format!("{name} {value} is not within 1…{MAX_EXTENT}"));
+            }
+        }
+        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+            return Err(format!(
+                "{} input and {} output channels are not multiples of {} groups",
+                self.in_channels, self.out_channels, self.groups
+            ));
+        }
+        let count = [self.out_channels, self.channels_per_group(), self.kernel[0], self.kernel[1]]
+            .iter()
+            .try_fold(1usize, |product, &extent| product.checked_mul(extent));
+        if count.is_none_or(|count| count > MAX_ELEMENTS) {
+            return Err(format!("a kernel of shape {:?} is too large", self.kernel_shape()));
+        }
+        match &self.doconv {
+            Some(doconv) if doconv.d_mul == 0 || doconv.d_mul > MAX_EXTENT => {
+                Err(format!("d_mul {} is not within 1…{MAX_EXTENT}", doconv.d_mul))
+            }
+            Some(doconv) if self.taps() == 1 && doconv.d_mul != 1 => {
+                Err(format!("a 1×1 convolution has no D, so its d_mul is 1, not {}", doconv.d_mul))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn checked_map(name: &str, shape: Shape) -> Result<Shape> {
+    let count = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
+    let sane = shape.iter().all(|&extent| (1..=MAX_EXTENT).contains(&extent));
+    if !sane || count.is_none_or(|count| count > MAX_ELEMENTS) {
+        return Err(Error::node(name, format!("a map of shape {shape:?} is empty or too large")));
+    }
+    Ok(shape)
+}

@@ -1,0 +1,76 @@
+//! Arrays of 32-bit floats with a shape.
+
+use crate::{Error, Result};
+
+/// A dense row-major array of `f32`: the only number type outside files and devices.
+///
+/// Images and feature maps are NCHW (batch, channel, row, column); convolution kernels are OIHW
+/// (output channel, input channel within its group, row, column).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Tensor {
+    /// Wraps `data`, whose length must be the product of `shape`.
+    ///
+    /// ```
+    /// let t = doconv::Tensor::new([2, 3], vec![0.0; 6])?;
+    /// assert_eq!(t.shape(), [2, 3]);
+    /// # Ok::<(), doconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if length and shape disagree.
+    pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Result<Self> {
+        let shape = shape.into();
+        match element_count(&shape) {
+            Some(count) if count == data.len() => Ok(Self { shape, data }),
+            _ => Err(Error::Unsupported(format!("a tensor of shape {shape:?} cannot hold {} values", data.len()))),
+        }
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Panics
+    /// If the element count overflows `usize`.
+    pub fn zeros(shape: impl Into<Vec<usize>>) -> Self {
+        let shape = shape.into();
+        let count = element_count(&shape).expect("element count fits usize");
+        Self { shape, data: vec![0.0; count] }
+    }
+
+    /// The extents, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The values, last axis fastest.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The values, to be changed in place.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+
+    /// The values, given away.
+    pub fn into_data(self) -> Vec<f32> {
+        self.data
+    }
+
+    /// The same values under another shape of the same element count.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the element counts differ.
+    pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self> {
+        Self::new(shape, self.data)
+    }
+}
+
+/// The product of `shape`, or `None` where it overflows.
+pub(crate) fn element_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
+}
