@@ -4,7 +4,9 @@
 pub mod doconv;
 mod error;
 mod model;
+mod model_stub;
 pub mod network;
+pub mod plan;
 mod tensor;
 
 pub use error::{Error, Result};

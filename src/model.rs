@@ -91,12 +91,23 @@ impl Model {
     /// [`Error::Unsupported`] for a `d_mul` below a layer's taps, which could not keep the function, or a jitter that
     /// is no finite number ≥ 0.
     pub fn expand(&self, d_mul: Option<usize>, jitter: f64, seed: u64) -> Result<Self> {
+        self.expand_where(|_| true, d_mul, jitter, seed)
+    }
+
+    /// [`Model::expand`], for the convolutions that `wanted` picks.
+    pub(crate) fn expand_where(
+        &self,
+        wanted: impl Fn(&Conv2d) -> bool,
+        d_mul: Option<usize>,
+        jitter: f64,
+        seed: u64,
+    ) -> Result<Self> {
         let mut network = self.network.clone();
         let mut weights = self.weights.clone();
         for node in &mut network.nodes {
             let original = node.clone();
             let Op::Conv2d(conv) = &mut node.op else { continue };
-            if conv.taps() == 1 {
+            if conv.taps() == 1 || !wanted(conv) {
                 continue;
             }
             let ConvWeights::Folded(kernel) = self.conv_weights(&original, conv)? else { continue };
