@@ -1,14 +1,18 @@
 //! DO-Conv on WebGPU.
 #![warn(missing_docs)]
 
+mod adapter;
+pub mod cpu;
 pub mod doconv;
 mod error;
+pub mod gpu;
 mod model;
 mod model_stub;
 pub mod network;
 pub mod plan;
 mod tensor;
 
+pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
 pub use error::{Error, Result};
 pub use model::{Model, Weights};
 pub use network::Network;

@@ -11,7 +11,7 @@ pub use memory::Memory;
 
 use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d, Shape};
-use crate::{Model, Result};
+use crate::{Error, Model, Result};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -279,6 +279,28 @@ impl Plan {
     /// composition cannot express a layer's pairing.
     pub fn new(model: &Model, mode: Mode) -> Result<Self> {
         lower::lower(model, mode)
+    }
+
+    /// Checks what an executor is given to run.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if number or length of the inputs do not fit the batch.
+    pub(crate) fn check_inputs(&self, batch: usize, inputs: &[&[f32]]) -> Result<()> {
+        let fail = |input: &str, reason: String| Err(Error::Input { input: input.into(), reason });
+        if batch == 0 {
+            return fail("batch", "a batch needs at least one image".into());
+        }
+        if inputs.len() != self.inputs.len() {
+            return fail("inputs", format!("the network has {}, {} were given", self.inputs.len(), inputs.len()));
+        }
+        for (&id, input) in self.inputs.iter().zip(inputs) {
+            let value = self.value(id);
+            let shape = value.batched(batch);
+            if input.len() != shape.iter().product() {
+                return fail(&value.name, format!("expected {shape:?}, got {} values", input.len()));
+            }
+        }
+        Ok(())
     }
 
     /// A value's description.
