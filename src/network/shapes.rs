@@ -11,7 +11,7 @@ pub type Shape = [usize; 4];
 /// No extent and no attribute may be larger: far above any real network, far below overflow.
 const MAX_EXTENT: usize = 1 << 24;
 /// Nor may a feature map have more elements than this.
-const MAX_ELEMENTS: usize = 1 << 40;
+const MAX_ELEMENTS: usize = if usize::BITS > 40 { 1 << 40 } else { 1 << 31 };
 
 /// A network's values, checked and with their shapes.
 #[derive(Clone, Debug)]
