@@ -68,16 +68,23 @@ impl Square {
             Filter::Bilinear => FilterType::Bilinear,
             Filter::Bicubic => FilterType::CatmullRom,
         };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-        let (square, mut resized) = (self.copy(image), vec![0; height * width * 3]);
-        // The typed calls, because the others are compiled for every kind of pixel there is: minutes, and megabytes.
-        let source = TypedImageRef::<U8x3>::from_buffer(extent(self.side)?, extent(self.side)?, &square)
-            .map_err(|error| error.to_string())?;
-        let mut target = TypedImage::<U8x3>::from_buffer(extent(width)?, extent(height)?, &mut resized)
-            .map_err(|error| error.to_string())?;
-        Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
-        Ok(resized)
+        let side = extent(self.side)?;
+        // Columns first, as Pillow does: values are clipped to 8 bits in between, so the order shows at hard edges.
+        let narrowed = resample(&self.copy(image), [side, side], [extent(width)?, side], filter)?;
+        resample(&narrowed, [extent(width)?, side], [extent(width)?, extent(height)?], filter)
     }
+}
+
+/// Resamples RGB pixels from one width and height to another.
+fn resample(rgb: &[u8], from: [u32; 2], to: [u32; 2], filter: FilterType) -> Result<Vec<u8>, String> {
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let mut resampled = vec![0; to[0] as usize * to[1] as usize * 3];
+    // The typed calls, because the others are compiled for every kind of pixel there is: minutes, and megabytes.
+    let source = TypedImageRef::<U8x3>::from_buffer(from[0], from[1], rgb).map_err(|error| error.to_string())?;
+    let mut target =
+        TypedImage::<U8x3>::from_buffer(to[0], to[1], &mut resampled).map_err(|error| error.to_string())?;
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
+    Ok(resampled)
 }
 
 #[cfg(test)]
