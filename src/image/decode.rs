@@ -111,7 +111,6 @@ fn on_white(image: DynamicImage) -> Vec<u8> {
 fn describe(error: &ImageError) -> String {
     match error {
         ImageError::Unsupported(error) => format!("a kind of image that is not supported: {error}"),
-        ImageError::Limits(error) => format!("truncated or damaged: {error}"),
         _ => format!("truncated or damaged: {error}"),
     }
 }
