@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Unsupported`] if `out` has another length than `3 · height · width`, or that is 0 or beyond 32 bits.
 pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
-    if out.is_empty() || out.len() % 3 != 0 || height.checked_mul(width) != Some(out.len() / 3) {
+    if out.is_empty() || !out.len().is_multiple_of(3) || height.checked_mul(width) != Some(out.len() / 3) {
         return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
     }
     let square = Square::central(image, how.crop_fraction);
