@@ -7,6 +7,7 @@ mod model;
 mod model_stub;
 pub mod network;
 pub mod plan;
+pub mod reference;
 mod tensor;
 
 pub use error::{Error, Result};
