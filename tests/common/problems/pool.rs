@@ -18,7 +18,8 @@ pub fn windows() -> BoxedStrategy<Problem> {
         "a window that does not fit",
         |((kernel, stride, mut padding), (max, ceil_mode, count_include_pad, dilation), channels, size)| {
             for side in 0..4 {
-                padding[side] = padding[side].min(kernel[side % 2] - 1);
+                let dilation = if max { dilation[side % 2] } else { 1 };
+                padding[side] = padding[side].min((kernel[side % 2] - 1) * dilation);
             }
             let mut graph = Graph::new([channels, size[0], size[1]]);
             let pool = if max {
