@@ -11,6 +11,7 @@ pub mod image;
 mod model;
 pub mod network;
 pub mod plan;
+pub mod reference;
 mod tensor;
 
 pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
