@@ -116,6 +116,15 @@ impl Adapter {
         }
     }
 
+    /// The same, with the checks that shader compilers add turned on or off: see [`gpu::Device::set_shader_checks`].
+    #[must_use]
+    pub fn with_shader_checks(mut self, on: bool) -> Self {
+        if let Backend::Gpu(device) = &mut self.backend {
+            device.set_shader_checks(on);
+        }
+        self
+    }
+
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }
