@@ -39,10 +39,11 @@ fn runtime_folder() -> Result<OsString> {
 
 /// Prints the environment for a shell.
 pub fn print() -> Result<()> {
+    let variables = variables()?;
     for name in REMOVED {
         println!("unset {name}");
     }
-    for (name, value) in variables()? {
+    for (name, value) in variables {
         println!("export {name}={}", quoted(&value.to_string_lossy()));
     }
     Ok(())
