@@ -17,8 +17,9 @@ pub struct Package {
     pub elsewhere: &'static str,
 }
 
-/// Wait for another apt instead of failing.
-const WAIT: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
+/// Wait for another apt instead of failing, and print no progress bars.
+const OPTIONS: [&str; 7] =
+    ["-qq", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0"];
 
 /// Installs packages where that can be done without asking; `Err` says which ones are wanted and for what.
 pub fn install(missing: &[&Package]) -> Result<()> {
@@ -26,18 +27,16 @@ pub fn install(missing: &[&Package]) -> Result<()> {
         bail!("{}", advice(missing));
     };
     // Only package installation knows how to wait for its lock, so the lists are tried again.
-    for attempt in 1..=4 {
-        if run(&mut apt(&become_root, &["update", "-q"])).is_ok() {
-            break;
+    for pause_s in [5, 10, 20, 0] {
+        match run(&mut apt(&become_root, &["update"])) {
+            Ok(()) => break,
+            Err(error) => eprintln!("    {error:#}"),
         }
-        eprintln!("    apt-get update failed ({attempt} of 4)");
-        sleep(Duration::from_secs(5 * attempt));
+        sleep(Duration::from_secs(pause_s));
     }
     // One by one: a package that this system does not have must not keep the others out.
     for package in missing {
-        if let Err(error) =
-            run(&mut apt(&become_root, &["install", "-q", "-y", "--no-install-recommends", package.debian]))
-        {
+        if let Err(error) = run(&mut apt(&become_root, &["install", "-y", "--no-install-recommends", package.debian])) {
             eprintln!("    {error:#}");
         }
     }
@@ -53,7 +52,7 @@ fn become_root() -> Option<Vec<&'static str>> {
 }
 
 fn apt(become_root: &[&str], arguments: &[&str]) -> std::process::Command {
-    let line = [become_root, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], &WAIT, arguments].concat();
+    let line = [become_root, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], &OPTIONS, arguments].concat();
     let mut command = command(line[0], &line[1..]);
     command.stdout(std::io::stderr());
     command
