@@ -1,6 +1,7 @@
 //! DO-Conv on WebGPU.
 #![warn(missing_docs)]
 
+pub mod cpu;
 pub mod doconv;
 mod error;
 mod model;
