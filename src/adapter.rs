@@ -116,11 +116,12 @@ impl Adapter {
         }
     }
 
-    /// The same, with the checks that shader compilers add turned on or off: see [`gpu::Device::set_shader_checks`].
+    /// The same, with its device changed, where there is one: see [`gpu::Device::set_tier`] and
+    /// [`gpu::Device::set_shader_checks`].
     #[must_use]
-    pub fn with_shader_checks(mut self, on: bool) -> Self {
+    pub fn with_device(mut self, change: impl FnOnce(&mut gpu::Device)) -> Self {
         if let Backend::Gpu(device) = &mut self.backend {
-            device.set_shader_checks(on);
+            change(device);
         }
         self
     }

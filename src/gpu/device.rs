@@ -136,6 +136,12 @@ impl Device {
         self.shader_checks = on;
     }
 
+    /// Overrides what the adapter was taken for, for sessions loaded from now on: to test or time the other tier's
+    /// kernels on it.
+    pub fn set_tier(&mut self, tier: Tier) {
+        self.tier = tier;
+    }
+
     /// Gives the device up: every later use says that it is lost. For tests of recovery.
     pub fn destroy(&self) {
         self.device.destroy();
