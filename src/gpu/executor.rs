@@ -20,7 +20,6 @@ pub struct Executor {
     plan: Plan,
     choice: Option<fn(&Conv, Shape) -> Shader>,
     weights: Weights,
-    pipelines: HashMap<Shader, wgpu::ComputePipeline>,
     /// Most recently used last.
     programs: Vec<Program>,
 }
@@ -79,8 +78,7 @@ impl Executor {
         let fold = dispatch::fold(&plan)?;
         // The values are on the device now; what is left says only where they came from.
         plan.kernels.iter_mut().for_each(release_values);
-        let (device, programs, pipelines) = (device.clone(), vec![], HashMap::new());
-        let mut executor = Self { device, plan, choice, weights, pipelines, programs };
+        let executor = Self { device: device.clone(), plan, choice, weights, programs: vec![] };
         executor.fold(&fold).await?;
         Ok(executor)
     }
@@ -164,11 +162,10 @@ impl Executor {
         4 * map_len(self.plan.value(value).batched(batch)) as u64
     }
 
-    async fn fold(&mut self, dispatches: &[Dispatch]) -> Result<()> {
+    async fn fold(&self, dispatches: &[Dispatch]) -> Result<()> {
         if dispatches.is_empty() {
             return Ok(());
         }
-        self.compile(dispatches).await?;
         let commands = self.commands(dispatches, &|_| unreachable!("folding touches no maps")).await?;
         self.device
             .checked("folding kernels", || {
@@ -198,7 +195,6 @@ impl Executor {
             Some(choice) => dispatch::run_with(&self.plan, batch, &choice)?,
             None => dispatch::run(&self.plan, batch, self.device.tier)?,
         };
-        self.compile(&dispatches).await?;
         let (maps, readback) = self
             .device
             .checked("making room for feature maps", || {
@@ -231,19 +227,6 @@ impl Executor {
         })
     }
 
-    /// Compiles the pipelines that are not there yet, in parallel where the platform has threads.
-    async fn compile(&mut self, dispatches: &[Dispatch]) -> Result<()> {
-        let mut missing: Vec<Shader> = vec![];
-        for dispatch in dispatches {
-            if !self.pipelines.contains_key(&dispatch.shader) && !missing.contains(&dispatch.shader) {
-                missing.push(dispatch.shader);
-            }
-        }
-        let compiled = compile_all(&self.device, &missing).await?;
-        self.pipelines.extend(missing.into_iter().zip(compiled));
-        Ok(())
-    }
-
     /// Binds dispatches to buffers.
     async fn commands<'a>(
         &'a self,
@@ -251,6 +234,7 @@ impl Executor {
         map: &dyn Fn(ValueId) -> wgpu::BindingResource<'a>,
     ) -> Result<Vec<Command>> {
         let device = &self.device.device;
+        let pipelines = self.device.pipelines(dispatches.iter().map(|dispatch| dispatch.shader)).await?;
         let mut uniforms = Layout::default();
         let regions = dispatches
             .iter()
@@ -265,7 +249,7 @@ impl Executor {
                     .zip(&regions)
                     .map(|(dispatch, region)| {
                         self.device.queue.write_buffer(&buffers[region.buffer], region.offset, &dispatch.params);
-                        let pipeline = self.pipelines[&dispatch.shader].clone();
+                        let pipeline = pipelines[&dispatch.shader].clone();
                         let parameters = wgpu::BindGroupEntry { binding: 0, resource: bind(&buffers, region) };
                         let others = dispatch.bindings.iter().map(|&(binding, resource)| wgpu::BindGroupEntry {
                             binding,
@@ -353,55 +337,6 @@ impl Weights {
         let composed = matches!(resource, Resource::Kernel(id) if self.regions.contains_key(&Resource::W(id)));
         bind(if composed { &self.composed } else { &self.parameters }, &self.regions[&resource])
     }
-}
-
-/// Compiles shaders, in parallel where the platform has threads.
-async fn compile_all(device: &Device, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        use rayon::prelude::*;
-        // Error scopes are per thread, so every thread waits for its own verdict; natively that is no wait at all.
-        shaders.par_iter().map(|shader| pollster::block_on(compile_one(device, shader))).collect()
-    }
-    #[cfg(target_arch = "wasm32")]
-    {
-        let mut pipelines = vec![];
-        for shader in shaders {
-            pipelines.push(compile_one(device, shader).await?);
-        }
-        Ok(pipelines)
-    }
-}
-
-async fn compile_one(device: &Device, shader: &Shader) -> Result<wgpu::ComputePipeline> {
-    let wgsl = shader.wgsl();
-    device
-        .checked(&format!("compiling {shader:?}"), || {
-            let label = format!("{shader:?}");
-            let source =
-                wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
-            let module = if device.shader_checks {
-                device.device.create_shader_module(source)
-            } else {
-                // SAFETY: every index in `shaders/` is computed from sizes that `dispatch` takes from the plan and that
-                // the bound buffers were made for, and every loop is bounded by such a size. The operator suite runs
-                // all families with checks and without.
-                unsafe { device.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked()) }
-            };
-            device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
-                layout: None,
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    // Every shader writes its workgroup memory before it reads it.
-                    zero_initialize_workgroup_memory: false,
-                    ..Default::default()
-                },
-                cache: None,
-            })
-        })
-        .await
 }
 
 fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
