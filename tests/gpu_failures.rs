@@ -70,6 +70,26 @@ fn a_map_beyond_the_limits_is_named() {
 }
 
 #[test]
+fn a_batch_beyond_the_limits_is_run_in_parts() {
+    let (model, size) = (model(4, 1024), 4 * 1024 * 1024);
+    for adapter in gpus() {
+        let limit = adapter.info().limits["maxStorageBufferBindingSize"] as usize;
+        let batch = limit / (4 * size) + 1;
+        if batch > 32 {
+            println!("skipped: {} can bind {limit} bytes", adapter.info().name);
+            continue;
+        }
+        let input = (0..batch * size).map(|at| (at / size) as f32).collect();
+        let input = Tensor::new([batch, 4, 1024, 1024], input).unwrap();
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        let output = block_on(session.run(&[input])).unwrap().swap_remove(0);
+        // Every output is half the sum of four equal channels.
+        let wrong = output.data().iter().enumerate().find(|(at, value)| **value != 2.0 * (at / size) as f32);
+        assert_eq!(wrong, None, "{}", adapter.info().name);
+    }
+}
+
+#[test]
 fn sessions_refuse_inputs_that_do_not_fit() {
     let model = model(4, 3);
     let adapters = gpus().into_iter().chain([Adapter::cpu()]);

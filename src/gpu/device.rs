@@ -190,6 +190,12 @@ impl Device {
         }
     }
 
+    /// Bytes of the largest buffer that can be made and bound.
+    pub(super) fn largest_binding(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
     /// Fails if a buffer of `bytes` cannot be made and bound.
     pub(super) fn check_binding(&self, what: &str, bytes: u64) -> Result<()> {
         let limits = self.device.limits();

@@ -85,12 +85,43 @@ impl Executor {
 
     /// Runs the network.
     ///
-    /// `inputs` and results are NCHW, one for each of the plan's inputs and outputs, `batch` images each.
+    /// `inputs` and results are NCHW, one for each of the plan's inputs and outputs, `batch` images each. A batch whose
+    /// feature maps would be beyond the device's limits is run in parts.
     ///
     /// # Errors
     /// [`Error::Input`] if number or length of the inputs is wrong; those of [`Executor::new`].
     pub async fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.plan.check_inputs(batch, inputs)?;
+        let part = self.largest_batch()?.min(batch);
+        if part == batch {
+            return self.run_whole(batch, inputs).await;
+        }
+        let mut outputs = vec![vec![]; self.plan.outputs.len()];
+        for first in (0..batch).step_by(part) {
+            let images = first..batch.min(first + part);
+            let slices: Vec<&[f32]> = inputs
+                .iter()
+                .map(|input| &input[input.len() / batch * images.start..input.len() / batch * images.end])
+                .collect();
+            for (whole, part) in outputs.iter_mut().zip(self.run_whole(images.len(), &slices).await?) {
+                whole.extend(part);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// How many images at a time keep every feature map within the device's limits.
+    fn largest_batch(&self) -> Result<usize> {
+        let mut largest = usize::MAX;
+        for (value, description) in self.plan.values.iter().enumerate() {
+            let bytes = self.map_bytes(ValueId(value), 1);
+            self.device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
+            largest = largest.min((self.device.largest_binding() / bytes) as usize);
+        }
+        Ok(largest)
+    }
+
+    async fn run_whole(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.device.check_alive()?;
         self.prepare(batch).await?;
         let program = self.programs.last().expect("prepare leaves the program last");
@@ -187,10 +218,6 @@ impl Executor {
             self.programs.remove(0);
         }
         let memory = self.plan.memory(batch, map_len);
-        for (value, description) in self.plan.values.iter().enumerate() {
-            let bytes = self.map_bytes(ValueId(value), batch);
-            self.device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
-        }
         let dispatches = match self.choice {
             Some(choice) => dispatch::run_with(&self.plan, batch, &choice)?,
             None => dispatch::run(&self.plan, batch, self.device.tier)?,
