@@ -1,14 +1,20 @@
 //! DO-Conv on WebGPU.
 #![warn(missing_docs)]
 
+mod adapter;
+pub mod cpu;
 pub mod doconv;
 mod error;
 pub mod formats;
+pub mod gpu;
 pub mod image;
 mod model;
 pub mod network;
+pub mod plan;
+pub mod reference;
 mod tensor;
 
+pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
 pub use error::{Error, Result};
 pub use formats::Dtype;
 pub use image::Image;

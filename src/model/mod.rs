@@ -2,6 +2,8 @@
 
 mod batch_norm;
 
+pub(crate) use batch_norm::Affine;
+
 use std::collections::BTreeMap;
 
 use crate::doconv::{self, Composed};
@@ -103,12 +105,23 @@ impl Model {
     /// [`Error::Unsupported`] for a `d_mul` below a layer's taps, which could not keep the function, or a jitter that
     /// is no finite number ≥ 0.
     pub fn expand(&self, d_mul: Option<usize>, jitter: f64, seed: u64) -> Result<Self> {
+        self.expand_where(|_| true, d_mul, jitter, seed)
+    }
+
+    /// [`Model::expand`], for the convolutions that `wanted` picks.
+    pub(crate) fn expand_where(
+        &self,
+        wanted: impl Fn(&Conv2d) -> bool,
+        d_mul: Option<usize>,
+        jitter: f64,
+        seed: u64,
+    ) -> Result<Self> {
         let mut network = self.network.clone();
         let mut weights = self.weights.clone();
         for node in &mut network.nodes {
             let original = node.clone();
             let Op::Conv2d(conv) = &mut node.op else { continue };
-            if conv.taps() == 1 {
+            if conv.taps() == 1 || !wanted(conv) {
                 continue;
             }
             let ConvWeights::Folded(kernel) = self.conv_weights(&original, conv)? else { continue };
@@ -168,11 +181,7 @@ impl Model {
 
     /// A parameter that must be there in this shape.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Tensor> {
-        let tensor = self.weights.get(name).ok_or_else(|| Error::weight(name, "missing"))?;
-        if tensor.shape() != shape {
-            return Err(Error::weight(name, format!("expected shape {shape:?}, the file has {:?}", tensor.shape())));
-        }
-        Ok(tensor)
+        tensor(&self.weights, name, shape)
     }
 
     fn check_weights(&self) -> Result<()> {
@@ -199,7 +208,7 @@ impl Model {
                     }
                 }
                 Op::BatchNorm(norm) => {
-                    for part in ["weight", "bias", "running_mean", "running_var"] {
+                    for part in batch_norm::PARTS {
                         need(part, &[norm.channels])?;
                     }
                 }
@@ -217,6 +226,15 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// A parameter that must be there in this shape.
+fn tensor<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a Tensor> {
+    let tensor = weights.get(name).ok_or_else(|| Error::weight(name, "missing"))?;
+    if tensor.shape() != shape {
+        return Err(Error::weight(name, format!("expected shape {shape:?}, the file has {:?}", tensor.shape())));
+    }
+    Ok(tensor)
 }
 
 /// Everything that can hold a convolution's kernel.

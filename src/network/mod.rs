@@ -13,7 +13,7 @@ pub mod zoo;
 
 pub use cost::{LayerCost, NetworkCost};
 pub use layers::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Pairing};
-pub use shapes::{Inferred, Shape};
+pub use shapes::{Inferred, Shape, Source};
 
 use serde::{Deserialize, Serialize};
 

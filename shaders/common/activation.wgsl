@@ -1,0 +1,21 @@
+{# Activations that only bound their argument share one pipeline: their bounds come with the parameters. -#}
+fn activate(x: vec4<f32>) -> vec4<f32> {
+{% if activation == "bounds" %}
+    return clamp(x, vec4<f32>(p.lower), vec4<f32>(p.upper));
+{% elif activation == "hard_sigmoid" %}
+    return clamp(x * (1.0 / 6.0) + 0.5, vec4<f32>(0.0), vec4<f32>(1.0));
+{% elif activation == "hard_swish" %}
+    return x * clamp(x * (1.0 / 6.0) + 0.5, vec4<f32>(0.0), vec4<f32>(1.0));
+{% elif activation == "sigmoid" %}
+    return logistic(x);
+{% elif activation == "silu" %}
+    return x * logistic(x);
+{% endif %}
+}
+{% if activation == "sigmoid" or activation == "silu" %}
+
+// exp is kept from overflowing: a fast-math compiler may assume that there are no infinities.
+fn logistic(x: vec4<f32>) -> vec4<f32> {
+    return 1.0 / (1.0 + exp(-clamp(x, vec4<f32>(-80.0), vec4<f32>(80.0))));
+}
+{% endif %}

@@ -1,0 +1,21 @@
+{{ params }}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> input: array<{{ input_type }}>;
+// [tap][input channel within the group][slice of outputs]
+@group(0) @binding(2) var<storage, read> kernel: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+{% if residual %}
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>;
+{% endif %}
+
+{% include "common/activation.wgsl" %}
+
+// Bias, residual and activation, in that order.
+fn store(sum: vec4<f32>, slice: u32, at: u32) {
+    var y = sum + bias[slice];
+{% if residual %}
+    y += residual[at];
+{% endif %}
+    output[at] = activate(y);
+}

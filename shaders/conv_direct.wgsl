@@ -1,0 +1,88 @@
+// Convolution as an implicit matrix product, straight from storage: {{ pixels }} pixels × {{ slices }} slices of four output
+// channels in the registers of one invocation, no workgroup memory and no barriers.
+//
+// For software adapters, where a barrier costs more than it saves, and for maps too small to fill a tile.
+//
+// Grid: x over tiles of pixels (batch, rows and columns as one), y over tiles of output slices.
+// Needs: groups of whole slices on both sides and whole tiles of slices in a group, or one group.
+{% include "common/map.wgsl" %}
+{% include "common/conv_bindings.wgsl" %}
+
+@compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let first_pixel = id.x * {{ pixels }}u;
+    let first_slice = id.y * {{ slices }}u;
+    if first_pixel >= p.pixels || first_slice >= p.out_slices {
+        return;
+    }
+    let out_area = p.out_height * p.out_width;
+    let in_area = p.in_height * p.in_width;
+    let first_in_slice = first_slice / p.group_out_slices * p.group_in_slices;
+    // Beyond the last slice or pixel the last one is computed again and not stored.
+{% for c in range(slices) %}
+    let slice{{ c }} = min(first_slice + {{ c }}u, p.out_slices - 1u);
+{% endfor %}
+{% for i in range(pixels) %}
+    let pixel{{ i }} = min(first_pixel + {{ i }}u, p.pixels - 1u);
+    let image{{ i }} = pixel{{ i }} / out_area;
+    let place{{ i }} = pixel{{ i }} % out_area;
+    let base{{ i }} = (image{{ i }} * p.in_slices + first_in_slice) * in_area;
+{% if not pointwise %}
+    let row{{ i }} = i32(place{{ i }} / p.out_width * p.stride_y) - i32(p.pad_top);
+    let column{{ i }} = i32(place{{ i }} % p.out_width * p.stride_x) - i32(p.pad_left);
+{% endif %}
+{% for c in range(slices) %}
+    var sum{{ i }}_{{ c }} = vec4<f32>();
+{% endfor %}
+{% endfor %}
+
+    var weights = 0u;
+{% if not pointwise %}
+    for (var tap_y = 0u; tap_y < p.kernel_height; tap_y++) {
+        for (var tap_x = 0u; tap_x < p.kernel_width; tap_x++) {
+            let down = i32(tap_y * p.dilation_y);
+            let right = i32(tap_x * p.dilation_x);
+{% endif %}
+{% for i in range(pixels) %}
+{% if pointwise %}
+            var at{{ i }} = base{{ i }} + place{{ i }};
+{% else %}
+            // Negative coordinates wrap to huge ones, so that one comparison serves both ends.
+            let y{{ i }} = u32(row{{ i }} + down);
+            let x{{ i }} = u32(column{{ i }} + right);
+            let inside{{ i }} = y{{ i }} < p.in_height && x{{ i }} < p.in_width;
+            var at{{ i }} = base{{ i }} + select(0u, y{{ i }} * p.in_width + x{{ i }}, inside{{ i }});
+{% endif %}
+{% endfor %}
+            for (var slice = 0u; slice < p.group_in_slices; slice++) {
+{% for i in range(pixels) %}
+{% if pointwise %}
+                let value{{ i }} = input[at{{ i }}];
+{% else %}
+                let value{{ i }} = select(vec4<f32>(), input[at{{ i }}], inside{{ i }});
+{% endif %}
+                at{{ i }} += in_area;
+{% endfor %}
+{% for lane in range(lanes) %}
+{% for c in range(slices) %}
+                let w{{ lane }}_{{ c }} = kernel[weights + slice{{ c }}];
+{% for i in range(pixels) %}
+                sum{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
+{% endfor %}
+{% endfor %}
+                weights += p.out_slices;
+{% endfor %}
+            }
+{% if not pointwise %}
+        }
+    }
+{% endif %}
+
+{% for i in range(pixels) %}
+{% for c in range(slices) %}
+    if first_pixel + {{ i }}u < p.pixels && first_slice + {{ c }}u < p.out_slices {
+        store(sum{{ i }}_{{ c }}, slice{{ c }}, (image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
+    }
+{% endfor %}
+{% endfor %}
+}

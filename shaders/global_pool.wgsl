@@ -1,0 +1,28 @@
+// Maximum or mean over all pixels: four channels per invocation.
+//
+// Grid: x over slices × batch.
+{% include "common/map.wgsl" %}
+{{ params }}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+
+@compute @workgroup_size({{ workgroup[0] }})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= p.maps {
+        return;
+    }
+    let base = id.x * p.area;
+    var result = input[base];
+    for (var pixel = 1u; pixel < p.area; pixel++) {
+{% if kind == "max" %}
+        result = max(result, input[base + pixel]);
+{% else %}
+        result += input[base + pixel];
+{% endif %}
+    }
+{% if kind != "max" %}
+    result /= f32(p.area);
+{% endif %}
+    output[id.x] = result;
+}

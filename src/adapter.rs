@@ -1,0 +1,215 @@
+//! What can compute, and which of it is taken.
+
+use serde::Serialize;
+
+use crate::{Error, Result, gpu};
+
+/// What the adapter list says about one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdapterInfo {
+    /// Such as `NVIDIA GeForce RTX 4070` or `cpu`.
+    pub name: String,
+    /// Such as `vulkan`, `metal`, `dx12`, `webgpu`, or `cpu`.
+    pub backend: String,
+    /// Driver and version as the platform tells them; may be empty.
+    pub driver: String,
+    /// What kind of thing computes.
+    #[serde(rename = "type")]
+    pub kind: AdapterKind,
+    /// Optional WebGPU features that matter here.
+    pub features: Vec<String>,
+    /// WebGPU limits that matter here, by their WebGPU names; bytes or counts.
+    pub limits: std::collections::BTreeMap<String, u64>,
+}
+
+/// What kind of thing computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    /// A graphics card.
+    Discrete,
+    /// A GPU that shares memory with the CPU.
+    Integrated,
+    /// A GPU of unknown kind, such as a virtual one.
+    Other,
+    /// Shaders interpreted on the CPU: for tests, taken only by name.
+    Software,
+    /// This crate's own CPU code.
+    Cpu,
+}
+
+impl AdapterKind {
+    /// Whether it is a real GPU.
+    pub fn is_hardware(self) -> bool {
+        matches!(self, Self::Discrete | Self::Integrated | Self::Other)
+    }
+}
+
+/// Which adapter is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selector {
+    /// A hardware adapter, discrete before integrated, else the CPU path.
+    #[default]
+    Auto,
+    /// An index of the list, `cpu`, or a part of an adapter's or driver's name, whatever the case.
+    Named(String),
+}
+
+/// An open adapter: a GPU device or the CPU path.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    info: AdapterInfo,
+    backend: Backend,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Backend {
+    Cpu,
+    Gpu(gpu::Device),
+}
+
+impl Adapter {
+    /// Every adapter there is, the best first; the last one is always the CPU path.
+    pub async fn list() -> Vec<AdapterInfo> {
+        let mut list = gpu::list().await;
+        list.push(cpu_info());
+        list
+    }
+
+    /// Opens an adapter.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// let adapter = doconv::Adapter::open(&doconv::Selector::Named("cpu".into())).await?;
+    /// assert_eq!(adapter.info().name, "cpu");
+    /// # Ok::<(), doconv::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] with the list if the name matches nothing; [`Error::Gpu`] if the driver fails.
+    pub async fn open(selector: &Selector) -> Result<Self> {
+        let list = Self::list().await;
+        let index = choose(&list, selector)?;
+        let info = list[index].clone();
+        let backend = match info.kind {
+            AdapterKind::Cpu => Backend::Cpu,
+            _ => Backend::Gpu(gpu::Device::open(index).await?),
+        };
+        Ok(Self { info, backend })
+    }
+
+    /// The CPU path, which is always there.
+    pub fn cpu() -> Self {
+        Self { info: cpu_info(), backend: Backend::Cpu }
+    }
+
+    /// What was opened.
+    pub fn info(&self) -> &AdapterInfo {
+        &self.info
+    }
+
+    /// The GPU device, unless this is the CPU path.
+    pub fn gpu(&self) -> Option<&gpu::Device> {
+        match &self.backend {
+            Backend::Cpu => None,
+            Backend::Gpu(device) => Some(device),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+}
+
+fn cpu_info() -> AdapterInfo {
+    AdapterInfo {
+        name: "cpu".into(),
+        backend: "cpu".into(),
+        driver: format!("doconv {}, {} threads", env!("CARGO_PKG_VERSION"), crate::cpu::threads()),
+        kind: AdapterKind::Cpu,
+        features: vec![],
+        limits: Default::default(),
+    }
+}
+
+/// The index of the adapter that a selector means.
+fn choose(list: &[AdapterInfo], selector: &Selector) -> Result<usize> {
+    let found = match selector {
+        Selector::Auto => list
+            .iter()
+            .position(|info| info.kind.is_hardware())
+            .or_else(|| list.iter().position(|info| info.kind == AdapterKind::Cpu)),
+        Selector::Named(name) => match name.parse::<usize>() {
+            Ok(index) => (index < list.len()).then_some(index),
+            Err(_) => find_by_name(list, name),
+        },
+    };
+    found.ok_or_else(|| Error::NoAdapter {
+        wanted: match selector {
+            Selector::Auto => "auto".into(),
+            Selector::Named(name) => name.clone(),
+        },
+        available: list.iter().enumerate().map(|(index, info)| format!("{index}: {}", info.name)).collect(),
+    })
+}
+
+fn find_by_name(list: &[AdapterInfo], name: &str) -> Option<usize> {
+    let wanted = name.trim().to_lowercase();
+    if wanted.is_empty() {
+        return None;
+    }
+    // `cpu` is a name of its own, whatever else has these letters in it.
+    if wanted == "cpu" {
+        return list.iter().position(|info| info.kind == AdapterKind::Cpu);
+    }
+    let matches = |text: &str| text.to_lowercase().contains(&wanted);
+    list.iter()
+        .position(|info| info.kind != AdapterKind::Cpu && matches(&info.name))
+        .or_else(|| list.iter().position(|info| info.kind != AdapterKind::Cpu && matches(&info.driver)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, driver: &str, kind: AdapterKind) -> AdapterInfo {
+        AdapterInfo { name: name.into(), driver: driver.into(), kind, ..cpu_info() }
+    }
+
+    fn machine() -> Vec<AdapterInfo> {
+        vec![
+            entry("GeForce", "NVIDIA 580", AdapterKind::Discrete),
+            entry("Iris", "Mesa 24", AdapterKind::Integrated),
+            entry("llvmpipe (LLVM 15)", "lavapipe Mesa 22", AdapterKind::Software),
+            cpu_info(),
+        ]
+    }
+
+    fn choice(list: &[AdapterInfo], name: &str) -> Option<usize> {
+        choose(list, &Selector::Named(name.into())).ok()
+    }
+
+    #[test]
+    fn hardware_comes_first_and_software_never_by_itself() {
+        assert_eq!(choose(&machine(), &Selector::Auto).unwrap(), 0);
+        assert_eq!(choose(&machine()[2..], &Selector::Auto).unwrap(), 1);
+    }
+
+    #[test]
+    fn names_match_in_part_and_in_any_case() {
+        let list = machine();
+        assert_eq!(choice(&list, "geforce"), Some(0));
+        assert_eq!(choice(&list, "LAVAPIPE"), Some(2));
+        assert_eq!(choice(&list, "cpu"), Some(3));
+        assert_eq!(choice(&list, "1"), Some(1));
+        assert_eq!(choice(&list, "4"), None);
+        assert_eq!(choice(&list, ""), None);
+    }
+
+    #[test]
+    fn a_wrong_name_lists_what_there_is() {
+        let error = choose(&machine(), &Selector::Named("voodoo".into())).unwrap_err();
+        let expected = "no adapter matches `voodoo`; there is: 0: GeForce, 1: Iris, 2: llvmpipe (LLVM 15), 3: cpu";
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -1,0 +1,63 @@
+//! The same for programs that are not async: every call waits.
+
+use crate::{Adapter, AdapterInfo, Image, Mode, Model, Prediction, Result, Selector, Tensor};
+
+/// [`crate::Adapter::list`], waiting.
+pub fn list_adapters() -> Vec<AdapterInfo> {
+    pollster::block_on(Adapter::list())
+}
+
+/// [`crate::Adapter::open`], waiting.
+///
+/// # Errors
+/// Those of [`crate::Adapter::open`].
+pub fn open(selector: &Selector) -> Result<Adapter> {
+    pollster::block_on(Adapter::open(selector))
+}
+
+/// [`crate::Session`], waiting.
+///
+/// ```
+/// # #[cfg(all(feature = "image", feature = "bundled-model"))] {
+/// use doconv::{Image, Mode, Model, Selector, blocking};
+///
+/// let adapter = blocking::open(&Selector::Auto)?;
+/// let mut session = blocking::Session::load(&adapter, &Model::bundled()?, Mode::Folded)?;
+/// let best = &session.classify(&[Image::open("photos/chelsea.png")?], 1)?[0][0];
+/// assert!(best.label.contains("cat"));
+/// # }
+/// # Ok::<(), doconv::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Session(crate::Session);
+
+impl Session {
+    /// [`crate::Session::load`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::load`].
+    pub fn load(adapter: &Adapter, model: &Model, mode: Mode) -> Result<Self> {
+        pollster::block_on(crate::Session::load(adapter, model, mode)).map(Self)
+    }
+
+    /// [`crate::Session::run`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::run`].
+    pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        pollster::block_on(self.0.run(inputs))
+    }
+
+    /// [`crate::Session::classify`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::classify`].
+    pub fn classify(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Vec<Prediction>>> {
+        pollster::block_on(self.0.classify(images, top_k))
+    }
+
+    /// The session itself, for what needs no waiting.
+    pub fn inner(&self) -> &crate::Session {
+        &self.0
+    }
+}

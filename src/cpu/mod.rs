@@ -1,0 +1,5 @@
+//! Stub.
+/// Stub.
+pub fn threads() -> usize {
+    2
+}

@@ -1,0 +1,111 @@
+//! Which kernel runs a convolution: heuristics by shape and tier.
+
+use super::Tier;
+use super::layout::slices;
+use super::shader::{ActivationClass, Epilogue, Shader};
+use crate::network::Shape;
+use crate::plan::Conv;
+
+/// The families that can run a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// [`Shader::ConvDirect`].
+    Direct,
+    /// [`Shader::ConvTiled`].
+    Tiled,
+    /// [`Shader::ConvDepthwise`].
+    Depthwise,
+    /// [`Shader::ConvGrouped`].
+    Grouped,
+}
+
+/// Most input columns that an invocation of the depthwise kernel keeps in registers.
+const MAX_COLUMNS: usize = 24;
+
+/// The families that can run this convolution, most special first; the last one can run any.
+pub fn families(step: &Conv) -> Vec<Family> {
+    let conv = &step.conv;
+    let whole_slices = conv.channels_per_group() % 4 == 0 && conv.outputs_per_group() % 4 == 0;
+    let mut families = vec![];
+    if conv.is_depthwise() && conv.outputs_per_group() == 1 && columns(step, 1) <= MAX_COLUMNS {
+        families.push(Family::Depthwise);
+    }
+    if conv.groups == 1 || whole_slices {
+        families.extend([Family::Tiled, Family::Direct]);
+    }
+    if conv.groups > 1 {
+        families.push(Family::Grouped);
+    }
+    families
+}
+
+/// Chooses a shader for a convolution with this output.
+pub fn choose(step: &Conv, output: Shape, tier: Tier) -> Shader {
+    let families = families(step);
+    // A tile of the workgroup-memory kernel wants enough pixels and channels to fill it.
+    let [n, c, h, w] = output;
+    let fills_tile = n * h * w >= 32 && c / step.conv.groups >= 16;
+    let wanted = match tier {
+        Tier::Hardware if fills_tile => families[0],
+        _ => families.iter().copied().find(|&family| family != Family::Tiled).unwrap_or(families[0]),
+    };
+    specialise(step, output, wanted)
+}
+
+/// The shader of a family for a convolution with this output. The family must be one of [`families`].
+pub fn specialise(step: &Conv, output: Shape, family: Family) -> Shader {
+    let conv = &step.conv;
+    let epilogue = Epilogue { residual: step.residual.is_some(), activation: ActivationClass::of(step.activation).0 };
+    let lanes = conv.channels_per_group().min(4) as u32;
+    match family {
+        Family::Direct => direct(step, output, lanes, epilogue),
+        Family::Tiled => {
+            let slices = if slices(conv.outputs_per_group()) >= 16 { 2 } else { 1 };
+            Shader::ConvTiled { slices, lanes, epilogue }
+        }
+        Family::Depthwise => {
+            let outputs = [4, 2, 1].into_iter().find(|&outputs| columns(step, outputs) <= MAX_COLUMNS).unwrap_or(1);
+            Shader::ConvDepthwise {
+                outputs: outputs.min(output[3].next_power_of_two()) as u32,
+                kernel: conv.kernel.map(|extent| extent as u32),
+                stride_x: conv.stride[1] as u32,
+                dilation_x: conv.dilation[1] as u32,
+                workgroup: [8, 8],
+                epilogue,
+            }
+        }
+        Family::Grouped => Shader::ConvGrouped { epilogue },
+    }
+}
+
+fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader {
+    let conv = &step.conv;
+    let pixels_total = output[0] * output[2] * output[3];
+    let group_slices = slices(conv.outputs_per_group());
+    // Large tiles reuse what they load; small maps would leave their pixels idle.
+    let pixels = if pixels_total >= 8 {
+        8
+    } else if pixels_total >= 4 {
+        4
+    } else {
+        1
+    };
+    let slices = [4, 2, 1]
+        .into_iter()
+        .find(|slices| group_slices % slices == 0 || (conv.groups == 1 && group_slices >= 2 * slices))
+        .unwrap_or(1);
+    let tiles = pixels_total.div_ceil(pixels);
+    let workgroup = match tiles {
+        0 | 1 => [1, 32],
+        2..=15 => [8, 4],
+        _ => [32, 1],
+    };
+    let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
+    Shader::ConvDirect { pixels: pixels as u32, slices: slices as u32, workgroup, lanes, pointwise, epilogue }
+}
+
+/// Input columns that `outputs` neighbouring pixels of a row need.
+fn columns(step: &Conv, outputs: usize) -> usize {
+    let conv = &step.conv;
+    (outputs - 1) * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1] + 1
+}

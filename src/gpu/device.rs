@@ -1,0 +1,210 @@
+//! Opening an adapter: which there are, what tier they are, and what goes wrong.
+
+use std::sync::{Arc, Mutex};
+
+use crate::adapter::{AdapterInfo, AdapterKind};
+use crate::{Error, Result};
+
+/// What kernels an adapter should get. Decided here and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Shaders run on the CPU: no workgroup memory, no barriers, large register tiles.
+    Software,
+    /// A GPU: tiles in workgroup memory.
+    Hardware,
+}
+
+/// An open GPU device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) tier: Tier,
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+/// Every adapter that the platform offers, hardware first and discrete before integrated.
+pub async fn list() -> Vec<AdapterInfo> {
+    adapters().await.iter().map(info).collect()
+}
+
+/// In the order of [`list`].
+async fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends &= wgpu::Backends::PRIMARY;
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
+    let info = adapter.get_info();
+    let limits = adapter.limits();
+    let features = adapter.features();
+    let optional = [
+        (wgpu::Features::SHADER_F16, "shader-f16"),
+        (wgpu::Features::SUBGROUP, "subgroups"),
+        (wgpu::Features::TIMESTAMP_QUERY, "timestamp-query"),
+        (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
+        (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative-matrix"),
+    ];
+    AdapterInfo {
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+            wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+            wgpu::DeviceType::Cpu => AdapterKind::Software,
+            _ if is_software(&info) => AdapterKind::Software,
+            _ => AdapterKind::Other,
+        },
+        name: info.name,
+        driver: [info.driver, info.driver_info]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+        backend: format!("{:?}", info.backend).to_lowercase(),
+        features: optional
+            .iter()
+            .filter(|(flag, _)| features.contains(*flag))
+            .map(|(_, name)| (*name).into())
+            .collect(),
+        limits: [
+            ("maxBufferSize", limits.max_buffer_size),
+            ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
+            ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size.into()),
+            ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup.into()),
+        ]
+        .map(|(name, value)| (name.into(), value))
+        .into(),
+    }
+}
+
+/// Browsers do not say what type an adapter is; the software ones have well-known names.
+fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    let text = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
+    ["swiftshader", "llvmpipe", "lavapipe", "warp", "basic render"].iter().any(|name| text.contains(name))
+}
+
+impl Device {
+    /// Opens the adapter at this place of [`list`].
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if it has gone, [`Error::Gpu`] if the driver gives no device.
+    pub async fn open(index: usize) -> Result<Self> {
+        let adapters = adapters().await;
+        let Some(adapter) = adapters.get(index) else {
+            let available = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+            return Err(Error::NoAdapter { wanted: index.to_string(), available });
+        };
+        let tier = match info(adapter).kind {
+            AdapterKind::Software => Tier::Software,
+            _ => Tier::Hardware,
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("doconv"),
+            required_features: wgpu::Features::empty(),
+            required_limits: wanted_limits(&adapter.limits()),
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::Gpu {
+            doing: format!("opening {}", adapter.get_info().name),
+            reason: one_line(&error),
+        })?;
+        let lost = Arc::new(Mutex::new(None));
+        device.set_device_lost_callback({
+            let lost = lost.clone();
+            move |_, reason| *lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(reason)
+        });
+        // What no scope catches is logged, where wgpu's own handler would panic.
+        device.on_uncaptured_error(Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
+        Ok(Self { device, queue, tier, lost })
+    }
+
+    /// Gives the device up: every later use says that it is lost. For tests of recovery.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    /// Fails if the device has gone.
+    pub(super) fn check_alive(&self) -> Result<()> {
+        match &*self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Does something with the device and waits for its verdict, so that errors come where they belong.
+    pub(super) async fn checked<T>(&self, doing: &str, action: impl FnOnce() -> T) -> Result<T> {
+        self.check_alive()?;
+        let (result, verdicts) = {
+            // The guards must not live across an await, or futures would not be `Send`.
+            let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
+                .map(|filter| self.device.push_error_scope(filter));
+            let result = action();
+            let [memory, validation, internal] = scopes;
+            let internal = internal.pop();
+            let validation = validation.pop();
+            (result, [internal, validation, memory.pop()])
+        };
+        for verdict in verdicts {
+            self.report(doing, verdict.await)?;
+        }
+        Ok(result)
+    }
+
+    fn report(&self, doing: &str, error: Option<wgpu::Error>) -> Result<()> {
+        match error {
+            None => Ok(()),
+            Some(error) => {
+                // A lost device makes everything else fail too; the loss is what the user should hear of.
+                self.check_alive()?;
+                Err(match error {
+                    wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing: doing.into() },
+                    other => Error::Gpu { doing: doing.into(), reason: one_line(&other) },
+                })
+            }
+        }
+    }
+
+    /// Fails if a buffer of `bytes` cannot be made and bound.
+    pub(super) fn check_binding(&self, what: &str, bytes: u64) -> Result<()> {
+        let limits = self.device.limits();
+        for (limit, limit_name) in [
+            (limits.max_storage_buffer_binding_size, "maxStorageBufferBindingSize"),
+            (limits.max_buffer_size, "maxBufferSize"),
+        ] {
+            if bytes > limit {
+                let way_out = "use a smaller batch or input, or `cpu` as the adapter";
+                return Err(Error::Limit { what: what.into(), needed: bytes, limit, limit_name, way_out });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The baseline that every browser promises, but buffers as large as the adapter allows.
+fn wanted_limits(offered: &wgpu::Limits) -> wgpu::Limits {
+    let baseline = wgpu::Limits::default();
+    wgpu::Limits {
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        ..baseline.or_worse_values_from(offered)
+    }
+}
+
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,312 @@
+//! From steps to dispatches: shader, parameters, bindings and grid, all without a device.
+
+use super::choose::choose;
+use super::layout::{KernelLayout, slices};
+use super::shader::{ActivationClass, Shader, TILE_COLUMNS, TILE_PIXELS};
+use super::{Tier, params};
+use crate::network::Shape;
+use crate::plan::{Binary, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
+use crate::{Error, Result};
+
+/// One run of one shader.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// What it computes, for people.
+    pub label: String,
+    /// Which shader.
+    pub shader: Shader,
+    /// Contents of binding 0.
+    pub params: Vec<u8>,
+    /// What is bound, with its binding number.
+    pub bindings: Vec<(u32, Resource)>,
+    /// Workgroups along x, y and z.
+    pub grid: [u32; 3],
+}
+
+/// What a binding refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// A feature map.
+    Map(ValueId),
+    /// A kernel, plain or composed.
+    Kernel(KernelId),
+    /// Its bias.
+    Bias(KernelId),
+    /// W of a composed kernel.
+    W(KernelId),
+    /// D of a composed kernel.
+    D(KernelId),
+}
+
+/// WebGPU's baseline for `maxComputeWorkgroupsPerDimension`, which every adapter has.
+const MAX_GROUPS: u64 = 65_535;
+
+/// Chooses the shader of a convolution, given the shape of its output.
+pub type Choice<'a> = &'a dyn Fn(&Conv, Shape) -> Shader;
+
+/// The dispatches of one run with a batch, with convolutions as [`choose`](super::choose::choose) thinks best.
+///
+/// # Errors
+/// [`Error::Limit`] if a grid is larger than WebGPU allows.
+pub fn run(plan: &Plan, batch: usize, tier: Tier) -> Result<Vec<Dispatch>> {
+    run_with(plan, batch, &|step, output| choose(step, output, tier))
+}
+
+/// [`run`], with another choice of shaders.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with(plan: &Plan, batch: usize, choice: Choice) -> Result<Vec<Dispatch>> {
+    let mut dispatches = vec![];
+    for step in &plan.steps {
+        dispatches.extend(Lowering { plan, batch, choice }.step(step)?);
+    }
+    Ok(dispatches)
+}
+
+/// The dispatches that compose every composed kernel once.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn fold(plan: &Plan) -> Result<Vec<Dispatch>> {
+    let composed = |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_));
+    (0..plan.kernels.len()).map(KernelId).filter(composed).map(|id| compose(plan, id)).collect()
+}
+
+struct Lowering<'a> {
+    plan: &'a Plan,
+    batch: usize,
+    choice: Choice<'a>,
+}
+
+impl Lowering<'_> {
+    fn shape(&self, value: ValueId) -> Shape {
+        self.plan.value(value).batched(self.batch)
+    }
+
+    fn step(&self, step: &Step) -> Result<Vec<Dispatch>> {
+        Ok(vec![match step {
+            Step::Compose(kernel) => compose(self.plan, *kernel)?,
+            Step::Conv(conv) => self.conv(conv)?,
+            Step::Pool(pool) => self.pool(pool)?,
+            Step::Binary(binary) => self.binary(binary)?,
+            Step::Concat { inputs, output } => return self.concat(inputs, *output),
+            Step::Activation { activation, input, output } => {
+                let (activation, bounds) = ActivationClass::of(Some(*activation));
+                let shader = Shader::Elementwise { operator: None, activation };
+                self.elementwise(shader, bounds, 1, vec![(1, *input)], *output)?
+            }
+            Step::GlobalPool { kind, input, output } => {
+                let [n, c, h, w] = self.shape(*input);
+                let maps = n * slices(c);
+                let params = params::GlobalPool { maps: maps as u32, area: (h * w) as u32 };
+                let shader = Shader::GlobalPool { kind: *kind };
+                self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], [maps, 1, 1])?
+            }
+            Step::Flatten { input, output } => {
+                let [n, c, h, w] = self.shape(*input);
+                let out_slices = slices(c * h * w);
+                let params = params::Flatten {
+                    area: (h * w) as u32,
+                    in_slices: slices(c) as u32,
+                    in_channels: c as u32,
+                    out_slices: out_slices as u32,
+                };
+                self.maps_dispatch(Shader::Flatten, &params, vec![(1, *input), (2, *output)], [out_slices, n, 1])?
+            }
+            Step::Softmax { input, output } => {
+                let [n, c, h, w] = self.shape(*input);
+                let params = params::Softmax { area: (h * w) as u32, channels: c as u32 };
+                let lanes = Shader::Softmax.workgroup()[0] as usize;
+                self.maps_dispatch(Shader::Softmax, &params, vec![(1, *input), (2, *output)], [h * w * lanes, n, 1])?
+            }
+        }])
+    }
+
+    fn conv(&self, step: &Conv) -> Result<Dispatch> {
+        let conv = &step.conv;
+        let [n, in_channels, in_height, in_width] = self.shape(step.input);
+        let output @ [_, out_channels, out_height, out_width] = self.shape(step.output);
+        let shader = (self.choice)(step, output);
+        let pixels = n * out_height * out_width;
+        let out_slices = slices(out_channels);
+        let group_out_slices = slices(conv.outputs_per_group());
+        let (_, [lower, upper]) = ActivationClass::of(step.activation);
+        let params = params::Conv {
+            pixels: pixels as u32,
+            maps: (n * out_slices) as u32,
+            in_height: in_height as u32,
+            in_width: in_width as u32,
+            in_slices: slices(in_channels) as u32,
+            out_height: out_height as u32,
+            out_width: out_width as u32,
+            out_slices: out_slices as u32,
+            groups: conv.groups as u32,
+            group_in_slices: slices(conv.channels_per_group()) as u32,
+            group_out_slices: group_out_slices as u32,
+            group_inputs: conv.channels_per_group() as u32,
+            group_outputs: conv.outputs_per_group() as u32,
+            kernel_height: conv.kernel[0] as u32,
+            kernel_width: conv.kernel[1] as u32,
+            stride_y: conv.stride[0] as u32,
+            stride_x: conv.stride[1] as u32,
+            pad_top: conv.padding[0] as u32,
+            pad_left: conv.padding[1] as u32,
+            dilation_y: conv.dilation[0] as u32,
+            dilation_x: conv.dilation[1] as u32,
+            lower,
+            upper,
+        };
+        let mut bindings = vec![
+            (1, Resource::Map(step.input)),
+            (2, Resource::Kernel(step.kernel)),
+            (3, Resource::Bias(step.kernel)),
+            (4, Resource::Map(step.output)),
+        ];
+        bindings.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
+        let invocations = match shader {
+            Shader::ConvDirect { pixels: tile, slices, .. } => {
+                [pixels.div_ceil(tile as usize), out_slices.div_ceil(slices as usize), 1]
+            }
+            Shader::ConvTiled { slices, .. } => {
+                let columns = (TILE_COLUMNS * slices) as usize;
+                let tiles = [pixels.div_ceil(TILE_PIXELS as usize), group_out_slices.div_ceil(columns)];
+                [tiles[0] * 8, tiles[1] * 8, conv.groups]
+            }
+            Shader::ConvDepthwise { outputs, .. } => {
+                [out_width.div_ceil(outputs as usize) * out_height, n * out_slices, 1]
+            }
+            _ => [pixels, out_slices, 1],
+        };
+        dispatch(&step.name, shader, &params, bindings, invocations)
+    }
+
+    fn pool(&self, pool: &Pool) -> Result<Dispatch> {
+        let [n, c, in_height, in_width] = self.shape(pool.input);
+        let [_, _, out_height, out_width] = self.shape(pool.output);
+        let maps = n * slices(c);
+        let params = params::Pool {
+            maps: maps as u32,
+            in_height: in_height as u32,
+            in_width: in_width as u32,
+            out_height: out_height as u32,
+            out_width: out_width as u32,
+            kernel_height: pool.kernel[0] as u32,
+            kernel_width: pool.kernel[1] as u32,
+            stride_y: pool.stride[0] as u32,
+            stride_x: pool.stride[1] as u32,
+            pad_top: pool.padding[0] as u32,
+            pad_left: pool.padding[1] as u32,
+            pad_bottom: pool.padding[2] as u32,
+            pad_right: pool.padding[3] as u32,
+            dilation_y: pool.dilation[0] as u32,
+            dilation_x: pool.dilation[1] as u32,
+        };
+        let shader = Shader::Pool { kind: pool.kind };
+        let maps_bound = vec![(1, pool.input), (2, pool.output)];
+        self.maps_dispatch(shader, &params, maps_bound, [out_height * out_width, maps, 1])
+    }
+
+    fn binary(&self, binary: &Binary) -> Result<Dispatch> {
+        let (activation, bounds) = ActivationClass::of(binary.activation);
+        let shader = Shader::Elementwise { operator: Some(binary.op), activation };
+        let [_, _, b_height, b_width] = self.shape(binary.b);
+        self.elementwise(shader, bounds, b_height * b_width, vec![(1, binary.a), (2, binary.b)], binary.output)
+    }
+
+    fn elementwise(
+        &self,
+        shader: Shader,
+        [lower, upper]: [f32; 2],
+        b_area: usize,
+        mut maps: Vec<(u32, ValueId)>,
+        output: ValueId,
+    ) -> Result<Dispatch> {
+        let [n, c, h, w] = self.shape(output);
+        let count = n * slices(c);
+        let params =
+            params::Elementwise { maps: count as u32, area: (h * w) as u32, b_area: b_area as u32, lower, upper };
+        maps.push((3, output));
+        self.maps_dispatch(shader, &params, maps, [h * w, count, 1])
+    }
+
+    fn concat(&self, inputs: &[ValueId], output: ValueId) -> Result<Vec<Dispatch>> {
+        let [n, out_channels, h, w] = self.shape(output);
+        let mut first_channel = 0;
+        let mut dispatches = vec![];
+        for &input in inputs {
+            let channels = self.shape(input)[1];
+            let params = params::CopyChannels {
+                area: (h * w) as u32,
+                in_slices: slices(channels) as u32,
+                out_slices: slices(out_channels) as u32,
+                out_channels: out_channels as u32,
+                first_channel: first_channel as u32,
+                channels: channels as u32,
+            };
+            let touched = slices(first_channel + channels) - first_channel / 4;
+            let bindings = vec![(1, input), (2, output)];
+            dispatches.push(self.maps_dispatch(Shader::CopyChannels, &params, bindings, [h * w, touched, n])?);
+            first_channel += channels;
+        }
+        Ok(dispatches)
+    }
+
+    /// A dispatch that binds nothing but maps, the last of which names it.
+    fn maps_dispatch<P: bytemuck::Pod>(
+        &self,
+        shader: Shader,
+        params: &P,
+        maps: Vec<(u32, ValueId)>,
+        invocations: [usize; 3],
+    ) -> Result<Dispatch> {
+        let label = maps.last().map(|&(_, value)| self.plan.value(value).name.clone()).unwrap_or_default();
+        let bindings = maps.into_iter().map(|(binding, value)| (binding, Resource::Map(value))).collect();
+        dispatch(&label, shader, params, bindings, invocations)
+    }
+}
+
+fn compose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
+    let kernel = plan.kernel(id);
+    let KernelSource::Composed(composed) = &kernel.source else {
+        return Err(Error::Unsupported(format!("{}: a plain kernel cannot be composed", kernel.name)));
+    };
+    let conv = &kernel.conv;
+    let layout = KernelLayout::of(conv);
+    let params = params::Compose {
+        inputs: conv.in_channels as u32,
+        outputs: conv.out_channels as u32,
+        group_inputs: conv.channels_per_group() as u32,
+        group_outputs: conv.outputs_per_group() as u32,
+        d_mul: composed.attributes.d_mul as u32,
+        row_inputs: layout.row_inputs as u32,
+        row_outputs: layout.row_outputs as u32,
+    };
+    let shader = Shader::Compose { pairing: composed.attributes.pairing };
+    let bindings = vec![(1, Resource::W(id)), (2, Resource::D(id)), (3, Resource::Kernel(id))];
+    let invocations = [layout.row_outputs, layout.row_inputs * layout.taps, 1];
+    dispatch(&format!("{} fold", kernel.name), shader, &params, bindings, invocations)
+}
+
+fn dispatch<P: bytemuck::Pod>(
+    label: &str,
+    shader: Shader,
+    params: &P,
+    bindings: Vec<(u32, Resource)>,
+    invocations: [usize; 3],
+) -> Result<Dispatch> {
+    let [x, y] = shader.workgroup().map(u64::from);
+    let groups = [invocations[0] as u64, invocations[1] as u64, invocations[2] as u64];
+    let groups = [groups[0].div_ceil(x), groups[1].div_ceil(y), groups[2]];
+    if let Some(&needed) = groups.iter().find(|&&count| count > MAX_GROUPS) {
+        return Err(Error::Limit {
+            what: format!("layer `{label}`"),
+            needed,
+            limit: MAX_GROUPS,
+            limit_name: "maxComputeWorkgroupsPerDimension",
+            way_out: "use a smaller batch or input, or `cpu` as the adapter",
+        });
+    }
+    let params = bytemuck::bytes_of(params).to_vec();
+    Ok(Dispatch { label: label.into(), shader, params, bindings, grid: groups.map(|count| count as u32) })
+}

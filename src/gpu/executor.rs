@@ -1,0 +1,430 @@
+//! Replays a plan on a device.
+
+use std::collections::HashMap;
+
+use super::Device;
+use super::arena::{Layout, Region};
+use super::dispatch::{self, Dispatch, Resource};
+use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
+use super::shader::Shader;
+use crate::network::Shape;
+use crate::plan::{Conv, KernelId, KernelSource, Plan, ValueId};
+use crate::{Error, Result};
+
+/// A plan on a device: weights uploaded, kernels folded, pipelines compiled.
+///
+/// Everything that depends on the batch size is made when a size is first run and kept for the next run of that size.
+#[derive(Debug)]
+pub struct Executor {
+    device: Device,
+    plan: Plan,
+    choice: Option<fn(&Conv, Shape) -> Shader>,
+    weights: Weights,
+    pipelines: HashMap<Shader, wgpu::ComputePipeline>,
+    /// Most recently used last.
+    programs: Vec<Program>,
+}
+
+/// How many batch sizes are kept ready: the usual one and the remainder.
+const PROGRAMS_KEPT: usize = 2;
+
+/// Kernels, biases, W and D on the device.
+#[derive(Debug)]
+struct Weights {
+    /// What the shaders only read.
+    parameters: Vec<wgpu::Buffer>,
+    /// What kernel composition writes.
+    composed: Vec<wgpu::Buffer>,
+    regions: HashMap<Resource, Region>,
+}
+
+/// Everything for one batch size.
+#[derive(Debug)]
+struct Program {
+    batch: usize,
+    maps: Vec<wgpu::Buffer>,
+    buffer_of: Vec<usize>,
+    commands: Vec<Command>,
+    readback: wgpu::Buffer,
+}
+
+#[derive(Debug)]
+struct Command {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+impl Executor {
+    /// Uploads the weights and folds the composed kernels, with shaders chosen by the device's tier.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`], or [`Error::Gpu`] for anything else the
+    /// driver refuses.
+    pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
+        Self::build(device, plan, None).await
+    }
+
+    /// [`Executor::new`] with another choice of shaders for convolutions, given the shape of their output.
+    ///
+    /// # Errors
+    /// Those of [`Executor::new`].
+    pub async fn with_choice(device: &Device, plan: &Plan, choice: fn(&Conv, Shape) -> Shader) -> Result<Self> {
+        Self::build(device, plan, Some(choice)).await
+    }
+
+    async fn build(device: &Device, plan: &Plan, choice: Option<fn(&Conv, Shape) -> Shader>) -> Result<Self> {
+        let weights = Weights::upload(device, plan).await?;
+        let mut plan = plan.clone();
+        let fold = dispatch::fold(&plan)?;
+        // The values are on the device now; what is left says only where they came from.
+        plan.kernels.iter_mut().for_each(release_values);
+        let (device, programs, pipelines) = (device.clone(), vec![], HashMap::new());
+        let mut executor = Self { device, plan, choice, weights, pipelines, programs };
+        executor.fold(&fold).await?;
+        Ok(executor)
+    }
+
+    /// Runs the network.
+    ///
+    /// `inputs` and results are NCHW, one for each of the plan's inputs and outputs, `batch` images each.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if number or length of the inputs is wrong; those of [`Executor::new`].
+    pub async fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        self.plan.check_inputs(batch, inputs)?;
+        self.device.check_alive()?;
+        self.prepare(batch).await?;
+        let program = self.programs.last().expect("prepare leaves the program last");
+
+        let finished = self
+            .device
+            .checked("running the network", || {
+                for (&value, input) in self.plan.inputs.iter().zip(inputs) {
+                    let packed = pack_map(self.plan.value(value).batched(batch), input);
+                    self.device.queue.write_buffer(program.map(value), 0, bytemuck::cast_slice(&packed));
+                }
+                let mut encoder = self.device.device.create_command_encoder(&Default::default());
+                record(&mut encoder, &program.commands);
+                let mut offset = 0;
+                for &value in &self.plan.outputs {
+                    let size = self.map_bytes(value, batch);
+                    encoder.copy_buffer_to_buffer(program.map(value), 0, &program.readback, offset, size);
+                    offset += size;
+                }
+                self.device.queue.submit([encoder.finish()]);
+                let (sender, receiver) = futures_channel::oneshot::channel();
+                program.readback.map_async(wgpu::MapMode::Read, .., move |result| {
+                    // The receiver is gone only if the run was given up.
+                    let _ = sender.send(result);
+                });
+                receiver
+            })
+            .await?;
+        self.wait()?;
+        match finished.await {
+            Ok(Ok(())) => {}
+            _ => {
+                self.device.check_alive()?;
+                return Err(Error::Gpu { doing: "reading the results".into(), reason: "mapping failed".into() });
+            }
+        }
+        let outputs = {
+            let view = program
+                .readback
+                .get_mapped_range(..)
+                .map_err(|error| Error::Gpu { doing: "reading the results".into(), reason: error.to_string() })?;
+            let values: &[f32] = bytemuck::cast_slice(&view);
+            let mut rest = values;
+            let mut outputs = vec![];
+            for &value in &self.plan.outputs {
+                let shape = self.plan.value(value).batched(batch);
+                let (head, tail) = rest.split_at(map_len(shape));
+                outputs.push(unpack_map(shape, head));
+                rest = tail;
+            }
+            outputs
+        };
+        program.readback.unmap();
+        Ok(outputs)
+    }
+
+    /// Drives the device where nobody else does; browsers do it themselves.
+    fn wait(&self) -> Result<()> {
+        match self.device.device.poll(wgpu::PollType::wait_indefinitely()) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.device.check_alive()?;
+                Err(Error::Gpu { doing: "waiting for the device".into(), reason: error.to_string() })
+            }
+        }
+    }
+
+    fn map_bytes(&self, value: ValueId, batch: usize) -> u64 {
+        4 * map_len(self.plan.value(value).batched(batch)) as u64
+    }
+
+    async fn fold(&mut self, dispatches: &[Dispatch]) -> Result<()> {
+        if dispatches.is_empty() {
+            return Ok(());
+        }
+        self.compile(dispatches).await?;
+        let commands = self.commands(dispatches, &|_| unreachable!("folding touches no maps")).await?;
+        self.device
+            .checked("folding kernels", || {
+                let mut encoder = self.device.device.create_command_encoder(&Default::default());
+                record(&mut encoder, &commands);
+                self.device.queue.submit([encoder.finish()]);
+            })
+            .await
+    }
+
+    /// Makes the program of a batch size the last of the list.
+    async fn prepare(&mut self, batch: usize) -> Result<()> {
+        if let Some(at) = self.programs.iter().position(|program| program.batch == batch) {
+            let program = self.programs.remove(at);
+            self.programs.push(program);
+            return Ok(());
+        }
+        if self.programs.len() == PROGRAMS_KEPT {
+            self.programs.remove(0);
+        }
+        let memory = self.plan.memory(batch, map_len);
+        for (value, description) in self.plan.values.iter().enumerate() {
+            let bytes = self.map_bytes(ValueId(value), batch);
+            self.device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
+        }
+        let dispatches = match self.choice {
+            Some(choice) => dispatch::run_with(&self.plan, batch, &choice)?,
+            None => dispatch::run(&self.plan, batch, self.device.tier)?,
+        };
+        self.compile(&dispatches).await?;
+        let (maps, readback) = self
+            .device
+            .checked("making room for feature maps", || {
+                let maps: Vec<_> = memory.sizes.iter().map(|&len| self.map_buffer(4 * len as u64)).collect();
+                let bytes = self.plan.outputs.iter().map(|&value| self.map_bytes(value, batch)).sum();
+                (maps, self.readback_buffer(bytes))
+            })
+            .await?;
+        let commands = self.commands(&dispatches, &|value| maps[memory.buffer_of(value)].as_entire_binding()).await?;
+        self.programs.push(Program { batch, commands, maps, buffer_of: memory.buffer, readback });
+        Ok(())
+    }
+
+    fn map_buffer(&self, size: u64) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("feature map"),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
+    }
+
+    fn readback_buffer(&self, size: u64) -> wgpu::Buffer {
+        self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("results"),
+            size,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Compiles the pipelines that are not there yet, in parallel where the platform has threads.
+    async fn compile(&mut self, dispatches: &[Dispatch]) -> Result<()> {
+        let mut missing: Vec<Shader> = vec![];
+        for dispatch in dispatches {
+            if !self.pipelines.contains_key(&dispatch.shader) && !missing.contains(&dispatch.shader) {
+                missing.push(dispatch.shader);
+            }
+        }
+        let compiled = compile_all(&self.device, &missing).await?;
+        self.pipelines.extend(missing.into_iter().zip(compiled));
+        Ok(())
+    }
+
+    /// Binds dispatches to buffers.
+    async fn commands<'a>(
+        &'a self,
+        dispatches: &[Dispatch],
+        map: &dyn Fn(ValueId) -> wgpu::BindingResource<'a>,
+    ) -> Result<Vec<Command>> {
+        let device = &self.device.device;
+        let mut uniforms = Layout::default();
+        let regions = dispatches
+            .iter()
+            .map(|dispatch| uniforms.place(&self.device, "parameters", dispatch.params.len() as u64))
+            .collect::<Result<Vec<_>>>()?;
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffers = uniforms.create(&self.device, "parameters", usage).await?;
+        self.device
+            .checked("binding buffers", || {
+                dispatches
+                    .iter()
+                    .zip(&regions)
+                    .map(|(dispatch, region)| {
+                        self.device.queue.write_buffer(&buffers[region.buffer], region.offset, &dispatch.params);
+                        let pipeline = self.pipelines[&dispatch.shader].clone();
+                        let parameters = wgpu::BindGroupEntry { binding: 0, resource: bind(&buffers, region) };
+                        let others = dispatch.bindings.iter().map(|&(binding, resource)| wgpu::BindGroupEntry {
+                            binding,
+                            resource: match resource {
+                                Resource::Map(value) => map(value),
+                                other => self.weights.binding(other),
+                            },
+                        });
+                        let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                            label: Some(&dispatch.label),
+                            layout: &pipeline.get_bind_group_layout(0),
+                            entries: &std::iter::once(parameters).chain(others).collect::<Vec<_>>(),
+                        });
+                        Command { pipeline, bind_group, grid: dispatch.grid }
+                    })
+                    .collect()
+            })
+            .await
+    }
+}
+
+impl Program {
+    fn map(&self, value: ValueId) -> &wgpu::Buffer {
+        &self.maps[self.buffer_of[value.0]]
+    }
+}
+
+impl Weights {
+    async fn upload(device: &Device, plan: &Plan) -> Result<Self> {
+        let (mut parameters, mut composed) = (Layout::default(), Layout::default());
+        let mut regions = HashMap::new();
+        for (index, kernel) in plan.kernels.iter().enumerate() {
+            let (id, name) = (KernelId(index), &kernel.name);
+            let kernel_bytes = 4 * KernelLayout::of(&kernel.conv).len() as u64;
+            let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
+            let what = format!("bias of `{name}`");
+            regions.insert(Resource::Bias(id), parameters.place(device, &what, bias_bytes)?);
+            let what = format!("kernel of `{name}`");
+            match &kernel.source {
+                KernelSource::Plain(_) => {
+                    regions.insert(Resource::Kernel(id), parameters.place(device, &what, kernel_bytes)?);
+                }
+                KernelSource::Composed(parts) => {
+                    regions.insert(Resource::Kernel(id), composed.place(device, &what, kernel_bytes)?);
+                    let w_bytes = 4 * parts.w.data().len() as u64;
+                    let d_bytes = 4 * parts.d.data().len() as u64;
+                    regions.insert(Resource::W(id), parameters.place(device, &format!("W of `{name}`"), w_bytes)?);
+                    regions.insert(Resource::D(id), parameters.place(device, &format!("D of `{name}`"), d_bytes)?);
+                }
+            }
+        }
+        let read = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        let weights = Self {
+            parameters: parameters.create(device, "weights", read).await?,
+            composed: composed.create(device, "composed kernels", wgpu::BufferUsages::STORAGE).await?,
+            regions,
+        };
+        device.checked("uploading weights", || weights.fill(device, plan)).await?;
+        Ok(weights)
+    }
+
+    fn fill(&self, device: &Device, plan: &Plan) {
+        let write = |resource: Resource, values: &[f32]| {
+            let region = &self.regions[&resource];
+            let bytes = bytemuck::cast_slice(values);
+            device.queue.write_buffer(&self.parameters[region.buffer], region.offset, bytes);
+        };
+        for (index, kernel) in plan.kernels.iter().enumerate() {
+            let (id, conv) = (KernelId(index), &kernel.conv);
+            write(Resource::Bias(id), &padded_bias(&kernel.bias));
+            match &kernel.source {
+                KernelSource::Plain(values) => {
+                    write(Resource::Kernel(id), &KernelLayout::of(conv).pack(conv, values));
+                }
+                KernelSource::Composed(parts) => {
+                    let s = parts.attributes.d_mul;
+                    write(Resource::W(id), &pack_w(conv, s, parts.w.data()));
+                    write(Resource::D(id), &pack_d(conv, s, parts.d.data()));
+                }
+            }
+        }
+    }
+
+    fn binding(&self, resource: Resource) -> wgpu::BindingResource<'_> {
+        let composed = matches!(resource, Resource::Kernel(id) if self.regions.contains_key(&Resource::W(id)));
+        bind(if composed { &self.composed } else { &self.parameters }, &self.regions[&resource])
+    }
+}
+
+/// Compiles shaders, in parallel where the platform has threads.
+async fn compile_all(device: &Device, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        use rayon::prelude::*;
+        // Error scopes are per thread, so every thread waits for its own verdict; natively that is no wait at all.
+        shaders.par_iter().map(|shader| pollster::block_on(compile_one(device, shader))).collect()
+    }
+    #[cfg(target_arch = "wasm32")]
+    {
+        let mut pipelines = vec![];
+        for shader in shaders {
+            pipelines.push(compile_one(device, shader).await?);
+        }
+        Ok(pipelines)
+    }
+}
+
+async fn compile_one(device: &Device, shader: &Shader) -> Result<wgpu::ComputePipeline> {
+    let wgsl = shader.wgsl();
+    device
+        .checked(&format!("compiling {shader:?}"), || {
+            let label = format!("{shader:?}");
+            let module = device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(&label),
+                source: wgpu::ShaderSource::Wgsl(wgsl.into()),
+            });
+            device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every shader writes its workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            })
+        })
+        .await
+}
+
+fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    for command in commands {
+        pass.set_pipeline(&command.pipeline);
+        pass.set_bind_group(0, &command.bind_group, &[]);
+        let [x, y, z] = command.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+fn bind<'a>(buffers: &'a [wgpu::Buffer], region: &Region) -> wgpu::BindingResource<'a> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer: &buffers[region.buffer],
+        offset: region.offset,
+        size: wgpu::BufferSize::new(region.size),
+    })
+}
+
+fn padded_bias(bias: &[f32]) -> Vec<f32> {
+    let mut padded = bias.to_vec();
+    padded.resize(bias.len().next_multiple_of(4), 0.0);
+    padded
+}
+
+fn release_values(kernel: &mut crate::plan::Kernel) {
+    kernel.bias = vec![];
+    if let KernelSource::Plain(values) = &mut kernel.source {
+        *values = vec![];
+    }
+}

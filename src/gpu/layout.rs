@@ -1,0 +1,131 @@
+//! How maps and kernels lie in the device's memory, and the way there and back.
+
+use crate::network::{Conv2d, Shape};
+
+/// Slices of four channels.
+pub fn slices(channels: usize) -> usize {
+    channels.div_ceil(4)
+}
+
+/// Number of `f32` that a map takes: whole slices.
+pub fn map_len([n, c, h, w]: Shape) -> usize {
+    n * slices(c) * h * w * 4
+}
+
+/// NCHW to NCHW4; channels that do not exist become zero.
+pub fn pack_map([n, c, h, w]: Shape, nchw: &[f32]) -> Vec<f32> {
+    let area = h * w;
+    let mut packed = vec![0.0; map_len([n, c, h, w])];
+    for (plane_index, plane) in nchw.chunks_exact(area).enumerate() {
+        let (image, channel) = (plane_index / c, plane_index % c);
+        let start = (image * slices(c) + channel / 4) * area * 4 + channel % 4;
+        for (pixel, &value) in plane.iter().enumerate() {
+            packed[start + pixel * 4] = value;
+        }
+    }
+    packed
+}
+
+/// NCHW4 to NCHW.
+pub fn unpack_map([n, c, h, w]: Shape, packed: &[f32]) -> Vec<f32> {
+    let area = h * w;
+    let mut nchw = vec![0.0; n * c * area];
+    for (plane_index, plane) in nchw.chunks_exact_mut(area).enumerate() {
+        let (image, channel) = (plane_index / c, plane_index % c);
+        let start = (image * slices(c) + channel / 4) * area * 4 + channel % 4;
+        for (pixel, value) in plane.iter_mut().enumerate() {
+            *value = packed[start + pixel * 4];
+        }
+    }
+    nchw
+}
+
+/// The extents of a kernel in memory: `[tap][row_inputs][row_outputs]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelLayout {
+    /// Number of taps.
+    pub taps: usize,
+    /// Input channels within a group, padded to whole slices where inputs are read by the slice.
+    pub row_inputs: usize,
+    /// Output channels, padded to whole slices.
+    pub row_outputs: usize,
+}
+
+impl KernelLayout {
+    /// The layout of a convolution's kernel.
+    pub fn of(conv: &Conv2d) -> Self {
+        let inputs = conv.channels_per_group();
+        let row_inputs = if conv.groups == 1 && inputs > 4 { slices(inputs) * 4 } else { inputs };
+        Self { taps: conv.taps(), row_inputs, row_outputs: slices(conv.out_channels) * 4 }
+    }
+
+    /// Number of `f32`.
+    pub fn len(&self) -> usize {
+        self.taps * self.row_inputs * self.row_outputs
+    }
+
+    /// Whether there is nothing in it; never, for a valid convolution.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// OIHW to this layout.
+    pub fn pack(&self, conv: &Conv2d, oihw: &[f32]) -> Vec<f32> {
+        pack_rows(oihw, conv.channels_per_group(), *self)
+    }
+}
+
+/// W as the fold wants it, `[s][input within the group][output]`, from `[output][input][s]`.
+pub fn pack_w(conv: &Conv2d, s: usize, w: &[f32]) -> Vec<f32> {
+    let inputs = conv.channels_per_group();
+    pack_rows(w, inputs, KernelLayout { taps: s, row_inputs: inputs, row_outputs: conv.out_channels })
+}
+
+/// D as the fold wants it, `[tap][s][channel]`, from `[channel][tap][s]`.
+pub fn pack_d(conv: &Conv2d, s: usize, d: &[f32]) -> Vec<f32> {
+    let row = conv.taps() * s;
+    let mut packed = vec![0.0; d.len()];
+    for (channel, matrix) in d.chunks_exact(row).enumerate() {
+        for (at, &value) in matrix.iter().enumerate() {
+            packed[at * conv.in_channels + channel] = value;
+        }
+    }
+    packed
+}
+
+/// `[output][input][tap]` to `[tap][input][output]` with padded rows.
+fn pack_rows(values: &[f32], inputs: usize, to: KernelLayout) -> Vec<f32> {
+    let mut packed = vec![0.0; to.len()];
+    for (row, taps) in values.chunks_exact(to.taps).enumerate() {
+        let (output, input) = (row / inputs, row % inputs);
+        for (tap, &value) in taps.iter().enumerate() {
+            packed[(tap * to.row_inputs + input) * to.row_outputs + output] = value;
+        }
+    }
+    packed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unpacking_undoes_packing() {
+        let shape = [2, 5, 3, 2];
+        let map: Vec<f32> = (0..60).map(|i| i as f32).collect();
+        let packed = pack_map(shape, &map);
+        assert_eq!(packed.len(), map_len(shape));
+        assert_eq!(packed[..5], [0.0, 6.0, 12.0, 18.0, 1.0]);
+        assert_eq!(unpack_map(shape, &packed), map);
+    }
+
+    #[test]
+    fn kernels_are_padded_to_slices_where_they_are_read_by_the_slice() {
+        let stem = KernelLayout::of(&Conv2d::new(3, 32, [3, 3]));
+        assert_eq!((stem.row_inputs, stem.row_outputs), (3, 32));
+        let dense = KernelLayout::of(&Conv2d::new(6, 10, [1, 1]));
+        assert_eq!((dense.row_inputs, dense.row_outputs), (8, 12));
+        let depthwise = KernelLayout::of(&Conv2d { groups: 6, ..Conv2d::new(6, 6, [3, 3]) });
+        assert_eq!((depthwise.row_inputs, depthwise.row_outputs), (1, 8));
+    }
+}

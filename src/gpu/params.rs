@@ -1,0 +1,76 @@
+//! The parameters of every shader family, declared once for Rust and WGSL.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Declares a uniform block of scalars as a Rust struct and as the WGSL struct `Params` with the same fields. Scalars
+/// are four bytes on both sides, so the layouts agree.
+macro_rules! params {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+        #[allow(missing_docs)] // The names are the documentation; the shaders that read them say more.
+        pub struct $name { $(pub $field: $type),* }
+
+        impl $name {
+            /// The WGSL declaration.
+            pub const WGSL: &str = concat!("struct Params {\n", $("    ", stringify!($field), ": ", stringify!($type), ",\n"),*, "}");
+        }
+    };
+}
+
+params! {
+    /// All convolutions. Sizes are in pixels, slices (of four channels) or channels as the names say.
+    Conv {
+        pixels: u32, maps: u32,
+        in_height: u32, in_width: u32, in_slices: u32,
+        out_height: u32, out_width: u32, out_slices: u32,
+        groups: u32, group_in_slices: u32, group_out_slices: u32, group_inputs: u32, group_outputs: u32,
+        kernel_height: u32, kernel_width: u32,
+        stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
+        lower: f32, upper: f32,
+    }
+}
+
+params! {
+    /// Kernel composition. Rows are those of the kernel with its padding to whole slices.
+    Compose {
+        inputs: u32, outputs: u32, group_inputs: u32, group_outputs: u32, d_mul: u32, row_inputs: u32, row_outputs: u32,
+    }
+}
+
+params! {
+    /// Pooling over windows.
+    Pool {
+        maps: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32,
+        kernel_height: u32, kernel_width: u32, stride_y: u32, stride_x: u32,
+        pad_top: u32, pad_left: u32, pad_bottom: u32, pad_right: u32, dilation_y: u32, dilation_x: u32,
+    }
+}
+
+params! {
+    /// Pooling over whole maps.
+    GlobalPool { maps: u32, area: u32 }
+}
+
+params! {
+    /// Element-wise functions.
+    Elementwise { maps: u32, area: u32, b_area: u32, lower: f32, upper: f32 }
+}
+
+params! {
+    /// One part of a concatenation.
+    CopyChannels {
+        area: u32, in_slices: u32, out_slices: u32, out_channels: u32, first_channel: u32, channels: u32,
+    }
+}
+
+params! {
+    /// Flattening.
+    Flatten { area: u32, in_slices: u32, in_channels: u32, out_slices: u32 }
+}
+
+params! {
+    /// Softmax over channels.
+    Softmax { area: u32, channels: u32 }
+}

@@ -1,0 +1,338 @@
+//! From a model to the steps of a plan.
+
+use std::collections::HashMap;
+
+use super::{Binary, BinaryOp, Conv, Kernel, KernelId, KernelSource, Mode, Plan, Pool, PoolKind, Step, Value, ValueId};
+use crate::doconv::{Composed, has_feature_form};
+use crate::model::{Affine, ConvWeights};
+use crate::network::{Activation, BatchNorm, Conv2d, Inferred, Linear, Network, Node, Op, Shape, Source};
+use crate::{Error, Model, Result, Tensor};
+
+/// How far the D of a folded layer is moved from the identity when it has to be expanded: enough that composing does
+/// real work, little enough that it is well conditioned.
+const EXPANSION_JITTER: f64 = 0.1;
+const EXPANSION_SEED: u64 = 0;
+
+pub(super) fn lower(model: &Model, mode: Mode) -> Result<Plan> {
+    let model = match mode {
+        Mode::Folded => model.fold_batch_norms()?,
+        Mode::Kernel | Mode::Feature => expand_marked(&model.fold_batch_norms()?)?,
+    };
+    let network = model.network();
+    let inferred = network.infer(1)?;
+    let mut lowering = Lowering::new(&model, &inferred, mode);
+    for (index, node) in network.nodes.iter().enumerate() {
+        lowering.node(index, node)?;
+    }
+    Ok(lowering.finish())
+}
+
+/// Expands the layers that are marked as DO-Conv and hold a folded kernel.
+fn expand_marked(model: &Model) -> Result<Model> {
+    model.expand_where(|conv| conv.doconv.is_some(), None, EXPANSION_JITTER, EXPANSION_SEED)
+}
+
+struct Lowering<'a> {
+    model: &'a Model,
+    network: &'a Network,
+    inferred: &'a Inferred,
+    mode: Mode,
+    plan: Plan,
+    /// Where the value of an input or a node ended up.
+    value_of: HashMap<Source, ValueId>,
+    /// Which step writes a value.
+    writer: HashMap<ValueId, usize>,
+    /// How many nodes and outputs read a value of the network.
+    readers: HashMap<Source, usize>,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(model: &'a Model, inferred: &'a Inferred, mode: Mode) -> Self {
+        let network = model.network();
+        let mut readers = HashMap::new();
+        for &source in inferred.edges.iter().flatten().chain(&inferred.outputs) {
+            *readers.entry(source).or_default() += 1;
+        }
+        let mut lowering = Self {
+            model,
+            network,
+            inferred,
+            mode,
+            plan: Plan { values: vec![], kernels: vec![], steps: vec![], inputs: vec![], outputs: vec![] },
+            value_of: HashMap::new(),
+            writer: HashMap::new(),
+            readers,
+        };
+        for (index, input) in network.inputs.iter().enumerate() {
+            let value = lowering.new_value(&input.name, inferred.inputs[index]);
+            lowering.plan.inputs.push(value);
+            lowering.value_of.insert(Source::Input(index), value);
+        }
+        lowering
+    }
+
+    fn finish(mut self) -> Plan {
+        self.plan.outputs = self.inferred.outputs.iter().map(|source| self.value_of[source]).collect();
+        self.plan
+    }
+
+    fn new_value(&mut self, name: &str, shape: Shape) -> ValueId {
+        self.plan.values.push(Value { name: name.into(), shape });
+        ValueId(self.plan.values.len() - 1)
+    }
+
+    fn push(&mut self, step: Step) {
+        if let Some(output) = step.output() {
+            self.writer.insert(output, self.plan.steps.len());
+        }
+        self.plan.steps.push(step);
+    }
+
+    fn push_kernel(&mut self, kernel: Kernel) -> KernelId {
+        self.plan.kernels.push(kernel);
+        KernelId(self.plan.kernels.len() - 1)
+    }
+
+    fn node(&mut self, index: usize, node: &Node) -> Result<()> {
+        let edges = &self.inferred.edges[index];
+        let shape = self.inferred.nodes[index];
+        let inputs: Vec<ValueId> = edges.iter().map(|source| self.value_of[source]).collect();
+        if let Some(value) = self.fuse(node, edges) {
+            self.value_of.insert(Source::Node(index), value);
+            return Ok(());
+        }
+        if let Op::Flatten = node.op
+            && (self.inferred.shape(edges[0]) == shape || self.only_feeds_linear(index))
+        {
+            self.value_of.insert(Source::Node(index), inputs[0]);
+            return Ok(());
+        }
+        let output = self.new_value(&node.name, shape);
+        self.value_of.insert(Source::Node(index), output);
+        match &node.op {
+            Op::Conv2d(conv) => self.convolution(node, conv, inputs[0], output)?,
+            Op::Linear(linear) => self.linear(node, linear, inputs[0], output)?,
+            Op::BatchNorm(norm) => self.batch_norm(node, norm, inputs[0], output)?,
+            Op::Activation(activation) => {
+                self.push(Step::Activation { activation: *activation, input: inputs[0], output });
+            }
+            Op::MaxPool(pool) => self.push(Step::Pool(Pool {
+                kind: PoolKind::Max,
+                kernel: pool.kernel,
+                stride: pool.stride,
+                padding: pool.padding,
+                dilation: pool.dilation,
+                input: inputs[0],
+                output,
+            })),
+            Op::AvgPool(pool) => self.push(Step::Pool(Pool {
+                kind: PoolKind::Mean { count_include_pad: pool.count_include_pad },
+                kernel: pool.kernel,
+                stride: pool.stride,
+                padding: pool.padding,
+                dilation: [1, 1],
+                input: inputs[0],
+                output,
+            })),
+            Op::GlobalAvgPool => {
+                let kind = PoolKind::Mean { count_include_pad: false };
+                self.push(Step::GlobalPool { kind, input: inputs[0], output });
+            }
+            Op::GlobalMaxPool => self.push(Step::GlobalPool { kind: PoolKind::Max, input: inputs[0], output }),
+            Op::Add => self.binary(BinaryOp::Add, inputs[0], inputs[1], output),
+            Op::Mul => self.binary(BinaryOp::Mul, inputs[0], inputs[1], output),
+            Op::Concat => self.push(Step::Concat { inputs, output }),
+            Op::Flatten => self.push(Step::Flatten { input: inputs[0], output }),
+            Op::Softmax => self.push(Step::Softmax { input: inputs[0], output }),
+        }
+        Ok(())
+    }
+
+    /// Whether a value is read once, by a node, so that the step that writes it may write something else instead.
+    fn private(&self, source: Source) -> bool {
+        matches!(source, Source::Node(_)) && self.readers[&source] == 1
+    }
+
+    /// Lets the step that made an input do this node's work too, where it can; gives the value that results.
+    fn fuse(&mut self, node: &Node, edges: &[Source]) -> Option<ValueId> {
+        match node.op {
+            Op::Activation(activation) => self.fuse_activation(activation, edges[0]),
+            Op::Add => self.fuse_residual(edges[0], edges[1]),
+            _ => None,
+        }
+    }
+
+    fn fuse_activation(&mut self, activation: Activation, source: Source) -> Option<ValueId> {
+        let value = self.value_of[&source];
+        if !self.private(source) || self.shares_value(source) {
+            return None;
+        }
+        let slot = match &mut self.plan.steps[*self.writer.get(&value)?] {
+            Step::Conv(conv) => &mut conv.activation,
+            Step::Binary(binary) => &mut binary.activation,
+            _ => return None,
+        };
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(activation);
+        Some(value)
+    }
+
+    /// The later of the two summands, where it is a bare convolution, takes the earlier one as its residual.
+    fn fuse_residual(&mut self, a: Source, b: Source) -> Option<ValueId> {
+        let written = |source| self.writer.get(&self.value_of[&source]).copied();
+        let (late, early) = if written(a) >= written(b) { (a, b) } else { (b, a) };
+        let same_shape = self.inferred.shape(late) == self.inferred.shape(early);
+        if late == early || !self.private(late) || self.shares_value(late) || !same_shape {
+            return None;
+        }
+        let (value, residual) = (self.value_of[&late], self.value_of[&early]);
+        let step = *self.writer.get(&value)?;
+        let Step::Conv(conv) = &mut self.plan.steps[step] else { return None };
+        if value == residual || conv.residual.is_some() || conv.activation.is_some() {
+            return None;
+        }
+        conv.residual = Some(residual);
+        Some(value)
+    }
+
+    /// Whether another value of the network that is still wanted lies in the same place (a flattened view).
+    fn shares_value(&self, source: Source) -> bool {
+        let value = self.value_of[&source];
+        self.value_of
+            .iter()
+            .any(|(&other, &at)| at == value && other != source && self.readers.get(&other).copied().unwrap_or(0) > 1)
+    }
+
+    fn only_feeds_linear(&self, flatten: usize) -> bool {
+        let source = Source::Node(flatten);
+        let readers = self.network.nodes.iter().zip(&self.inferred.edges);
+        !self.inferred.outputs.contains(&source)
+            && readers.filter(|(_, edges)| edges.contains(&source)).all(|(node, _)| matches!(node.op, Op::Linear(_)))
+    }
+
+    fn binary(&mut self, op: BinaryOp, a: ValueId, b: ValueId, output: ValueId) {
+        let pixels = |value: ValueId| self.plan.values[value.0].shape[2] * self.plan.values[value.0].shape[3];
+        let (a, b) = if pixels(a) >= pixels(b) { (a, b) } else { (b, a) };
+        self.push(Step::Binary(Binary { op, a, b, activation: None, output }));
+    }
+
+    fn bias(&self, node: &Node, present: bool, channels: usize) -> Result<Vec<f32>> {
+        if !present {
+            return Ok(vec![0.0; channels]);
+        }
+        Ok(self.model.tensor(&format!("{}.bias", node.name), &[channels])?.data().to_vec())
+    }
+
+    fn push_conv(&mut self, kernel: Kernel, input: ValueId, output: ValueId) {
+        let (name, conv) = (kernel.name.clone(), kernel.conv.clone());
+        let kernel = self.push_kernel(kernel);
+        self.push(Step::Conv(Conv { name, conv, kernel, input, residual: None, activation: None, output }));
+    }
+
+    fn convolution(&mut self, node: &Node, conv: &Conv2d, input: ValueId, output: ValueId) -> Result<()> {
+        let bias = self.bias(node, conv.bias, conv.out_channels)?;
+        let name = node.name.clone();
+        match (self.model.conv_weights(node, conv)?, self.mode) {
+            (ConvWeights::Composed(composed), Mode::Feature) => {
+                self.feature_composition(&name, conv, composed, bias, input, output)?;
+            }
+            (ConvWeights::Composed(composed), mode) => {
+                if mode == Mode::Kernel {
+                    self.push(Step::Compose(KernelId(self.plan.kernels.len())));
+                }
+                let source = KernelSource::Composed(composed);
+                self.push_conv(Kernel { name, conv: conv.clone(), source, bias }, input, output);
+            }
+            (ConvWeights::Folded(kernel), _) => {
+                let source = KernelSource::Plain(kernel.into_data());
+                self.push_conv(Kernel { name, conv: conv.clone(), source, bias }, input, output);
+            }
+        }
+        Ok(())
+    }
+
+    /// Depthwise with D, which carries the geometry (channel `c·S + s`), then grouped 1×1 with W.
+    fn feature_composition(
+        &mut self,
+        name: &str,
+        conv: &Conv2d,
+        composed: Composed,
+        bias: Vec<f32>,
+        input: ValueId,
+        output: ValueId,
+    ) -> Result<()> {
+        let Composed { w, d, attributes } = composed;
+        if !has_feature_form(conv, attributes.pairing) {
+            return Err(Error::Unsupported(format!(
+                "{name}: with {} groups of {} inputs and {} outputs the torch pairing lets one input channel meet \
+                 several D, which feature composition cannot express; use mode folded or kernel",
+                conv.groups,
+                conv.channels_per_group(),
+                conv.outputs_per_group()
+            )));
+        }
+        let s = attributes.d_mul;
+        let [_, _, height, width] = self.plan.values[output.0].shape;
+        let middle = self.new_value(&format!("{name}.D"), [1, conv.in_channels * s, height, width]);
+        let depthwise = Conv2d {
+            out_channels: conv.in_channels * s,
+            groups: conv.in_channels,
+            bias: false,
+            doconv: None,
+            ..conv.clone()
+        };
+        let pointwise =
+            Conv2d { groups: conv.groups, bias: true, ..Conv2d::new(conv.in_channels * s, conv.out_channels, [1, 1]) };
+        self.push_conv(
+            Kernel {
+                name: format!("{name}.D"),
+                bias: vec![0.0; depthwise.out_channels],
+                source: KernelSource::Plain(taps_last(&d)),
+                conv: depthwise,
+            },
+            input,
+            middle,
+        );
+        let source = KernelSource::Plain(w.into_data());
+        self.push_conv(Kernel { name: format!("{name}.W"), conv: pointwise, source, bias }, middle, output);
+        Ok(())
+    }
+
+    /// A convolution whose kernel is as large as the map: the weights of a linear layer over NCHW features are just
+    /// such a kernel in OIHW.
+    fn linear(&mut self, node: &Node, linear: &Linear, input: ValueId, output: ValueId) -> Result<()> {
+        let [_, channels, height, width] = self.plan.values[input.0].shape;
+        let conv = Conv2d { bias: linear.bias, ..Conv2d::new(channels, linear.out_features, [height, width]) };
+        let weight = format!("{}.weight", node.name);
+        let weight = self.model.tensor(&weight, &[linear.out_features, linear.in_features])?;
+        let bias = self.bias(node, linear.bias, linear.out_features)?;
+        let source = KernelSource::Plain(weight.data().to_vec());
+        self.push_conv(Kernel { name: node.name.clone(), conv, source, bias }, input, output);
+        Ok(())
+    }
+
+    /// A batch norm that follows no convolution is a depthwise 1×1 one.
+    fn batch_norm(&mut self, node: &Node, norm: &BatchNorm, input: ValueId, output: ValueId) -> Result<()> {
+        let affine = Affine::of(&node.name, norm, self.model.weights())?;
+        let channels = affine.scale.len();
+        let conv = Conv2d { groups: channels, bias: true, ..Conv2d::new(channels, channels, [1, 1]) };
+        let source = KernelSource::Plain(affine.scale.iter().map(|&scale| scale as f32).collect());
+        let bias = affine.shift.iter().map(|&shift| shift as f32).collect();
+        self.push_conv(Kernel { name: node.name.clone(), conv, source, bias }, input, output);
+        Ok(())
+    }
+}
+
+/// `[in, K, S]` as the OIHW kernel of a depthwise convolution: `[in·S, 1, K]`.
+fn taps_last(d: &Tensor) -> Vec<f32> {
+    let &[channels, taps, s] = d.shape() else { unreachable!("an effective D has three axes") };
+    let mut kernel = Vec::with_capacity(d.data().len());
+    for channel in 0..channels {
+        for column in 0..s {
+            kernel.extend((0..taps).map(|m| d.data()[(channel * taps + m) * s + column]));
+        }
+    }
+    kernel
+}

@@ -1,0 +1,70 @@
+//! Which values share a buffer.
+
+use super::{Plan, ValueId};
+use crate::network::Shape;
+
+/// An assignment of values to buffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// For every value, the index of its buffer.
+    pub buffer: Vec<usize>,
+    /// For every buffer, its size in elements.
+    pub sizes: Vec<usize>,
+}
+
+impl Memory {
+    /// The buffer of a value.
+    pub fn buffer_of(&self, value: ValueId) -> usize {
+        self.buffer[value.0]
+    }
+}
+
+/// Walks the steps once. A value takes the free buffer that wastes least, or grows the largest free one, or a new one;
+/// its buffer is free again after the last step that reads it. Outputs are never free.
+pub(super) fn assign(plan: &Plan, batch: usize, elements: impl Fn(Shape) -> usize) -> Memory {
+    const NEVER: usize = usize::MAX;
+    let mut last_use = vec![0; plan.values.len()];
+    for (index, step) in plan.steps.iter().enumerate() {
+        step.inputs().into_iter().chain(step.output()).for_each(|value| last_use[value.0] = index);
+    }
+    plan.outputs.iter().for_each(|value| last_use[value.0] = NEVER);
+
+    let mut memory = Memory { buffer: vec![NEVER; plan.values.len()], sizes: vec![] };
+    let mut free: Vec<usize> = vec![];
+    let mut live: Vec<ValueId> = vec![];
+    let place = |memory: &mut Memory, free: &mut Vec<usize>, value: ValueId| {
+        if memory.buffer[value.0] != NEVER {
+            return false;
+        }
+        let size = elements(plan.values[value.0].batched(batch));
+        let fitting = free.iter().copied().filter(|&b| memory.sizes[b] >= size).min_by_key(|&b| memory.sizes[b]);
+        let chosen = fitting.or_else(|| free.iter().copied().max_by_key(|&b| memory.sizes[b])).unwrap_or_else(|| {
+            memory.sizes.push(0);
+            memory.sizes.len() - 1
+        });
+        free.retain(|&b| b != chosen);
+        memory.sizes[chosen] = memory.sizes[chosen].max(size);
+        memory.buffer[value.0] = chosen;
+        true
+    };
+    for &input in &plan.inputs {
+        if place(&mut memory, &mut free, input) {
+            live.push(input);
+        }
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        if let Some(output) = step.output()
+            && place(&mut memory, &mut free, output)
+        {
+            live.push(output);
+        }
+        live.retain(|value| {
+            let done = last_use[value.0] <= index;
+            if done {
+                free.push(memory.buffer[value.0]);
+            }
+            !done
+        });
+    }
+    memory
+}

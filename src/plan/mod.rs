@@ -1,0 +1,323 @@
+//! What is to be computed, in which order, in which buffers: decided without a device.
+//!
+//! [`Plan::new`] turns a model into a list of [`Step`]s: batch norms folded, activations and residual sums fused into
+//! the convolutions they follow, DO-Conv layers in the form that the [`Mode`] asks for. An executor, on a GPU or on
+//! the CPU, only replays it. Nothing here depends on the batch size; [`Plan::memory`] does.
+
+mod lower;
+mod memory;
+
+pub use memory::Memory;
+
+use crate::doconv::Composed;
+use crate::network::{Activation, Conv2d, Shape};
+use crate::{Error, Model, Result};
+
+/// The form in which DO-Conv layers are run. All three compute the same function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Kernels are composed once, when the model is loaded: an ordinary network.
+    #[default]
+    Folded,
+    /// Kernels are composed anew for every run, as in training.
+    Kernel,
+    /// A depthwise convolution with D, then a grouped 1×1 convolution with W.
+    Feature,
+}
+
+impl Mode {
+    /// Every mode there is.
+    pub const ALL: [Mode; 3] = [Mode::Folded, Mode::Kernel, Mode::Feature];
+
+    /// The name that the command line and reports use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Folded => "folded",
+            Mode::Kernel => "kernel",
+            Mode::Feature => "feature",
+        }
+    }
+}
+
+/// Index of a [`Value`] in [`Plan::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ValueId(pub(crate) usize);
+
+/// Index of a [`Kernel`] in [`Plan::kernels`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KernelId(pub(crate) usize);
+
+/// A network made ready to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Every feature map that some step reads or writes.
+    pub values: Vec<Value>,
+    /// Every convolution kernel, with its bias.
+    pub kernels: Vec<Kernel>,
+    /// What to do for every run, in order.
+    pub steps: Vec<Step>,
+    /// The maps to fill before a run, in the network's order.
+    pub inputs: Vec<ValueId>,
+    /// The maps to read after a run, in the network's order.
+    pub outputs: Vec<ValueId>,
+}
+
+/// A feature map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The network's name for it.
+    pub name: String,
+    /// Its shape for a batch of one; only the first extent depends on the batch.
+    pub shape: Shape,
+}
+
+impl Value {
+    /// The shape for a batch.
+    pub fn batched(&self, batch: usize) -> Shape {
+        let [n, c, h, w] = self.shape;
+        [n * batch, c, h, w]
+    }
+}
+
+/// The kernel and bias of a convolution.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The layer's name.
+    pub name: String,
+    /// The convolution it is for.
+    pub conv: Conv2d,
+    /// Where its values come from.
+    pub source: KernelSource,
+    /// One value per output channel.
+    pub bias: Vec<f32>,
+}
+
+/// Where the values of a kernel come from.
+#[derive(Clone, Debug)]
+pub enum KernelSource {
+    /// They are there: OIHW.
+    Plain(Vec<f32>),
+    /// They are composed on the device that runs the network: once when the model is loaded, and again at each
+    /// [`Step::Compose`].
+    Composed(Composed),
+}
+
+/// One operation on feature maps.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Compose a kernel anew from its W and D.
+    Compose(KernelId),
+    /// `activation(conv(input) + bias + residual)`.
+    Conv(Conv),
+    /// Maximum or mean over windows.
+    Pool(Pool),
+    /// Maximum or mean over all pixels: the output is 1×1.
+    GlobalPool {
+        /// Maximum or mean.
+        kind: PoolKind,
+        /// Any size.
+        input: ValueId,
+        /// 1×1.
+        output: ValueId,
+    },
+    /// `activation(a ∘ b)`.
+    Binary(Binary),
+    /// An element-wise function.
+    Activation {
+        /// Which.
+        activation: Activation,
+        /// Its argument.
+        input: ValueId,
+        /// Same shape.
+        output: ValueId,
+    },
+    /// The channels of all inputs, one after the other.
+    Concat {
+        /// Same batch, height and width.
+        inputs: Vec<ValueId>,
+        /// As many channels as all inputs together.
+        output: ValueId,
+    },
+    /// NCHW to N·(CHW)·1·1.
+    Flatten {
+        /// Larger than 1×1.
+        input: ValueId,
+        /// 1×1.
+        output: ValueId,
+    },
+    /// Softmax over the channels of every pixel.
+    Softmax {
+        /// Logits.
+        input: ValueId,
+        /// Probabilities.
+        output: ValueId,
+    },
+}
+
+/// A convolution with everything that is fused into it.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// The layer's name.
+    pub name: String,
+    /// Geometry; its `bias` and `doconv` have done their part already.
+    pub conv: Conv2d,
+    /// Kernel and bias.
+    pub kernel: KernelId,
+    /// What is convolved.
+    pub input: ValueId,
+    /// Added before the activation; the shape of the output.
+    pub residual: Option<ValueId>,
+    /// Applied last.
+    pub activation: Option<Activation>,
+    /// The result.
+    pub output: ValueId,
+}
+
+/// Maximum or mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// Maximum; padding never wins.
+    Max,
+    /// Mean.
+    Mean {
+        /// Whether padded zeros count in the divisor.
+        count_include_pad: bool,
+    },
+}
+
+/// A window sliding over every channel.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Maximum or mean.
+    pub kind: PoolKind,
+    /// Rows and columns of the window.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal step.
+    pub stride: [usize; 2],
+    /// Top, left, bottom, right.
+    pub padding: [usize; 4],
+    /// Vertical and horizontal distance between taps.
+    pub dilation: [usize; 2],
+    /// What is pooled.
+    pub input: ValueId,
+    /// The result.
+    pub output: ValueId,
+}
+
+/// Sum or product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// Sum.
+    Add,
+    /// Product.
+    Mul,
+}
+
+/// An element-wise function of two maps.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    /// Which.
+    pub op: BinaryOp,
+    /// The shape of the output.
+    pub a: ValueId,
+    /// The same shape, or 1×1 and repeated over the pixels of `a`.
+    pub b: ValueId,
+    /// Applied last.
+    pub activation: Option<Activation>,
+    /// The result.
+    pub output: ValueId,
+}
+
+impl Step {
+    /// The maps it reads.
+    pub fn inputs(&self) -> Vec<ValueId> {
+        match self {
+            Step::Compose(_) => vec![],
+            Step::Conv(conv) => [Some(conv.input), conv.residual].into_iter().flatten().collect(),
+            Step::Pool(pool) => vec![pool.input],
+            Step::Binary(binary) => vec![binary.a, binary.b],
+            Step::Concat { inputs, .. } => inputs.clone(),
+            Step::GlobalPool { input, .. }
+            | Step::Activation { input, .. }
+            | Step::Flatten { input, .. }
+            | Step::Softmax { input, .. } => vec![*input],
+        }
+    }
+
+    /// The map it writes, if any.
+    pub fn output(&self) -> Option<ValueId> {
+        match self {
+            Step::Compose(_) => None,
+            Step::Conv(conv) => Some(conv.output),
+            Step::Pool(pool) => Some(pool.output),
+            Step::Binary(binary) => Some(binary.output),
+            Step::GlobalPool { output, .. }
+            | Step::Activation { output, .. }
+            | Step::Concat { output, .. }
+            | Step::Flatten { output, .. }
+            | Step::Softmax { output, .. } => Some(*output),
+        }
+    }
+}
+
+impl Plan {
+    /// Plans a model.
+    ///
+    /// In [`Mode::Kernel`] and [`Mode::Feature`], layers that are marked as DO-Conv but hold a folded kernel are
+    /// expanded first, with a random invertible D.
+    ///
+    /// ```
+    /// use doconv::{Model, network::zoo, plan::{Mode, Plan, Step}};
+    /// # fn demo(model: &Model) -> doconv::Result<()> {
+    /// let plan = Plan::new(model, Mode::Folded)?;
+    /// let convolutions = plan.steps.iter().filter(|step| matches!(step, Step::Conv(_))).count();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Model::expand`] and [`Model::fold_batch_norms`]; [`crate::Error::Unsupported`] where feature
+    /// composition cannot express a layer's pairing.
+    pub fn new(model: &Model, mode: Mode) -> Result<Self> {
+        lower::lower(model, mode)
+    }
+
+    /// Checks what an executor is given to run.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if number or length of the inputs do not fit the batch.
+    pub(crate) fn check_inputs(&self, batch: usize, inputs: &[&[f32]]) -> Result<()> {
+        let fail = |input: &str, reason: String| Err(Error::Input { input: input.into(), reason });
+        if batch == 0 {
+            return fail("batch", "a batch needs at least one image".into());
+        }
+        if inputs.len() != self.inputs.len() {
+            return fail("inputs", format!("the network has {}, {} were given", self.inputs.len(), inputs.len()));
+        }
+        for (&id, input) in self.inputs.iter().zip(inputs) {
+            let value = self.value(id);
+            let shape = value.batched(batch);
+            if input.len() != shape.iter().product::<usize>() {
+                return fail(&value.name, format!("expected {shape:?}, got {} values", input.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A value's description.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// A kernel's description.
+    pub fn kernel(&self, id: KernelId) -> &Kernel {
+        &self.kernels[id.0]
+    }
+
+    /// Assigns the values to as few and as small buffers as their lifetimes allow.
+    ///
+    /// `elements` gives the number of elements a map takes in the executor's layout. No step's output shares a buffer
+    /// with one of its inputs.
+    pub fn memory(&self, batch: usize, elements: impl Fn(Shape) -> usize) -> Memory {
+        memory::assign(self, batch, elements)
+    }
+}

@@ -1,0 +1,122 @@
+//! Every shader variant is valid WGSL under the capabilities that every browser has, and translates to SPIR-V, MSL and
+//! HLSL, so that Metal and DX12 are covered without their hardware.
+
+use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
+use doconv::network::Pairing;
+use doconv::plan::{BinaryOp, PoolKind};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+/// The families with every value of every parameter that the heuristics may choose.
+fn variants() -> Vec<Shader> {
+    let mut shaders = vec![Shader::CopyChannels, Shader::Flatten, Shader::Softmax];
+    for epilogue in Epilogue::all() {
+        for (pixels, slices) in [(1, 1), (4, 2), (8, 1), (8, 2), (8, 4)] {
+            for workgroup in [[1, 32], [8, 4], [32, 1]] {
+                let lanes = 4;
+                for pointwise in [false, true] {
+                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
+                }
+            }
+        }
+        for lanes in 1..=4 {
+            let (pixels, slices, workgroup, pointwise) = (4, 2, [32, 1], false);
+            shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
+            shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, epilogue }));
+        }
+        for (kernel, outputs) in [([3, 3], 4), ([5, 5], 4), ([7, 7], 4), ([1, 3], 2), ([3, 1], 1), ([1, 1], 4)] {
+            for (stride_x, dilation_x) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
+                let workgroup = [8, 8];
+                shaders.push(Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, workgroup, epilogue });
+            }
+        }
+        shaders.push(Shader::ConvGrouped { epilogue });
+    }
+    for activation in ActivationClass::all() {
+        let operators = [None, Some(BinaryOp::Add), Some(BinaryOp::Mul)];
+        shaders.extend(operators.map(|operator| Shader::Elementwise { operator, activation }));
+    }
+    let means = [true, false].map(|count_include_pad| PoolKind::Mean { count_include_pad });
+    for kind in [PoolKind::Max, means[0], means[1]] {
+        shaders.extend([Shader::Pool { kind }, Shader::GlobalPool { kind }]);
+    }
+    shaders.extend([Pairing::Paper, Pairing::Torch].map(|pairing| Shader::Compose { pairing }));
+    shaders
+}
+
+fn parse(wgsl: &str) -> Result<(naga::Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(wgsl))?;
+    Ok((module, info))
+}
+
+#[test]
+fn every_variant_is_valid_and_translates() {
+    let variants = variants();
+    assert!(variants.len() > 500, "{} variants", variants.len());
+    for shader in variants {
+        let wgsl = shader.wgsl();
+        let (module, info) = parse(&wgsl).unwrap_or_else(|error| panic!("{shader:?}:\n{error}"));
+
+        let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
+        spirv.unwrap_or_else(|error| panic!("{shader:?} to SPIR-V: {error}"));
+
+        let (options, pipeline) =
+            (naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() }, Default::default());
+        let msl = naga::back::msl::write_string(&module, &info, &options, &pipeline);
+        msl.unwrap_or_else(|error| panic!("{shader:?} to MSL: {error}"));
+
+        let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let mut text = String::new();
+        let pipeline = Default::default();
+        let mut writer = naga::back::hlsl::Writer::new(&mut text, &options, &pipeline);
+        writer.write(&module, &info, None).unwrap_or_else(|error| panic!("{shader:?} to HLSL: {error}"));
+    }
+}
+
+/// Baseline limits: 256 invocations, 16 KiB of workgroup memory, 8 storage buffers.
+#[test]
+fn every_variant_keeps_the_baseline_limits() {
+    for shader in variants() {
+        let (module, _) = parse(&shader.wgsl()).unwrap();
+        let [x, y, z] = module.entry_points[0].workgroup_size;
+        assert!(x * y * z <= 256, "{shader:?}: {x}×{y}×{z} invocations");
+        let size_of = |space: naga::AddressSpace| -> u32 {
+            let of_space = module.global_variables.iter().filter(|(_, variable)| variable.space == space);
+            of_space.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum()
+        };
+        assert!(size_of(naga::AddressSpace::WorkGroup) <= 16 * 1024, "{shader:?}");
+        let is_storage = |variable: &naga::GlobalVariable| matches!(variable.space, naga::AddressSpace::Storage { .. });
+        assert!(module.global_variables.iter().filter(|(_, variable)| is_storage(variable)).count() <= 8, "{shader:?}");
+    }
+}
+
+/// The layout of `Params` in WGSL is that of the Rust struct it was made from.
+#[test]
+fn parameter_blocks_have_the_same_size_on_both_sides() {
+    use doconv::gpu::params;
+    let blocks = [
+        (params::Conv::WGSL, size_of::<params::Conv>()),
+        (params::Compose::WGSL, size_of::<params::Compose>()),
+        (params::Pool::WGSL, size_of::<params::Pool>()),
+        (params::GlobalPool::WGSL, size_of::<params::GlobalPool>()),
+        (params::Elementwise::WGSL, size_of::<params::Elementwise>()),
+        (params::CopyChannels::WGSL, size_of::<params::CopyChannels>()),
+        (params::Flatten::WGSL, size_of::<params::Flatten>()),
+        (params::Softmax::WGSL, size_of::<params::Softmax>()),
+    ];
+    for (wgsl, size) in blocks {
+        let module = naga::front::wgsl::parse_str(wgsl).unwrap();
+        let (_, block) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).unwrap();
+        assert_eq!(block.inner.size(module.to_ctx()) as usize, size, "{wgsl}");
+    }
+}
+
+#[test]
+fn the_check_rejects_an_invalid_shader() {
+    let broken = Shader::Softmax.wgsl().replace("var total = 0.0;", "var total = 0u;");
+    assert!(parse(&broken).is_err());
+    let beyond_the_baseline = "enable f16; @compute @workgroup_size(1) fn main() { var x = 1.0h; _ = x; }";
+    assert!(parse(beyond_the_baseline).is_err());
+}
