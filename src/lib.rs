@@ -1,7 +1,26 @@
-//! DO-Conv on WebGPU.
+//! DO-Conv (depthwise over-parameterized convolution) on WebGPU, natively and in the browser.
+//!
+//! DO-Conv trains a convolution as the product of two kernels, D and W, and folds them into one ordinary kernel for
+//! inference: more accuracy, no extra cost (Cao et al., 2020). This crate reads such networks, folds them, and runs
+//! them composed or folded: with WGSL compute shaders on any GPU, or on the CPU.
+//!
+//! # Where to begin
+//! - [`Session`] runs a [`Model`] on an [`Adapter`]; its example classifies a photograph. [`blocking`] is the same
+//!   without async.
+//! - [`network`] describes networks, [`network::zoo`] builds well-known ones, [`formats`] reads and writes files.
+//! - [`doconv`](mod@doconv) folds and expands kernels.
+//! - [`plan`] is what lies between a model and the executors in [`gpu`] and [`cpu`]; [`reference`](mod@reference) says
+//!   what they should compute.
+//!
+//! # Features
+//! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
+//! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
+//! - `cli`: what the command line needs.
 #![warn(missing_docs)]
 
 mod adapter;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod blocking;
 pub mod cpu;
 pub mod doconv;
 mod error;
@@ -12,6 +31,7 @@ mod model;
 pub mod network;
 pub mod plan;
 pub mod reference;
+mod session;
 mod tensor;
 
 pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
@@ -20,4 +40,6 @@ pub use formats::Dtype;
 pub use image::Image;
 pub use model::{Model, Weights};
 pub use network::Network;
+pub use plan::Mode;
+pub use session::{Prediction, Session};
 pub use tensor::Tensor;

@@ -25,7 +25,7 @@ use activation::Finish;
 use aligned::Aligned;
 use geometry::Geometry;
 use kernel::{Operands, Prepared};
-pub(crate) use parallel::threads;
+pub use parallel::threads;
 
 use crate::network::Shape;
 use crate::plan::{Memory, Plan, Step, ValueId};
@@ -55,6 +55,12 @@ struct Buffers {
     batch: usize,
     memory: Option<Memory>,
     buffers: Vec<Aligned>,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").field("steps", &self.plan.steps.len()).finish_non_exhaustive()
+    }
 }
 
 fn elements(shape: Shape) -> usize {

@@ -1,7 +1,7 @@
 //! The one place that knows whether there are threads.
 
 /// How many tasks can run at the same time.
-pub(crate) fn threads() -> usize {
+pub fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();
     #[cfg(target_arch = "wasm32")]

@@ -375,8 +375,9 @@ mod tests {
         let pool =
             MaxPool { kernel: [1, 2], stride: [1, 1], padding: [0, 2, 0, 2], dilation: [1, 3], ceil_mode: false };
         let node = Node { name: "pool".into(), inputs: vec!["input".into()], op: Op::MaxPool(pool) };
-        // Two positions before the map and three between the taps: a map of one pixel is jumped over, one of two not.
+        // Windows start at −2 and −1, so that their taps are at −2 and 1, and at −1 and 2.
         assert!(node.output_shape(&[[1, 1, 1, 1]]).is_err());
-        assert_eq!(node.output_shape(&[[1, 1, 1, 2]]).unwrap(), [1, 1, 1, 3]);
+        assert!(node.output_shape(&[[1, 1, 1, 2]]).is_err());
+        assert_eq!(node.output_shape(&[[1, 1, 1, 3]]).unwrap(), [1, 1, 1, 4]);
     }
 }

@@ -7,6 +7,5 @@ pub mod plan_interpreter;
 pub mod problem;
 pub mod problems;
 // Waits for the session API, as does `tests/adapters.rs`.
-#[cfg(any())]
 pub mod runners;
 pub mod suite;
