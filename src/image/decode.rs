@@ -6,7 +6,7 @@ use std::path::Path;
 use image::error::ImageError;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Image, jpeg};
+use super::{Image, jpeg, png};
 use crate::{Error, Result};
 
 /// No image may take more bytes than this when decoded: 1 GiB, which is 358 megapixels of RGB.
@@ -52,6 +52,9 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     } else {
         bytes.len()
     };
+    if format == ImageFormat::Png && !png::has_whole_palette(bytes) {
+        return Err("truncated or damaged: a palette ends within a colour".into());
+    }
 
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // Of the decoders only PNG's heeds this, and only outside of the pixels: they are judged below.

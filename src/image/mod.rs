@@ -4,6 +4,8 @@
 mod decode;
 #[cfg(feature = "image")]
 mod jpeg;
+#[cfg(feature = "image")]
+mod png;
 mod preprocess;
 mod resample;
 

@@ -9,8 +9,8 @@ use crate::{Error, Result};
 ///
 /// The square has the side `⌊crop_fraction · shorter side⌋`, at least 1, and lies half a pixel down and right where it
 /// cannot be centred exactly, as in TensorFlow's EfficientNet code. Resizing works in 8 bits with the filter widened
-/// when shrinking, and gives the same pixels as Pillow's `image.crop(square).resize((width, height), filter)`. Then
-/// every value becomes `(value − mean) / std` of its channel.
+/// when shrinking, and where width and height are equal it gives the same pixels as Pillow's
+/// `image.crop(square).resize((width, height), filter)`. Then every value becomes `(value − mean) / std` of its channel.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if `out` has another length than `3 · height · width`, or that is 0 or beyond 32 bits.

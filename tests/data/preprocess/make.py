@@ -29,4 +29,4 @@ noise = np.random.default_rng(1).choice(np.array([0, 255], np.uint8), (23, 31, 3
 write("shrunk", photo("chelsea.png", (90, 60, 291, 220)), 64, 64, "bicubic")
 write("enlarged", photo("coffee.png", (210, 100, 251, 177)), 96, 80, "bicubic")
 write("oblong", photo("astronaut.png", (160, 40, 291, 171)), 37, 150, "bilinear")
-write("edges", Image.fromarray(noise), 70, 13, "bicubic")
+write("edges", Image.fromarray(noise), 70, 70, "bicubic")
