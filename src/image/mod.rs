@@ -4,7 +4,10 @@
 mod decode;
 #[cfg(feature = "image")]
 mod jpeg;
+#[cfg(feature = "image")]
+mod png;
 mod preprocess;
+mod resample;
 
 pub use preprocess::preprocess;
 

@@ -1,19 +1,16 @@
 //! From a photograph to a network's input.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-
 use super::Image;
-use crate::network::{Filter, Preprocess};
+use super::resample::View;
+use crate::network::Preprocess;
 use crate::{Error, Result};
 
 /// Fills `out`, `[3, height, width]`, with the central square of `image`, resized and normalised.
 ///
 /// The square has the side `⌊crop_fraction · shorter side⌋`, at least 1, and lies half a pixel down and right where it
 /// cannot be centred exactly, as in TensorFlow's EfficientNet code. Resizing works in 8 bits with the filter widened
-/// when shrinking, as Pillow does it; a square that has the right size already is copied. Then every value becomes
-/// `(value − mean) / std` of its channel.
+/// when shrinking, and where width and height are equal it gives the same pixels as Pillow's
+/// `image.crop(square).resize((width, height), filter)`. Then every value becomes `(value − mean) / std` of its channel.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if `out` has another length than `3 · height · width`, or that is 0 or beyond 32 bits.
@@ -22,15 +19,7 @@ pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, 
         return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
     }
     let square = Square::central(image, how.crop_fraction);
-    let resized = if [height, width] == [square.side; 2] {
-        square.copy(image)
-    } else {
-        square.resize(image, how.filter, height, width).map_err(|reason| {
-            Error::Unsupported(format!(
-                "resizing {image:?} to {width}×{height} failed, which is a defect of this crate: {reason}"
-            ))
-        })?
-    };
+    let resized = square.view(image).resample(how.filter, width, height);
     for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
         let (mean, std) = (how.mean[channel], how.std[channel]);
         for (value, pixel) in plane.iter_mut().zip(resized.as_chunks::<3>().0) {
@@ -56,40 +45,17 @@ impl Square {
         Self { left: (image.width - side).div_ceil(2), top: (image.height - side).div_ceil(2), side }
     }
 
-    fn copy(&self, image: &Image) -> Vec<u8> {
-        let rows = image.rgb.chunks_exact(image.width * 3).skip(self.top).take(self.side);
-        rows.flat_map(|row| &row[self.left * 3..][..self.side * 3]).copied().collect()
+    /// The square's pixels as a part of the image.
+    fn view<'a>(&self, image: &'a Image) -> View<'a> {
+        let first = (self.top * image.width + self.left) * 3;
+        View { rgb: &image.rgb[first..], stride: image.width * 3, width: self.side, height: self.side }
     }
-
-    /// The square as `height · width` RGB pixels. The filter does not see what lies outside the square.
-    fn resize(&self, image: &Image, filter: Filter, height: usize, width: usize) -> Result<Vec<u8>, String> {
-        let extent = |count: usize| u32::try_from(count).map_err(|_| format!("{count} pixels are too many"));
-        let filter = match filter {
-            Filter::Bilinear => FilterType::Bilinear,
-            Filter::Bicubic => FilterType::CatmullRom,
-        };
-        let side = extent(self.side)?;
-        // Columns first, as Pillow does: values are clipped to 8 bits in between, so the order shows at hard edges.
-        let narrowed = resample(&self.copy(image), [side, side], [extent(width)?, side], filter)?;
-        resample(&narrowed, [extent(width)?, side], [extent(width)?, extent(height)?], filter)
-    }
-}
-
-/// Resamples RGB pixels from one width and height to another.
-fn resample(rgb: &[u8], from: [u32; 2], to: [u32; 2], filter: FilterType) -> Result<Vec<u8>, String> {
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    let mut resampled = vec![0; to[0] as usize * to[1] as usize * 3];
-    // The typed calls, because the others are compiled for every kind of pixel there is: minutes, and megabytes.
-    let source = TypedImageRef::<U8x3>::from_buffer(from[0], from[1], rgb).map_err(|error| error.to_string())?;
-    let mut target =
-        TypedImage::<U8x3>::from_buffer(to[0], to[1], &mut resampled).map_err(|error| error.to_string())?;
-    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
-    Ok(resampled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Filter;
 
     const PLAIN: Preprocess = Preprocess { crop_fraction: 1.0, filter: Filter::Bicubic, mean: [0.0; 3], std: [1.0; 3] };
 
