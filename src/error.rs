@@ -27,7 +27,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file is no valid model file: its container or its description cannot be read.
+    /// A file is no valid safetensors file, or holds tensors of a kind this crate cannot read.
+    #[error("{name}: not a valid safetensors file: {reason}")]
+    TensorFile {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A safetensors file is no valid model file: its description is missing, broken or contradicts the weights.
     #[error("{name}: not a valid model file: {reason}")]
     ModelFile {
         /// The file, or `model` where it has no name.

@@ -132,7 +132,7 @@ impl Session {
         };
         let mut tensor = Tensor::zeros([images.len(), *channels, *height, *width]);
         for (image, out) in images.iter().zip(tensor.data_mut().chunks_exact_mut(channels * height * width)) {
-            preprocess(image, rules, *height, *width, out);
+            preprocess(image, rules, *height, *width, out)?;
         }
         Ok(tensor)
     }

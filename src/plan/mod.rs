@@ -296,7 +296,7 @@ impl Plan {
         for (&id, input) in self.inputs.iter().zip(inputs) {
             let value = self.value(id);
             let shape = value.batched(batch);
-            if input.len() != shape.iter().product() {
+            if input.len() != shape.iter().product::<usize>() {
                 return fail(&value.name, format!("expected {shape:?}, got {} values", input.len()));
             }
         }

@@ -1,5 +1,7 @@
 //! A network together with its weights.
 
+mod batch_norm;
+
 use std::collections::BTreeMap;
 
 use crate::doconv::{self, Composed};
@@ -49,6 +51,16 @@ impl Model {
     /// The parameters.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// The same model with other class names; an empty list takes them away.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is not one name for every value of the first output.
+    pub fn with_labels(mut self, labels: Vec<String>) -> Result<Self> {
+        self.network.labels = labels;
+        self.network.infer(1)?;
+        Ok(self)
     }
 
     /// Whether any layer still holds W and D.

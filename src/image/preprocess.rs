@@ -1,0 +1,151 @@
+//! From a photograph to a network's input.
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::Image;
+use crate::network::{Filter, Preprocess};
+use crate::{Error, Result};
+
+/// Fills `out`, `[3, height, width]`, with the central square of `image`, resized and normalised.
+///
+/// The square has the side `⌊crop_fraction · shorter side⌋`, at least 1, and lies half a pixel down and right where it
+/// cannot be centred exactly, as in TensorFlow's EfficientNet code. Resizing works in 8 bits with the filter widened
+/// when shrinking, as Pillow does it; a square that has the right size already is copied. Then every value becomes
+/// `(value − mean) / std` of its channel.
+///
+/// # Errors
+/// [`Error::Unsupported`] if `out` has another length than `3 · height · width`, or that is 0 or beyond 32 bits.
+pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
+    if out.is_empty() || out.len() % 3 != 0 || height.checked_mul(width) != Some(out.len() / 3) {
+        return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
+    }
+    let square = Square::central(image, how.crop_fraction);
+    let resized = if [height, width] == [square.side; 2] {
+        square.copy(image)
+    } else {
+        square.resize(image, how.filter, height, width).map_err(|reason| {
+            Error::Unsupported(format!(
+                "resizing {image:?} to {width}×{height} failed, which is a defect of this crate: {reason}"
+            ))
+        })?
+    };
+    for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
+        let (mean, std) = (how.mean[channel], how.std[channel]);
+        for (value, pixel) in plane.iter_mut().zip(resized.as_chunks::<3>().0) {
+            *value = (f32::from(pixel[channel]) - mean) / std;
+        }
+    }
+    Ok(())
+}
+
+/// A square part of an image, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Square {
+    left: usize,
+    top: usize,
+    side: usize,
+}
+
+impl Square {
+    fn central(image: &Image, fraction: f64) -> Self {
+        let shorter = image.width.min(image.height);
+        // The reference multiplies 32-bit floats, which decides on which side of a whole number the product falls.
+        let side = ((fraction as f32 * shorter as f32) as usize).clamp(1, shorter);
+        Self { left: (image.width - side).div_ceil(2), top: (image.height - side).div_ceil(2), side }
+    }
+
+    fn copy(&self, image: &Image) -> Vec<u8> {
+        let rows = image.rgb.chunks_exact(image.width * 3).skip(self.top).take(self.side);
+        rows.flat_map(|row| &row[self.left * 3..][..self.side * 3]).copied().collect()
+    }
+
+    /// The square as `height · width` RGB pixels. The filter does not see what lies outside the square.
+    fn resize(&self, image: &Image, filter: Filter, height: usize, width: usize) -> Result<Vec<u8>, String> {
+        let extent = |count: usize| u32::try_from(count).map_err(|_| format!("{count} pixels are too many"));
+        let filter = match filter {
+            Filter::Bilinear => FilterType::Bilinear,
+            Filter::Bicubic => FilterType::CatmullRom,
+        };
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+        let (square, mut resized) = (self.copy(image), vec![0; height * width * 3]);
+        // The typed calls, because the others are compiled for every kind of pixel there is: minutes, and megabytes.
+        let source = TypedImageRef::<U8x3>::from_buffer(extent(self.side)?, extent(self.side)?, &square)
+            .map_err(|error| error.to_string())?;
+        let mut target = TypedImage::<U8x3>::from_buffer(extent(width)?, extent(height)?, &mut resized)
+            .map_err(|error| error.to_string())?;
+        Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
+        Ok(resized)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Preprocess = Preprocess { crop_fraction: 1.0, filter: Filter::Bicubic, mean: [0.0; 3], std: [1.0; 3] };
+
+    fn coordinates(width: usize, height: usize) -> Image {
+        let rgb = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 7])).collect();
+        Image::from_rgb(width, height, rgb).unwrap()
+    }
+
+    fn run(image: &Image, how: &Preprocess, height: usize, width: usize) -> Vec<f32> {
+        let mut out = vec![f32::NAN; 3 * height * width];
+        preprocess(image, how, height, width, &mut out).unwrap();
+        assert!(out.iter().all(|value| value.is_finite()));
+        out
+    }
+
+    #[test]
+    fn the_square_is_central() {
+        let square = |width, height, fraction| Square::central(&coordinates(width, height), fraction);
+        assert_eq!(square(256, 256, 0.875), Square { left: 16, top: 16, side: 224 });
+        assert_eq!(square(451, 300, 0.875), Square { left: 95, top: 19, side: 262 });
+        assert_eq!(square(3, 500, 0.875), Square { left: 1, top: 249, side: 2 });
+        assert_eq!(square(1, 1, 0.001), Square { left: 0, top: 0, side: 1 });
+        assert_eq!(square(272, 272, 240.0 / 272.0).side, 240);
+        assert_eq!(square(292, 300, 260.0 / 292.0).side, 260);
+    }
+
+    #[test]
+    fn a_square_of_the_right_size_is_copied_and_normalised() {
+        let how = Preprocess { mean: [1.0, 2.0, 3.0], std: [2.0, 4.0, 8.0], ..PLAIN };
+        let out = run(&coordinates(4, 2), &how, 2, 2);
+        // Columns 1 and 2 of 4.
+        assert_eq!(out, [0.0, 0.5, 0.0, 0.5, -0.5, -0.5, -0.25, -0.25, 0.5, 0.5, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn sizes_at_the_edge_work() {
+        for (width, height) in [(1, 1), (3, 500), (500, 3), (2, 1), (17, 31), (1000, 1)] {
+            for (out_height, out_width) in [(224, 224), (1, 1), (7, 13)] {
+                for filter in [Filter::Bilinear, Filter::Bicubic] {
+                    let how = Preprocess { filter, crop_fraction: 0.875, ..PLAIN };
+                    let out = run(&coordinates(width, height), &how, out_height, out_width);
+                    // The blue channel is constant, and stays so under any filter.
+                    assert!(out[2 * out_height * out_width..].iter().all(|&value| value == 7.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_outside_the_square_is_seen() {
+        let mut image = coordinates(40, 10);
+        let inside = run(&image, &PLAIN, 20, 20);
+        for (index, value) in image.rgb.iter_mut().enumerate() {
+            if !(15..25).contains(&(index / 3 % 40)) {
+                *value = 255;
+            }
+        }
+        assert_eq!(run(&image, &PLAIN, 20, 20), inside);
+    }
+
+    #[test]
+    fn a_wrong_output_length_is_an_error() {
+        let error = preprocess(&coordinates(4, 4), &PLAIN, 2, 2, &mut [0.0; 9]).unwrap_err().to_string();
+        assert_eq!(error, "a 3×2×2 input does not fit 9 values");
+    }
+}
