@@ -1,5 +1,221 @@
-//! Stub.
-/// Stub.
-pub fn threads() -> usize {
-    2
+//! Running a plan on the CPU: for machines without a GPU, and for networks too small to be worth sending to one.
+//!
+//! Feature maps are NHWC in memory, so that the channels of a pixel are contiguous: a vector is some channels of one
+//! pixel, both for matrix products, whose right-hand side is packed per output channel, and for depthwise convolutions.
+//!
+//! The instruction set (AVX-512, AVX2, NEON, WebAssembly SIMD, or what every CPU of the architecture has) is chosen at
+//! run time by `rten-simd`.
+
+mod activation;
+mod aligned;
+mod depthwise;
+mod elementwise;
+mod geometry;
+mod kernel;
+mod layout;
+mod matmul;
+mod pack;
+mod parallel;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub use parallel::threads;
+
+use activation::Finish;
+use aligned::Aligned;
+use geometry::Geometry;
+use kernel::{Operands, Prepared};
+
+use crate::network::Shape;
+use crate::plan::{Memory, Plan, Step, ValueId};
+use crate::{Error, Result};
+
+/// A plan with its weights packed for this machine's CPU.
+///
+/// ```
+/// use doconv::{Model, cpu::Executor, plan::{Mode, Plan}};
+/// # fn demo(model: &Model, image: &[f32]) -> doconv::Result<()> {
+/// let mut executor = Executor::new(&Plan::new(model, Mode::Folded)?)?;
+/// let logits = &executor.run(1, &[image])?[0];
+/// # Ok(()) }
+/// ```
+pub struct Executor {
+    plan: Plan,
+    /// One for each of the plan's kernels.
+    kernels: Vec<Prepared>,
+    /// As many as any convolution has input channels: what padding looks like.
+    zeros: Aligned,
+    buffers: Buffers,
+}
+
+/// Memory for one batch size.
+#[derive(Default)]
+struct Buffers {
+    batch: usize,
+    memory: Option<Memory>,
+    buffers: Vec<Aligned>,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").field("batch", &self.buffers.batch).finish_non_exhaustive()
+    }
+}
+
+fn elements(shape: Shape) -> usize {
+    shape.iter().product()
+}
+
+impl Executor {
+    /// Packs the weights, composing the kernels that come as W and D.
+    ///
+    /// # Errors
+    /// Those of [`doconv::fold`](crate::doconv::fold).
+    pub fn new(plan: &Plan) -> Result<Self> {
+        let kernels = plan.kernels.iter().map(Prepared::new).collect::<Result<_>>()?;
+        let channels = plan.kernels.iter().map(|kernel| kernel.conv.in_channels).max().unwrap_or(0);
+        Ok(Self { plan: plan.clone(), kernels, zeros: Aligned::zeros(channels), buffers: Buffers::default() })
+    }
+
+    /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.
+    ///
+    /// Buffers are kept from run to run and allocated anew when the batch size changes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if `batch` is 0, or the number of inputs or the length of one is wrong; those of
+    /// [`doconv::fold`](crate::doconv::fold) in [`Mode::Kernel`](crate::plan::Mode::Kernel).
+    pub fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        self.check(batch, inputs)?;
+        if self.buffers.batch != batch {
+            let memory = self.plan.memory(batch, elements);
+            let buffers = memory.sizes.iter().map(|&size| Aligned::zeros(size)).collect();
+            self.buffers = Buffers { batch, memory: Some(memory), buffers };
+        }
+        parallel::enter(|| self.replay(batch, inputs))
+    }
+
+    fn check(&self, batch: usize, inputs: &[&[f32]]) -> Result<()> {
+        let error = |input: &str, reason| Err(Error::Input { input: input.into(), reason });
+        let names: Vec<&str> = self.plan.inputs.iter().map(|&id| self.plan.value(id).name.as_str()).collect();
+        if inputs.len() != names.len() {
+            let reason = format!("the network takes {} inputs, {} were given", names.len(), inputs.len());
+            return error(&names.join(", "), reason);
+        }
+        for ((&id, name), input) in self.plan.inputs.iter().zip(names).zip(inputs) {
+            let shape = self.plan.value(id).shape;
+            if batch == 0 {
+                return error(name, "a batch of 0 images".into());
+            }
+            let expected = elements(shape).checked_mul(batch);
+            if Some(input.len()) != expected {
+                let [_, channels, height, width] = shape;
+                let reason = format!(
+                    "a batch of {batch} × {channels}×{height}×{width} takes {} values, {} were given",
+                    expected.map_or("too many".into(), |count| count.to_string()),
+                    input.len()
+                );
+                return error(name, reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        for (index, input) in inputs.iter().enumerate() {
+            let id = self.plan.inputs[index];
+            let [_, channels, height, width] = self.plan.value(id).shape;
+            let mut buffer = self.take(id);
+            layout::transpose(input, &mut buffer[..input.len()], channels, height * width);
+            self.put(id, buffer);
+        }
+        for index in 0..self.plan.steps.len() {
+            match &self.plan.steps[index] {
+                Step::Compose(id) => self.kernels[id.0].fill(self.plan.kernel(*id))?,
+                step => {
+                    let Some(id) = step.output() else { continue };
+                    // No step's output shares a buffer with its inputs, so those are all there.
+                    let mut buffer = self.take(id);
+                    let step = &self.plan.steps[index];
+                    self.step(step, batch, &mut buffer[..elements(self.shape(id, batch))]);
+                    self.put(id, buffer);
+                }
+            }
+        }
+        Ok(self.plan.outputs.iter().map(|&id| self.result(id, batch)).collect())
+    }
+
+    fn buffer_of(&self, id: ValueId) -> usize {
+        self.buffers.memory.as_ref().expect("`run` makes the buffers first").buffer_of(id)
+    }
+
+    fn take(&mut self, id: ValueId) -> Aligned {
+        let at = self.buffer_of(id);
+        std::mem::take(&mut self.buffers.buffers[at])
+    }
+
+    fn put(&mut self, id: ValueId, buffer: Aligned) {
+        let at = self.buffer_of(id);
+        self.buffers.buffers[at] = buffer;
+    }
+
+    fn shape(&self, id: ValueId, batch: usize) -> Shape {
+        self.plan.value(id).batched(batch)
+    }
+
+    /// A value, NHWC.
+    fn value(&self, id: ValueId, batch: usize) -> &[f32] {
+        &self.buffers.buffers[self.buffer_of(id)][..elements(self.shape(id, batch))]
+    }
+
+    fn result(&self, id: ValueId, batch: usize) -> Vec<f32> {
+        let [_, channels, height, width] = self.shape(id, batch);
+        let value = self.value(id, batch);
+        let mut result = vec![0.0; value.len()];
+        layout::transpose(value, &mut result, height * width, channels);
+        result
+    }
+
+    fn step(&self, step: &Step, batch: usize, output: &mut [f32]) {
+        let shape = |id| self.shape(id, batch);
+        let value = |id| self.value(id, batch);
+        match step {
+            Step::Compose(_) => {}
+            Step::Conv(conv) => {
+                let operands = Operands {
+                    conv: &conv.conv,
+                    geometry: Geometry::of_conv(&conv.conv, shape(conv.input), shape(conv.output)),
+                    input: value(conv.input),
+                    residual: conv.residual.map(value),
+                    finish: Finish::new(conv.activation),
+                    zeros: &self.zeros,
+                };
+                self.kernels[conv.kernel.0].run(operands, output);
+            }
+            Step::Pool(pool) => {
+                let input = shape(pool.input);
+                let geometry = Geometry::of_pool(pool, input, shape(pool.output));
+                pool::pool(pool.kind, &geometry, input[1], value(pool.input), output);
+            }
+            Step::GlobalPool { kind, input, .. } => {
+                let [_, channels, height, width] = shape(*input);
+                pool::global(*kind, height * width, channels, value(*input), output);
+            }
+            Step::Binary(binary) => {
+                let shape = shape(binary.a);
+                elementwise::binary(binary.op, binary.activation, value(binary.a), value(binary.b), shape, output);
+            }
+            Step::Activation { activation, input, .. } => elementwise::activate(*activation, value(*input), output),
+            Step::Concat { inputs, output: id } => {
+                let inputs: Vec<_> = inputs.iter().map(|&input| (value(input), shape(input)[1])).collect();
+                elementwise::concat(&inputs, shape(*id)[1], output);
+            }
+            Step::Flatten { input, .. } => {
+                let [_, channels, height, width] = shape(*input);
+                layout::transpose(value(*input), output, height * width, channels);
+            }
+            Step::Softmax { input, .. } => elementwise::softmax(shape(*input)[1], value(*input), output),
+        }
+    }
 }

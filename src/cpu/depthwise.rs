@@ -1,0 +1,274 @@
+//! Depthwise convolutions: one filter per channel.
+//!
+//! A vector is some channels of one pixel. A tile is [`WIDTH`] pixels of an output row; every input vector is loaded
+//! once and meets all the taps that want it. Rows and columns outside the input are left out rather than read.
+
+use std::ops::Range;
+
+use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::{Isa, SimdOp};
+
+use super::activation::{self, Finish, clamp};
+use super::aligned::Aligned;
+use super::geometry::Geometry;
+use super::parallel::{self, SharedMut};
+use crate::network::{Activation, Conv2d};
+
+/// Pixels of a tile. The maps of ImageNet networks are multiples of 7 wide, and 7 accumulators, 5 taps and an input
+/// fit the 16 registers of AVX2.
+const WIDTH: usize = 7;
+/// So many tasks per thread even out what else the machine does.
+const TASKS_PER_THREAD: usize = 8;
+
+/// The filters of all channels, in blocks of as many channels as a vector has lanes.
+///
+/// The last block ends with the last channel, and so may compute channels again that the one before it computed.
+pub(super) struct Filters {
+    lanes: usize,
+    channels: usize,
+    taps: usize,
+    /// Per block: the bias, then every tap.
+    blocks: Aligned,
+}
+
+impl Filters {
+    /// Whether this module can compute a convolution.
+    pub(super) fn suits(conv: &Conv2d, lanes: usize) -> bool {
+        conv.groups == conv.in_channels && conv.out_channels == conv.in_channels && conv.in_channels >= lanes
+    }
+
+    pub(super) fn new(conv: &Conv2d, lanes: usize, bias: &[f32]) -> Self {
+        let (channels, taps) = (conv.out_channels, conv.taps());
+        let blocks = Aligned::zeros(channels.div_ceil(lanes) * (taps + 1) * lanes);
+        let mut filters = Self { lanes, channels, taps, blocks };
+        for block in 0..filters.count() {
+            let channel = filters.channel(block);
+            let at = filters.offset(block);
+            filters.blocks[at..][..lanes].copy_from_slice(&bias[channel..][..lanes]);
+        }
+        filters
+    }
+
+    /// Takes over the values of an OIHW kernel.
+    pub(super) fn fill(&mut self, kernel: &[f32]) {
+        for block in 0..self.count() {
+            let at = self.offset(block) + self.lanes;
+            for lane in 0..self.lanes {
+                let filter = &kernel[(self.channel(block) + lane) * self.taps..][..self.taps];
+                for (tap, &value) in filter.iter().enumerate() {
+                    self.blocks[at + tap * self.lanes + lane] = value;
+                }
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.channels.div_ceil(self.lanes)
+    }
+
+    fn channel(&self, block: usize) -> usize {
+        (block * self.lanes).min(self.channels - self.lanes)
+    }
+
+    fn offset(&self, block: usize) -> usize {
+        block * (self.taps + 1) * self.lanes
+    }
+}
+
+/// One convolution to compute.
+pub(super) struct Depthwise<'a> {
+    pub(super) filters: &'a Filters,
+    pub(super) geometry: Geometry,
+    pub(super) input: &'a [f32],
+    pub(super) residual: Option<&'a [f32]>,
+    pub(super) finish: Finish,
+}
+
+impl Depthwise<'_> {
+    pub(super) fn run(&self, output: &mut [f32]) {
+        let (geometry, channels) = (&self.geometry, self.filters.channels);
+        let elements = geometry.pixels() * channels;
+        assert!(self.input.len() >= geometry.batch * geometry.input[0] * geometry.input[1] * channels);
+        assert!(output.len() >= elements && self.residual.is_none_or(|residual| residual.len() >= elements));
+
+        let (lines, blocks) = (geometry.batch * geometry.output[0], self.filters.count());
+        let wanted = if parallel::threads() > 1 { parallel::threads() * TASKS_PER_THREAD } else { 1 };
+        // Neighbouring blocks share cache lines: two threads had better not work on them.
+        let splits = wanted.div_ceil(lines).min(blocks.div_ceil(4)).max(1);
+        // The last two blocks may overlap, so they stay together.
+        let first_block = |split| if split == splits { blocks } else { split * (blocks - 1) / splits };
+        let per_task = lines.div_ceil(wanted);
+        let tasks = lines.div_ceil(per_task);
+        let output = SharedMut::new(output);
+        parallel::for_each(tasks * splits, |task| {
+            let (at, split) = (task / splits, task % splits);
+            Task {
+                depthwise: self,
+                lines: at * per_task..lines.min((at + 1) * per_task),
+                blocks: first_block(split)..first_block(split + 1),
+                output,
+            }
+            .dispatch();
+        });
+    }
+}
+
+/// Some output rows × some blocks of channels.
+struct Task<'a> {
+    depthwise: &'a Depthwise<'a>,
+    lines: Range<usize>,
+    blocks: Range<usize>,
+    output: SharedMut<'a>,
+}
+
+impl SimdOp for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let Geometry { kernel, stride, dilation, .. } = self.depthwise.geometry;
+        match (kernel[1], stride[1], dilation[1]) {
+            (3, 1, 1) => self.run::<I, 3, 1>(isa),
+            (3, 2, 1) => self.run::<I, 3, 2>(isa),
+            (5, 1, 1) => self.run::<I, 5, 1>(isa),
+            (5, 2, 1) => self.run::<I, 5, 2>(isa),
+            _ => self.run::<I, 0, 0>(isa),
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Kernels `K` wide with horizontal stride `S`; `K = 0` stands for any.
+    #[inline(always)]
+    fn run<I: Isa, const K: usize, const S: usize>(&self, isa: I) {
+        let geometry = &self.depthwise.geometry;
+        let width = geometry.output[1];
+        for line in self.lines.clone() {
+            let mut x = 0;
+            while x < width {
+                if width < WIDTH {
+                    self.tile::<I, K, S, 1, true>(isa, line, x);
+                    x += 1;
+                    continue;
+                }
+                // The last tile ends with the row, even where it computes some pixels again.
+                let start = x.min(width - WIDTH);
+                let last = geometry.at(1, start + WIDTH - 1, geometry.kernel[1] - 1);
+                if geometry.at(1, start, 0) >= 0 && last < geometry.input[1] as isize {
+                    self.tile::<I, K, S, WIDTH, false>(isa, line, start);
+                } else {
+                    self.tile::<I, K, S, WIDTH, true>(isa, line, start);
+                }
+                x += WIDTH;
+            }
+            if let Finish::Then(activation) = self.depthwise.finish {
+                self.activate(activation, line);
+            }
+        }
+    }
+
+    /// Only when a row is complete, for tiles may compute a pixel again, and blocks a channel.
+    fn activate(&self, activation: Activation, line: usize) {
+        let Depthwise { filters, geometry, .. } = self.depthwise;
+        let start = filters.channel(self.blocks.start);
+        let len = filters.channel(self.blocks.end - 1) + filters.lanes - start;
+        for pixel in line * geometry.output[1]..(line + 1) * geometry.output[1] {
+            // SAFETY: this task has just written them.
+            let stored =
+                unsafe { std::slice::from_raw_parts_mut(self.output.at(pixel * filters.channels + start, len), len) };
+            activation::apply(activation, stored);
+        }
+    }
+
+    /// `P` pixels of an output row from `x` on, for all blocks; `CHECKED` where some columns lie outside the input.
+    #[inline(always)]
+    fn tile<I: Isa, const K: usize, const S: usize, const P: usize, const CHECKED: bool>(
+        &self,
+        isa: I,
+        line: usize,
+        x: usize,
+    ) {
+        let Depthwise { filters, geometry, input, residual, finish } = self.depthwise;
+        let ops = isa.f32();
+        let (lanes, channels) = (ops.len(), filters.channels);
+        let (image, y) = (line / geometry.output[0], line % geometry.output[0]);
+        let rows = geometry.taps_inside(0, y);
+        let left = geometry.at(1, x, 0);
+        let columns = geometry.input[1] as isize;
+        let pixel = line * geometry.output[1] + x;
+        for block in self.blocks.clone() {
+            let channel = filters.channel(block);
+            let weights = filters.blocks[filters.offset(block)..].as_ptr();
+            // SAFETY: `Depthwise::run` checked the lengths; rows, columns and channels are inside the maps; tasks
+            // differ in their rows or in their blocks, and blocks that overlap belong to one task.
+            unsafe {
+                let mut sums = [ops.load_ptr(weights); P];
+                for ky in rows.clone() {
+                    let iy = geometry.at(0, y, ky) as usize;
+                    let row = (image * geometry.input[0] + iy) * geometry.input[1];
+                    let weights = weights.add((1 + ky * geometry.kernel[1]) * lanes);
+                    let start = input.as_ptr().add(row * channels + channel);
+                    if K == 0 {
+                        for kx in 0..geometry.kernel[1] {
+                            let w = ops.load_ptr(weights.add(kx * lanes));
+                            for (p, sum) in sums.iter_mut().enumerate() {
+                                let ix = geometry.at(1, x + p, kx);
+                                if !CHECKED || (0..columns).contains(&ix) {
+                                    let value = ops.load_ptr(start.wrapping_offset(ix * channels as isize));
+                                    *sum = ops.mul_add(value, w, *sum);
+                                }
+                            }
+                        }
+                        continue;
+                    }
+                    let mut taps = [ops.zero(); K];
+                    for (kx, tap) in taps.iter_mut().enumerate() {
+                        *tap = ops.load_ptr(weights.add(kx * lanes));
+                    }
+                    // Written out, because the compiler must know every index to keep the arrays in registers.
+                    macro_rules! columns {
+                        ($($index:literal)*) => {$(
+                            if $index < (P - 1) * S + K {
+                                let ix = left + $index;
+                                if !CHECKED || (0..columns).contains(&ix) {
+                                    let value = ops.load_ptr(start.wrapping_offset(ix * channels as isize));
+                                    meet::<I, K, S, P, $index>(isa, value, &taps, &mut sums);
+                                }
+                            }
+                        )*};
+                    }
+                    columns!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+                }
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    let at = (pixel + p) * channels + channel;
+                    if let Some(residual) = residual {
+                        *sum = ops.add(*sum, ops.load_ptr(residual.as_ptr().add(at)));
+                    }
+                    if let Finish::Clamp(low, high) = *finish {
+                        *sum = clamp(isa, *sum, low, high);
+                    }
+                }
+                for (p, sum) in sums.into_iter().enumerate() {
+                    let stored = self.output.at((pixel + p) * channels + channel, lanes);
+                    ops.store_ptr(sum, stored);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the input column `INDEX` of a tile to the pixels that have a tap there.
+#[inline(always)]
+fn meet<I: Isa, const K: usize, const S: usize, const P: usize, const INDEX: usize>(
+    isa: I,
+    value: I::F32,
+    taps: &[I::F32; K],
+    sums: &mut [I::F32; P],
+) {
+    let ops = isa.f32();
+    for (p, sum) in sums.iter_mut().enumerate() {
+        if INDEX >= p * S && INDEX - p * S < K {
+            *sum = ops.mul_add(value, taps[INDEX - p * S], *sum);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Where a window that slides over a map finds its taps.
+
+use crate::network::{Conv2d, Shape};
+use crate::plan::Pool;
+
+/// The map a window slides over, the map that results, and how it slides.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    /// Height and width of the input.
+    pub(super) input: [usize; 2],
+    /// Height and width of the output.
+    pub(super) output: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    /// Top, left, bottom, right.
+    pub(super) padding: [usize; 4],
+    pub(super) dilation: [usize; 2],
+}
+
+impl Geometry {
+    pub(super) fn of_conv(conv: &Conv2d, input: Shape, output: Shape) -> Self {
+        Self {
+            batch: input[0],
+            input: [input[2], input[3]],
+            output: [output[2], output[3]],
+            kernel: conv.kernel,
+            stride: conv.stride,
+            padding: conv.padding,
+            dilation: conv.dilation,
+        }
+    }
+
+    pub(super) fn of_pool(pool: &Pool, input: Shape, output: Shape) -> Self {
+        Self {
+            batch: input[0],
+            input: [input[2], input[3]],
+            output: [output[2], output[3]],
+            kernel: pool.kernel,
+            stride: pool.stride,
+            padding: pool.padding,
+            dilation: pool.dilation,
+        }
+    }
+
+    /// Output pixels of the whole batch.
+    pub(super) fn pixels(&self) -> usize {
+        self.batch * self.output[0] * self.output[1]
+    }
+
+    /// Number of taps.
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// The input row (axis 0) or column (axis 1) of a tap, which may lie in the padding.
+    pub(super) fn at(&self, axis: usize, output: usize, tap: usize) -> isize {
+        (output * self.stride[axis] + tap * self.dilation[axis]) as isize - self.padding[axis] as isize
+    }
+
+    /// The same, or `None` for padding.
+    pub(super) fn inside(&self, axis: usize, output: usize, tap: usize) -> Option<usize> {
+        usize::try_from(self.at(axis, output, tap)).ok().filter(|&at| at < self.input[axis])
+    }
+
+    /// The taps of an output row (axis 0) or column (axis 1) that lie inside the input.
+    pub(super) fn taps_inside(&self, axis: usize, output: usize) -> std::ops::Range<usize> {
+        let (start, dilation) = (output * self.stride[axis], self.dilation[axis]);
+        let (before, extent) = (self.padding[axis], self.input[axis]);
+        let first = before.saturating_sub(start).div_ceil(dilation).min(self.kernel[axis]);
+        let end = (extent + before).saturating_sub(start).div_ceil(dilation).min(self.kernel[axis]);
+        first..end.max(first)
+    }
+}

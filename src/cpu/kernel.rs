@@ -1,0 +1,67 @@
+//! Convolution kernels made ready for this machine.
+
+use super::activation::{Finish, lanes};
+use super::depthwise::{Depthwise, Filters};
+use super::geometry::Geometry;
+use super::matmul::Matmul;
+use super::pack::Packed;
+use crate::network::Conv2d;
+use crate::plan::{Kernel, KernelSource};
+use crate::{Result, doconv};
+
+/// A kernel in the form that suits its convolution.
+pub(super) enum Prepared {
+    Matmul(Packed),
+    Depthwise(Filters),
+}
+
+/// What a convolution reads.
+pub(super) struct Operands<'a> {
+    pub(super) conv: &'a Conv2d,
+    pub(super) geometry: Geometry,
+    pub(super) input: &'a [f32],
+    pub(super) residual: Option<&'a [f32]>,
+    pub(super) finish: Finish,
+    /// As many zeros as there are input channels.
+    pub(super) zeros: &'a [f32],
+}
+
+impl Prepared {
+    pub(super) fn new(kernel: &Kernel) -> Result<Self> {
+        let (conv, lanes) = (&kernel.conv, lanes());
+        let mut prepared = if Filters::suits(conv, lanes) {
+            Prepared::Depthwise(Filters::new(conv, lanes, &kernel.bias))
+        } else {
+            Prepared::Matmul(Packed::new(conv, lanes, &kernel.bias))
+        };
+        prepared.fill(kernel)?;
+        Ok(prepared)
+    }
+
+    /// Takes the kernel's values over, composing them where that is what they come from.
+    pub(super) fn fill(&mut self, kernel: &Kernel) -> Result<()> {
+        let folded;
+        let values = match &kernel.source {
+            KernelSource::Plain(values) => values.as_slice(),
+            KernelSource::Composed(composed) => {
+                folded = doconv::fold(&kernel.conv, composed)?;
+                folded.data()
+            }
+        };
+        match self {
+            Prepared::Matmul(packed) => packed.fill(&kernel.conv, lanes(), values),
+            Prepared::Depthwise(filters) => filters.fill(values),
+        }
+        Ok(())
+    }
+
+    pub(super) fn run(&self, operands: Operands, output: &mut [f32]) {
+        let Operands { conv, geometry, input, residual, finish, zeros } = operands;
+        match self {
+            Prepared::Matmul(packed) => {
+                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(output);
+            }
+            Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(output),
+        }
+    }
+}
