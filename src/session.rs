@@ -142,10 +142,7 @@ impl Session {
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         classes.truncate(top_k);
         let label = |class: usize| self.labels.get(class).cloned().unwrap_or_else(|| class.to_string());
-        classes
-            .into_iter()
-            .map(|(class, probability)| Prediction { class, label: label(class), probability })
-            .collect()
+        classes.into_iter().map(|(class, probability)| Prediction { class, label: label(class), probability }).collect()
     }
 }
 

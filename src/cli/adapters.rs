@@ -61,7 +61,8 @@ pub fn main(arguments: Arguments) -> Result<()> {
     let mut text = table::align(&rows, &[1]);
     for (index, info) in list.iter().enumerate().filter(|(_, info)| !info.limits.is_empty()) {
         text += &format!("\nlimits of {index} ({}):\n", info.name);
-        let rows: Vec<_> = info.limits.iter().map(|(name, &value)| vec![format!("  {name}"), value.to_string()]).collect();
+        let rows: Vec<_> =
+            info.limits.iter().map(|(name, &value)| vec![format!("  {name}"), value.to_string()]).collect();
         text += &table::align(&rows, &[1]);
     }
     text += &format!("\n* taken by default: {}\n", list.get(default).map_or("", |info| &info.name));

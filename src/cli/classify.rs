@@ -225,7 +225,8 @@ mod tests {
         let prediction = Prediction { class: 1, label: "cat".into(), probability: f32::NAN };
         let result = Predicted::Done { predictions: vec![prediction], elapsed_ms: f64::INFINITY };
         let json = serde_json::to_string(&Outcome { image: "a".into(), result }).unwrap();
-        let expected = r#"{"image":"a","predictions":[{"class":1,"label":"cat","probability":null}],"elapsed_ms":null}"#;
+        let expected =
+            r#"{"image":"a","predictions":[{"class":1,"label":"cat","probability":null}],"elapsed_ms":null}"#;
         assert_eq!(json, expected);
     }
 }

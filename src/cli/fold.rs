@@ -29,7 +29,8 @@ pub struct Arguments {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
-    let labels = arguments.labels.as_deref().map(|path| Ok::<_, anyhow::Error>((path, read_labels(path)?))).transpose()?;
+    let labels =
+        arguments.labels.as_deref().map(|path| Ok::<_, anyhow::Error>((path, read_labels(path)?))).transpose()?;
     let model = arguments.files.read()?;
     let composed = super::info::composed_layers(&model);
     let mut folded = model.fold()?.fold_batch_norms()?;

@@ -141,7 +141,10 @@ impl Document {
         let mut rows = vec![];
         let mut line = |what: &str, value: String| rows.push(vec![what.to_string(), value]);
         line("network", self.name.clone());
-        line("file", format!("{} ({})", self.file.as_deref().unwrap_or("bundled"), output::bytes(self.file_bytes as u64)));
+        line(
+            "file",
+            format!("{} ({})", self.file.as_deref().unwrap_or("bundled"), output::bytes(self.file_bytes as u64)),
+        );
         line("numbers", self.dtype.clone());
         line(
             "DO-Conv",

@@ -71,7 +71,10 @@ fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if images.is_empty() {
-        bail!("{}: no images in this directory (JPEG, PNG, WebP, BMP and GIF; subdirectories are not searched)", name());
+        bail!(
+            "{}: no images in this directory (JPEG, PNG, WebP, BMP and GIF; subdirectories are not searched)",
+            name()
+        );
     }
     images.sort();
     Ok(images)

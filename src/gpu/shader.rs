@@ -251,7 +251,8 @@ fn templates() -> &'static Environment<'static> {
     static TEMPLATES: OnceLock<Environment<'static>> = OnceLock::new();
     TEMPLATES.get_or_init(|| {
         let mut environment = Environment::new();
-        let whitespace = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+        let whitespace =
+            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
         environment.set_syntax(whitespace.expect("only whitespace is configured"));
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, source) in SOURCES {

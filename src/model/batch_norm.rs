@@ -73,8 +73,7 @@ impl Affine {
         }
         let scale: Vec<f64> =
             gamma.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + norm.eps).sqrt()).collect();
-        let shift =
-            beta.iter().zip(&mean).zip(&scale).map(|((&b, &m), s)| f64::from(b) - f64::from(m) * s).collect();
+        let shift = beta.iter().zip(&mean).zip(&scale).map(|((&b, &m), s)| f64::from(b) - f64::from(m) * s).collect();
         Ok(Self { scale, shift })
     }
 }
