@@ -116,6 +116,16 @@ impl Adapter {
         }
     }
 
+    /// The same, with its device changed, where there is one: see [`gpu::Device::set_tier`] and
+    /// [`gpu::Device::set_shader_checks`].
+    #[must_use]
+    pub fn with_device(mut self, change: impl FnOnce(&mut gpu::Device)) -> Self {
+        if let Backend::Gpu(device) = &mut self.backend {
+            change(device);
+        }
+        self
+    }
+
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }

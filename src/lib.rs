@@ -1,4 +1,21 @@
-//! DO-Conv on WebGPU.
+//! DO-Conv (depthwise over-parameterized convolution) on WebGPU, natively and in the browser.
+//!
+//! DO-Conv trains a convolution as the product of two kernels, D and W, and folds them into one ordinary kernel for
+//! inference: more accuracy, no extra cost (Cao et al., 2020). This crate reads such networks, folds them, and runs
+//! them composed or folded: with WGSL compute shaders on any GPU, or on the CPU.
+//!
+//! # Where to begin
+//! - [`Session`] runs a [`Model`] on an [`Adapter`]; its example classifies a photograph. [`blocking`] is the same
+//!   without async.
+//! - [`network`] describes networks, [`network::zoo`] builds well-known ones, [`formats`] reads and writes files.
+//! - [`doconv`](mod@doconv) folds and expands kernels.
+//! - [`plan`] is what lies between a model and the executors in [`gpu`] and [`cpu`]; [`reference`](mod@reference) says
+//!   what they should compute.
+//!
+//! # Features
+//! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
+//! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
+//! - `cli`: what the command line needs.
 #![warn(missing_docs)]
 
 mod adapter;
@@ -13,6 +30,7 @@ pub mod image;
 mod model;
 pub mod network;
 pub mod plan;
+pub mod reference;
 mod session;
 mod tensor;
 

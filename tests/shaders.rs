@@ -62,7 +62,8 @@ fn every_variant_is_valid_and_translates() {
         let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
         spirv.unwrap_or_else(|error| panic!("{shader:?} to SPIR-V: {error}"));
 
-        let (options, pipeline) = (naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() }, Default::default());
+        let (options, pipeline) =
+            (naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() }, Default::default());
         let msl = naga::back::msl::write_string(&module, &info, &options, &pipeline);
         msl.unwrap_or_else(|error| panic!("{shader:?} to MSL: {error}"));
 

@@ -21,12 +21,11 @@ mod pool;
 mod tests;
 mod tile;
 
-pub use parallel::threads;
-
 use activation::Finish;
 use aligned::Aligned;
 use geometry::Geometry;
 use kernel::{Operands, Prepared};
+pub use parallel::threads;
 
 use crate::network::Shape;
 use crate::plan::{Memory, Plan, Step, ValueId};
@@ -60,7 +59,7 @@ struct Buffers {
 
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Executor").field("batch", &self.buffers.batch).finish_non_exhaustive()
+        f.debug_struct("Executor").field("steps", &self.plan.steps.len()).finish_non_exhaustive()
     }
 }
 

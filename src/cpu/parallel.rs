@@ -1,6 +1,6 @@
 //! The one place that knows whether there are threads.
 
-/// How many threads compute.
+/// How many tasks can run at the same time.
 pub fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();

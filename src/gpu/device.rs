@@ -20,6 +20,8 @@ pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) tier: Tier,
+    /// Whether the shader compiler adds bounds checks and loop counters.
+    pub(super) shader_checks: bool,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -124,7 +126,20 @@ impl Device {
         });
         // What no scope catches is logged, where wgpu's own handler would panic.
         device.on_uncaptured_error(Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
-        Ok(Self { device, queue, tier, lost })
+        Ok(Self { device, queue, tier, shader_checks: cfg!(debug_assertions), lost })
+    }
+
+    /// Turns the bounds checks and loop counters that the shader compiler adds on or off, for sessions loaded from now
+    /// on. They cost up to half the speed on software adapters; they are on in debug builds and off in release builds.
+    /// Browsers always check.
+    pub fn set_shader_checks(&mut self, on: bool) {
+        self.shader_checks = on;
+    }
+
+    /// Overrides what the adapter was taken for, for sessions loaded from now on: to test or time the other tier's
+    /// kernels on it.
+    pub fn set_tier(&mut self, tier: Tier) {
+        self.tier = tier;
     }
 
     /// Gives the device up: every later use says that it is lost. For tests of recovery.

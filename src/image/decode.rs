@@ -9,8 +9,12 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use super::{Image, jpeg};
 use crate::{Error, Result};
 
-/// No image may take more bytes than this when decoded: 2 GiB, or half that where addresses have 32 bits.
-const MAX_DECODED_BYTES: u64 = if usize::BITS > 32 { 2 << 30 } else { 1 << 30 };
+/// No image may take more bytes than this when decoded: 1 GiB, which is 358 megapixels of RGB.
+const MAX_DECODED_BYTES: u64 = 1 << 30;
+/// Up to so many pixels nobody asks whether a file is long enough for them; a decoder takes 4 to 8 bytes for each.
+const UNSUSPICIOUS_PIXELS: u64 = 1 << 24;
+/// What a decoder may take besides pixels, such as for an unpacked colour profile, and besides the file's own length.
+const MAX_EXTRA_BYTES: u64 = 16 << 20;
 
 impl Image {
     /// Decodes a JPEG, PNG, WebP, BMP or GIF file (of an animation the first frame); its content says which it is.
@@ -20,7 +24,8 @@ impl Image {
     /// stands for the file in errors.
     ///
     /// # Errors
-    /// [`Error::Image`] if the file is empty, no image, truncated, damaged, or larger than 2 GiB when decoded.
+    /// [`Error::Image`] if the file is empty, no image, truncated, damaged, larger than 1 GiB when decoded, or so
+    /// much smaller than its number of pixels that it can only be meant to exhaust the memory.
     pub fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
         decode(bytes).map_err(|reason| Error::Image { name: name.into(), reason })
     }
@@ -40,15 +45,17 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     if bytes.is_empty() {
         return Err("empty file".into());
     }
-    let format = image::guess_format(bytes).ok().filter(|format| most_pixels_per_byte(*format).is_some());
+    let format = image::guess_format(bytes).ok().filter(|format| density(*format).is_some());
     let format = format.ok_or("not an image (JPEG, PNG, WebP, BMP and GIF are read)")?;
-    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
-        return Err("truncated or damaged: the JPEG data has no end".into());
-    }
+    let data_bytes = if format == ImageFormat::Jpeg {
+        jpeg::data_bytes(bytes).ok_or("truncated or damaged: the JPEG data has no end")?
+    } else {
+        bytes.len()
+    };
 
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The decoders' own limit is kept out of the constructor, so that the error can name the dimensions.
-    reader.no_limits();
+    // Of the decoders only PNG's heeds this, and only outside of the pixels: they are judged below.
+    reader.limits(allowing(bytes.len() as u64));
     let mut decoder = reader.into_decoder().map_err(|error| describe(&error))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
@@ -63,13 +70,23 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
             MAX_DECODED_BYTES >> 20
         ));
     }
-    if most_pixels_per_byte(format).is_some_and(|most| pixels / most > bytes.len() as u64) {
-        return Err(format!("truncated or damaged: {} bytes cannot hold {width}×{height} pixels", bytes.len()));
+    match density(format) {
+        Some(Density::Possible(most)) if pixels > most * data_bytes as u64 => {
+            return Err(format!(
+                "truncated or damaged: {data_bytes} bytes of data cannot hold {width}×{height} pixels"
+            ));
+        }
+        Some(Density::Plausible(most)) if pixels > UNSUSPICIOUS_PIXELS.max(most * data_bytes as u64) => {
+            return Err(format!(
+                "{width}×{height} pixels in {data_bytes} bytes, and the limit is {most} pixels per byte for images \
+                 above {} megapixels; save it as PNG or make it smaller first",
+                UNSUSPICIOUS_PIXELS >> 20
+            ));
+        }
+        _ => {}
     }
     // What a decoder needs besides the result is proportional to it.
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(2 * decoded_bytes + (64 << 20));
-    decoder.set_limits(limits).map_err(|error| describe(&error))?;
+    decoder.set_limits(allowing(2 * decoded_bytes)).map_err(|error| describe(&error))?;
     let orientation = decoder.orientation().map_err(|error| describe(&error))?;
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| describe(&error))?;
     decoded.apply_orientation(orientation);
@@ -79,23 +96,33 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     Image::from_rgb(width, height, rgb).map_err(|error| error.to_string())
 }
 
-/// How many pixels a byte of a file can stand for at most, or `None` for formats that are not read.
+/// How many pixels a byte of a file can stand for.
+enum Density {
+    /// No valid file has more.
+    Possible(u64),
+    /// A valid file may have more, but no real large image does.
+    Plausible(u64),
+}
+
+/// The limit for a format, or `None` for formats that are not read.
 ///
 /// A file that is far too short for its dimensions is refused before a decoder spends memory on them.
-fn most_pixels_per_byte(format: ImageFormat) -> Option<u64> {
+fn density(format: ImageFormat) -> Option<Density> {
     match format {
         // Deflate makes at most 1032 bytes of one, and a byte holds at most 8 pixels.
-        ImageFormat::Png => Some(1032 * 8),
+        ImageFormat::Png => Some(Density::Possible(1032 * 8)),
         // Every block of 8×8 takes at least one bit.
-        ImageFormat::Jpeg => Some(64 * 8),
-        // A code of at least 2 bits stands for at most 4096 pixels.
-        ImageFormat::Gif => Some(4096 * 4),
-        // A run of 255 pixels takes 2 bytes, but the file may also skip to any point in 4 bytes.
-        ImageFormat::Bmp => Some(u64::MAX),
-        // A lossless image of one colour takes no bits per pixel at all.
-        ImageFormat::WebP => Some(u64::MAX),
+        ImageFormat::Jpeg => Some(Density::Possible(64 * 8)),
+        // These can say in a few bytes that a whole image has one colour, or is empty but for a corner.
+        ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::WebP => Some(Density::Plausible(512)),
         _ => None,
     }
+}
+
+fn allowing(bytes: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(bytes + MAX_EXTRA_BYTES);
+    limits
 }
 
 /// The colour channels over a white background.
@@ -111,7 +138,7 @@ fn on_white(image: DynamicImage) -> Vec<u8> {
 fn describe(error: &ImageError) -> String {
     match error {
         ImageError::Unsupported(error) => format!("a kind of image that is not supported: {error}"),
-        ImageError::Limits(error) => format!("truncated or damaged: {error}"),
+        ImageError::Limits(error) => format!("takes more memory to decode than its size explains: {error}"),
         _ => format!("truncated or damaged: {error}"),
     }
 }

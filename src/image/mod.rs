@@ -5,6 +5,7 @@ mod decode;
 #[cfg(feature = "image")]
 mod jpeg;
 mod preprocess;
+mod resample;
 
 pub use preprocess::preprocess;
 

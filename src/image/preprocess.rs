@@ -1,36 +1,25 @@
 //! From a photograph to a network's input.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-
 use super::Image;
-use crate::network::{Filter, Preprocess};
+use super::resample::View;
+use crate::network::Preprocess;
 use crate::{Error, Result};
 
 /// Fills `out`, `[3, height, width]`, with the central square of `image`, resized and normalised.
 ///
 /// The square has the side `⌊crop_fraction · shorter side⌋`, at least 1, and lies half a pixel down and right where it
 /// cannot be centred exactly, as in TensorFlow's EfficientNet code. Resizing works in 8 bits with the filter widened
-/// when shrinking, as Pillow does it; a square that has the right size already is copied. Then every value becomes
-/// `(value − mean) / std` of its channel.
+/// when shrinking, and gives the same pixels as Pillow's `image.crop(square).resize((width, height), filter)`. Then
+/// every value becomes `(value − mean) / std` of its channel.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if `out` has another length than `3 · height · width`, or that is 0 or beyond 32 bits.
 pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
-    if out.is_empty() || out.len() % 3 != 0 || height.checked_mul(width) != Some(out.len() / 3) {
+    if out.is_empty() || !out.len().is_multiple_of(3) || height.checked_mul(width) != Some(out.len() / 3) {
         return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
     }
     let square = Square::central(image, how.crop_fraction);
-    let resized = if [height, width] == [square.side; 2] {
-        square.copy(image)
-    } else {
-        square.resize(image, how.filter, height, width).map_err(|reason| {
-            Error::Unsupported(format!(
-                "resizing {image:?} to {width}×{height} failed, which is a defect of this crate: {reason}"
-            ))
-        })?
-    };
+    let resized = square.view(image).resample(how.filter, width, height);
     for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
         let (mean, std) = (how.mean[channel], how.std[channel]);
         for (value, pixel) in plane.iter_mut().zip(resized.as_chunks::<3>().0) {
@@ -56,33 +45,17 @@ impl Square {
         Self { left: (image.width - side).div_ceil(2), top: (image.height - side).div_ceil(2), side }
     }
 
-    fn copy(&self, image: &Image) -> Vec<u8> {
-        let rows = image.rgb.chunks_exact(image.width * 3).skip(self.top).take(self.side);
-        rows.flat_map(|row| &row[self.left * 3..][..self.side * 3]).copied().collect()
-    }
-
-    /// The square as `height · width` RGB pixels. The filter does not see what lies outside the square.
-    fn resize(&self, image: &Image, filter: Filter, height: usize, width: usize) -> Result<Vec<u8>, String> {
-        let extent = |count: usize| u32::try_from(count).map_err(|_| format!("{count} pixels are too many"));
-        let filter = match filter {
-            Filter::Bilinear => FilterType::Bilinear,
-            Filter::Bicubic => FilterType::CatmullRom,
-        };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-        let (square, mut resized) = (self.copy(image), vec![0; height * width * 3]);
-        // The typed calls, because the others are compiled for every kind of pixel there is: minutes, and megabytes.
-        let source = TypedImageRef::<U8x3>::from_buffer(extent(self.side)?, extent(self.side)?, &square)
-            .map_err(|error| error.to_string())?;
-        let mut target = TypedImage::<U8x3>::from_buffer(extent(width)?, extent(height)?, &mut resized)
-            .map_err(|error| error.to_string())?;
-        Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
-        Ok(resized)
+    /// The square's pixels as a part of the image.
+    fn view<'a>(&self, image: &'a Image) -> View<'a> {
+        let first = (self.top * image.width + self.left) * 3;
+        View { rgb: &image.rgb[first..], stride: image.width * 3, width: self.side, height: self.side }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Filter;
 
     const PLAIN: Preprocess = Preprocess { crop_fraction: 1.0, filter: Filter::Bicubic, mean: [0.0; 3], std: [1.0; 3] };
 

@@ -6,6 +6,38 @@ use super::{Model, Weights};
 use crate::network::{BatchNorm, Node, Op};
 use crate::{Error, Result, Tensor};
 
+/// The parameters of a batch normalisation.
+pub(super) const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+
+/// A batch normalisation as it is used for inference: `x · scale + shift` per channel.
+pub(crate) struct Affine {
+    /// `weight / √(running_var + eps)`.
+    pub scale: Vec<f64>,
+    /// `bias − running_mean · scale`.
+    pub shift: Vec<f64>,
+}
+
+impl Affine {
+    /// # Errors
+    /// [`Error::Weight`] if a parameter is missing or mis-shaped, or a variance plus `eps` is not positive.
+    pub fn of(name: &str, norm: &BatchNorm, weights: &Weights) -> Result<Self> {
+        let part = |part: &str| super::tensor(weights, &format!("{name}.{part}"), &[norm.channels]);
+        let [gamma, beta, mean, variance] = PARTS.map(part);
+        let (gamma, beta, mean, variance) = (gamma?.data(), beta?.data(), mean?.data(), variance?.data());
+        if let Some(at) = variance.iter().position(|&variance| f64::from(variance) + norm.eps <= 0.0) {
+            return Err(Error::weight(
+                format!("{name}.running_var"),
+                format!("value {at} is {}, and with eps {} that has no inverse square root", variance[at], norm.eps),
+            ));
+        }
+        let scale: Vec<f64> =
+            gamma.iter().zip(variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + norm.eps).sqrt()).collect();
+        let shift =
+            beta.iter().zip(mean).zip(&scale).map(|((&b, &m), scale)| f64::from(b) - f64::from(m) * scale).collect();
+        Ok(Self { scale, shift })
+    }
+}
+
 impl Model {
     /// The same function with every batch normalisation absorbed that directly follows a convolution whose value
     /// nobody else reads; all others stay.
@@ -45,37 +77,6 @@ impl Model {
         network.outputs.iter_mut().for_each(|output| rename(&renamed, output));
         Self::new(network, weights)
     }
-
-    /// What is left of a batch normalisation that no convolution absorbs.
-    pub(crate) fn batch_norm_affine(&self, node: &Node) -> Result<Affine> {
-        let Op::BatchNorm(norm) = &node.op else { return Err(Error::node(&node.name, "is no batch normalisation")) };
-        Affine::new(&node.name, norm, |name| Ok(self.tensor(name, &[norm.channels])?.data().to_vec()))
-    }
-}
-
-/// A batch normalisation as `y = x · scale + shift` per channel.
-pub(crate) struct Affine {
-    pub scale: Vec<f64>,
-    pub shift: Vec<f64>,
-}
-
-impl Affine {
-    /// `parameter` finds a parameter by its full name.
-    fn new(name: &str, norm: &BatchNorm, mut parameter: impl FnMut(&str) -> Result<Vec<f32>>) -> Result<Self> {
-        let mut part = |part: &str| parameter(&format!("{name}.{part}"));
-        let (gamma, beta) = (part("weight")?, part("bias")?);
-        let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        if let Some(at) = variance.iter().position(|&variance| f64::from(variance) + norm.eps <= 0.0) {
-            return Err(Error::weight(
-                format!("{name}.running_var"),
-                format!("value {at} is {}, and with eps {} that has no inverse square root", variance[at], norm.eps),
-            ));
-        }
-        let scale: Vec<f64> =
-            gamma.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + norm.eps).sqrt()).collect();
-        let shift = beta.iter().zip(&mean).zip(&scale).map(|((&b, &m), s)| f64::from(b) - f64::from(m) * s).collect();
-        Ok(Self { scale, shift })
-    }
 }
 
 /// How often every value is read, by nodes or as an output.
@@ -97,28 +98,31 @@ fn rename(renamed: &HashMap<String, String>, name: &mut String) {
 fn absorb(conv_node: &mut Node, norm_name: &str, norm: &BatchNorm, weights: &mut Weights) -> Result<()> {
     let layer = &conv_node.name;
     let Op::Conv2d(conv) = &mut conv_node.op else { return Ok(()) };
-    let Affine { scale, shift } = Affine::new(norm_name, norm, |name| {
-        Ok(weights.remove(name).ok_or_else(|| Error::weight(name, "missing"))?.into_data())
-    })?;
+    let affine = Affine::of(norm_name, norm, weights)?;
+    for part in PARTS {
+        weights.remove(&format!("{norm_name}.{part}"));
+    }
 
     let kernel_name = [format!("{layer}.weight"), format!("{layer}.W")]
         .into_iter()
         .find(|name| weights.contains_key(name))
         .ok_or_else(|| Error::weight(format!("{layer}.weight"), "missing"))?;
     if let Some(kernel) = weights.get_mut(&kernel_name) {
-        let row = kernel.data().len() / scale.len();
-        for (row, scale) in kernel.data_mut().chunks_exact_mut(row).zip(&scale) {
+        let row = kernel.data().len() / affine.scale.len();
+        for (row, scale) in kernel.data_mut().chunks_exact_mut(row).zip(&affine.scale) {
             row.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
         }
     }
 
     let bias_name = format!("{layer}.bias");
     let own = weights.remove(&bias_name).filter(|_| conv.bias);
-    let bias = (0..scale.len()).map(|o| {
-        let own = own.as_ref().map_or(0.0, |own| f64::from(own.data()[o]));
-        (own * scale[o] + shift[o]) as f32
-    });
-    weights.insert(bias_name, Tensor::new([scale.len()], bias.collect::<Vec<_>>())?);
+    let bias: Vec<f32> = (0..affine.scale.len())
+        .map(|o| {
+            let own = own.as_ref().map_or(0.0, |own| f64::from(own.data()[o]));
+            (own * affine.scale[o] + affine.shift[o]) as f32
+        })
+        .collect();
+    weights.insert(bias_name, Tensor::new([bias.len()], bias)?);
     conv.bias = true;
     Ok(())
 }

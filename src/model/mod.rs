@@ -2,6 +2,8 @@
 
 mod batch_norm;
 
+pub(crate) use batch_norm::Affine;
+
 use std::collections::BTreeMap;
 
 use crate::doconv::{self, Composed};
@@ -179,11 +181,7 @@ impl Model {
 
     /// A parameter that must be there in this shape.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Tensor> {
-        let tensor = self.weights.get(name).ok_or_else(|| Error::weight(name, "missing"))?;
-        if tensor.shape() != shape {
-            return Err(Error::weight(name, format!("expected shape {shape:?}, the file has {:?}", tensor.shape())));
-        }
-        Ok(tensor)
+        tensor(&self.weights, name, shape)
     }
 
     fn check_weights(&self) -> Result<()> {
@@ -210,7 +208,7 @@ impl Model {
                     }
                 }
                 Op::BatchNorm(norm) => {
-                    for part in ["weight", "bias", "running_mean", "running_var"] {
+                    for part in batch_norm::PARTS {
                         need(part, &[norm.channels])?;
                     }
                 }
@@ -228,6 +226,15 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// A parameter that must be there in this shape.
+fn tensor<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a Tensor> {
+    let tensor = weights.get(name).ok_or_else(|| Error::weight(name, "missing"))?;
+    if tensor.shape() != shape {
+        return Err(Error::weight(name, format!("expected shape {shape:?}, the file has {:?}", tensor.shape())));
+    }
+    Ok(tensor)
 }
 
 /// Everything that can hold a convolution's kernel.

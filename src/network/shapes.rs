@@ -11,7 +11,7 @@ pub type Shape = [usize; 4];
 /// No extent and no attribute may be larger: far above any real network, far below overflow.
 const MAX_EXTENT: usize = 1 << 24;
 /// Nor may a feature map have more elements than this.
-const MAX_ELEMENTS: usize = 1 << 40;
+const MAX_ELEMENTS: usize = if usize::BITS > 40 { 1 << 40 } else { 1 << 31 };
 
 /// A network's values, checked and with their shapes.
 #[derive(Clone, Debug)]
@@ -202,6 +202,7 @@ impl Node {
                     Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding, dilation: pool.dilation };
                 window.check_pool().map_err(|reason| Error::node(&self.name, reason))?;
                 let [oh, ow] = window.output(&self.name, [h, w], pool.ceil_mode)?;
+                window.check_reads([h, w], [oh, ow]).map_err(|reason| Error::node(&self.name, reason))?;
                 Ok([n, c, oh, ow])
             }
             Op::AvgPool(pool) => {
@@ -267,6 +268,25 @@ impl Window {
         for (axis, sides) in [(0, [self.padding[0], self.padding[2]]), (1, [self.padding[1], self.padding[3]])] {
             if sides.iter().any(|&side| side > reach(axis)) {
                 return Err(format!("padding {:?} is wider than the window {:?}", self.padding, self.kernel));
+            }
+        }
+        Ok(())
+    }
+
+    /// The taps of a dilated window that starts in the padding may jump over a small map.
+    fn check_reads(&self, size: [usize; 2], output: [usize; 2]) -> Result<(), String> {
+        for axis in 0..2 {
+            let (before, dilation) = (self.padding[axis], self.dilation[axis]);
+            // Only windows that start before the map can miss it.
+            let starts = (0..output[axis]).map(|index| index * self.stride[axis]).take_while(|&start| start < before);
+            for start in starts {
+                let first_inside = (before - start).next_multiple_of(dilation) - (before - start);
+                if first_inside >= size[axis] {
+                    return Err(format!(
+                        "with padding {:?} and dilation {:?} a window lies in the padding alone",
+                        self.padding, self.dilation
+                    ));
+                }
             }
         }
         Ok(())
@@ -343,4 +363,21 @@ fn checked_map(name: &str, shape: Shape) -> Result<Shape> {
         return Err(Error::node(name, format!("a map of shape {shape:?} is empty or too large")));
     }
     Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MaxPool;
+    use super::*;
+
+    #[test]
+    fn a_dilated_window_of_padding_alone_is_refused() {
+        let pool =
+            MaxPool { kernel: [1, 2], stride: [1, 1], padding: [0, 2, 0, 2], dilation: [1, 3], ceil_mode: false };
+        let node = Node { name: "pool".into(), inputs: vec!["input".into()], op: Op::MaxPool(pool) };
+        // Windows start at −2 and −1, so that their taps are at −2 and 1, and at −1 and 2.
+        assert!(node.output_shape(&[[1, 1, 1, 1]]).is_err());
+        assert!(node.output_shape(&[[1, 1, 1, 2]]).is_err());
+        assert_eq!(node.output_shape(&[[1, 1, 1, 3]]).unwrap(), [1, 1, 1, 4]);
+    }
 }

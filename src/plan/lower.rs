@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{Binary, BinaryOp, Conv, Kernel, KernelId, KernelSource, Mode, Plan, Pool, PoolKind, Step, Value, ValueId};
 use crate::doconv::{Composed, has_feature_form};
-use crate::model::ConvWeights;
-use crate::network::{Activation, Conv2d, Inferred, Linear, Network, Node, Op, Shape, Source};
+use crate::model::{Affine, ConvWeights};
+use crate::network::{Activation, BatchNorm, Conv2d, Inferred, Linear, Network, Node, Op, Shape, Source};
 use crate::{Error, Model, Result, Tensor};
 
 /// How far the D of a folded layer is moved from the identity when it has to be expanded: enough that composing does
@@ -112,7 +112,7 @@ impl<'a> Lowering<'a> {
         match &node.op {
             Op::Conv2d(conv) => self.convolution(node, conv, inputs[0], output)?,
             Op::Linear(linear) => self.linear(node, linear, inputs[0], output)?,
-            Op::BatchNorm(_) => self.batch_norm(node, inputs[0], output)?,
+            Op::BatchNorm(norm) => self.batch_norm(node, norm, inputs[0], output)?,
             Op::Activation(activation) => {
                 self.push(Step::Activation { activation: *activation, input: inputs[0], output });
             }
@@ -314,8 +314,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// A batch norm that follows no convolution is a depthwise 1×1 one.
-    fn batch_norm(&mut self, node: &Node, input: ValueId, output: ValueId) -> Result<()> {
-        let affine = self.model.batch_norm_affine(node)?;
+    fn batch_norm(&mut self, node: &Node, norm: &BatchNorm, input: ValueId, output: ValueId) -> Result<()> {
+        let affine = Affine::of(&node.name, norm, self.model.weights())?;
         let channels = affine.scale.len();
         let conv = Conv2d { groups: channels, bias: true, ..Conv2d::new(channels, channels, [1, 1]) };
         let source = KernelSource::Plain(affine.scale.iter().map(|&scale| scale as f32).collect());

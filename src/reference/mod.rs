@@ -1,0 +1,23 @@
+//! Every operator once more, slow and obvious, in f64: for tests, and for checking an adapter.
+//!
+//! Nothing here shares code with the planner or the executors, so that a mistake in one of them shows up as a
+//! difference. [`run`] walks the network's own nodes; it knows no fusion, no batch-norm folding and no buffers.
+//! [`run_with_error`] says besides how far a sound single-precision implementation may be off.
+//!
+//! The operators are plain nested loops over a [`Map`]. They panic on shapes that [`Network::infer`] would refuse.
+//!
+//! [`Network::infer`]: crate::Network::infer
+
+mod conv;
+mod elementwise;
+mod map;
+mod pool;
+mod rounding;
+mod walk;
+
+pub use conv::{conv2d, effective_d, feature_composition, fold, linear};
+pub use elementwise::{activation, add, batch_norm, concat, flatten, mul, softmax};
+pub use map::Map;
+pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
+pub use rounding::{Estimate, run_with_error};
+pub use walk::run;

@@ -1,0 +1,164 @@
+//! How far a sound single-precision implementation may be off.
+
+use super::elementwise::broadcast;
+use super::walk::{ConvKernel, checked, parameter, pick, value};
+use super::{Map, avg_pool, concat, conv2d, flatten, global_avg_pool, global_max_pool, linear, max_pool, mul, softmax};
+use crate::network::{Activation, Node, Op};
+use crate::{Model, Result, Tensor};
+
+/// Half the distance between 1 and the next `f32`.
+const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+/// Operations with an error of their own that every result is granted, however short its sum.
+const OPERATIONS: f64 = 4.0;
+/// How many times the estimated error is still tolerated: estimates are typical errors, not worst cases.
+const SAFETY: f64 = 4.0;
+/// Devices may flush numbers below the smallest normal `f32`, 1.2e−38, to zero; products of those are granted too.
+const FLOOR: f64 = 1e-35;
+
+/// A value and the error that single precision may make of it.
+///
+/// The error is propagated to first order, as a standard deviation: an error that enters an operator leaves it
+/// multiplied by the operator's derivative, errors of different elements add up as the root of the sum of squares, and
+/// a sum of K products `w·x` adds an error of its own of `√K · 2⁻²⁴ · Σ|w·x|`. That is the probabilistic bound of
+/// Higham and Mary, *A New Approach to Probabilistic Rounding Error Analysis*, 2019; the certain one, with K in place
+/// of √K, is so wide that it would hide mistakes. For DO-Conv layers `|w|` is `Σ|D|·|W|`, what composing in whichever
+/// order has to add up.
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// The value.
+    pub value: Map,
+    /// The typical error, element by element.
+    pub error: Map,
+}
+
+impl Estimate {
+    /// How far the element at `index` may be off: four times its estimated error.
+    pub fn tolerance(&self, index: usize) -> f64 {
+        SAFETY * self.error.data[index] + FLOOR
+    }
+}
+
+/// [`run`](super::run), with the error that single precision may make of every output.
+///
+/// # Errors
+/// Those of [`run`](super::run).
+pub fn run_with_error(model: &Model, inputs: &[Tensor]) -> Result<Vec<Estimate>> {
+    let (inferred, inputs) = checked(model, inputs)?;
+    let exact = |value: Map| Estimate { error: value.map(|_| 0.0), value };
+    let inputs: Vec<Estimate> = inputs.into_iter().map(exact).collect();
+    let mut nodes: Vec<Estimate> = vec![];
+    for (node, edges) in model.network().nodes.iter().zip(&inferred.edges) {
+        let read: Vec<&Estimate> = edges.iter().map(|&source| pick(&inputs, &nodes, source)).collect();
+        let values: Vec<&Map> = read.iter().map(|estimate| &estimate.value).collect();
+        let value = value(model, node, &values)?;
+        let error = error(model, node, &read, &value)?;
+        nodes.push(Estimate { value, error });
+    }
+    Ok(inferred.outputs.iter().map(|&source| pick(&inputs, &nodes, source).clone()).collect())
+}
+
+/// The error of a node's value, given those of its inputs.
+fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map) -> Result<Map> {
+    let input = inputs[0];
+    let absolute = input.value.map(f64::abs);
+    let variance = input.error.map(|error| error * error);
+    let part = |part: &str| parameter(model, node, part);
+    Ok(match &node.op {
+        Op::Conv2d(conv) => {
+            let kernel = ConvKernel::new(model, node, conv)?;
+            let bias = conv.bias.then(|| part("bias").map(absolutes)).transpose()?;
+            let magnitude = conv2d(conv, &absolute, &kernel.magnitude, bias.as_deref());
+            propagated_sum(conv2d(conv, &variance, &squares(kernel.kernel), None), magnitude, kernel.terms)
+        }
+        Op::Linear(attributes) => {
+            let weight = part("weight")?;
+            let bias = attributes.bias.then(|| part("bias").map(absolutes)).transpose()?;
+            let magnitude = linear(&absolute, &absolutes(weight.clone()), bias.as_deref());
+            propagated_sum(linear(&variance, &squares(weight), None), magnitude, attributes.in_features)
+        }
+        Op::BatchNorm(norm) => {
+            let (weight, bias, mean) = (part("weight")?, part("bias")?, part("running_mean")?);
+            let variance = part("running_var")?;
+            Map::from_fn(output.shape, |n, c, y, x| {
+                let scale = (weight[c] / (variance[c] + norm.eps).sqrt()).abs();
+                let magnitude = scale * (absolute.at(n, c, y, x) + mean[c].abs()) + bias[c].abs();
+                scale * input.error.at(n, c, y, x) + OPERATIONS * UNIT * magnitude
+            })
+        }
+        Op::Activation(function) => activation_error(*function, input, output),
+        Op::MaxPool(pool) => max_pool(pool, &input.error),
+        Op::AvgPool(pool) => {
+            // The mean of the errors: that they partly cancel is not counted on in windows this small.
+            let terms = pool.kernel[0] * pool.kernel[1];
+            let mean_error = avg_pool(pool, &input.error);
+            propagated_sum(mean_error.map(|error| error * error), avg_pool(pool, &absolute), terms)
+        }
+        Op::GlobalAvgPool => {
+            let pixels = input.value.shape[2] * input.value.shape[3];
+            let variance = global_avg_pool(&variance).map(|variance| variance / pixels as f64);
+            propagated_sum(variance, global_avg_pool(&absolute), pixels)
+        }
+        Op::GlobalMaxPool => global_max_pool(&input.error),
+        // The operands of these two are often related, so that their errors are added in full.
+        Op::Add => {
+            let magnitude = broadcast(&input.value, &inputs[1].value, |a, b| a.abs() + b.abs());
+            broadcast(&input.error, &inputs[1].error, |a, b| a + b).zip(&magnitude, |error, size| error + UNIT * size)
+        }
+        Op::Mul => {
+            let first = mul(&input.error, &inputs[1].value.map(f64::abs));
+            let second = mul(&absolute, &inputs[1].error);
+            first.zip(&second, |a, b| a + b).zip(output, |error, value| error + UNIT * value.abs())
+        }
+        Op::Concat => concat(&inputs.iter().map(|input| &input.error).collect::<Vec<_>>()),
+        Op::Flatten => flatten(&input.error),
+        Op::Softmax => softmax_error(input),
+    })
+}
+
+/// The propagated error of a sum of `terms` products and its own.
+fn propagated_sum(variance: Map, magnitude: Map, terms: usize) -> Map {
+    let growth = UNIT * (OPERATIONS + (terms as f64).sqrt());
+    variance.zip(&magnitude, |variance, magnitude| variance.sqrt() + growth * magnitude)
+}
+
+fn activation_error(function: Activation, input: &Estimate, output: &Map) -> Map {
+    // The exponential of WGSL may be off by 3 + 2·|x| units in the last place.
+    let sigmoid_error = |x: f64| {
+        let y = 1.0 / (1.0 + (-x).exp());
+        UNIT * (OPERATIONS * y + (6.0 + 4.0 * x.abs()) * y * (1.0 - y))
+    };
+    let ramp_error = |x: f64| if x.abs() < 3.1 { 2.0 * UNIT } else { 0.0 };
+    // The largest derivative of every function, and the error of computing it.
+    let of = |x: f64, y: f64| match function {
+        Activation::Relu | Activation::Relu6 => (1.0, 0.0),
+        Activation::HardSigmoid => (1.0 / 6.0, ramp_error(x)),
+        Activation::HardSwish => (1.5, UNIT * y.abs() + x.abs() * ramp_error(x)),
+        Activation::Sigmoid => (0.25, sigmoid_error(x)),
+        Activation::Silu => (1.1, UNIT * y.abs() + x.abs() * sigmoid_error(x)),
+    };
+    let own = input.value.zip(output, |x, y| of(x, y).1);
+    own.zip(&input.error, |own, error| own + of(0.0, 0.0).0 * error)
+}
+
+fn softmax_error(input: &Estimate) -> Map {
+    let channels = input.value.shape[1];
+    let output = softmax(&input.value);
+    Map::from_fn(output.shape, |n, c, y, x| {
+        let largest = (0..channels).map(|k| input.value.at(n, k, y, x)).fold(f64::NEG_INFINITY, f64::max);
+        // The relative error of one exponential, x − max included.
+        let exponential = |k: usize| {
+            let distance = largest - input.value.at(n, k, y, x);
+            input.error.at(n, k, y, x) + UNIT * (OPERATIONS + 6.0 + 5.0 * distance)
+        };
+        let of_sum: f64 = (0..channels).map(|k| output.at(n, k, y, x) * exponential(k)).sum();
+        output.at(n, c, y, x) * (exponential(c) + of_sum + UNIT * (OPERATIONS + (channels as f64).sqrt()))
+    })
+}
+
+fn absolutes(values: Vec<f64>) -> Vec<f64> {
+    values.into_iter().map(f64::abs).collect()
+}
+
+fn squares(values: Vec<f64>) -> Vec<f64> {
+    values.into_iter().map(|value| value * value).collect()
+}

@@ -1,0 +1,39 @@
+//! The suite of random problems on every adapter of this machine, the CPU path included.
+//!
+//! Fails on a machine without a GPU adapter, real or software, unless `DOCONV_SKIP_GPU_TESTS=1` declares that.
+
+mod common;
+
+use common::runners::SessionRunner;
+use common::suite::check_all;
+use doconv::gpu::Tier;
+use doconv::{Adapter, Selector};
+
+#[test]
+fn every_adapter_computes_what_the_reference_says() {
+    let adapters = pollster::block_on(Adapter::list());
+    assert!(!adapters.is_empty(), "the CPU path is always there");
+    if adapters.len() == 1 {
+        let skipped = std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1");
+        assert!(skipped, "no GPU adapter was found; install one, or set DOCONV_SKIP_GPU_TESTS=1 to do without");
+        println!("skipped: GPU adapters, because DOCONV_SKIP_GPU_TESTS=1 and there is none");
+    }
+    for (index, info) in adapters.iter().enumerate() {
+        let adapter = pollster::block_on(Adapter::open(&Selector::Named(index.to_string())));
+        let adapter = adapter.unwrap_or_else(|error| panic!("{}: {error}", info.name));
+        let variants: &[(Tier, bool)] = match adapter.gpu() {
+            // The kernels of both tiers, with the checks that debug builds have and without, as in release builds.
+            Some(_) => &[(Tier::Software, true), (Tier::Hardware, false)],
+            None => &[(Tier::Software, true)],
+        };
+        for &(tier, checks) in variants {
+            let name = format!("{} ({tier:?} tier, checks {checks})", info.name);
+            println!("{name}");
+            let adapter = adapter.clone().with_device(|device| {
+                device.set_tier(tier);
+                device.set_shader_checks(checks);
+            });
+            check_all(&mut SessionRunner::new(name, adapter));
+        }
+    }
+}

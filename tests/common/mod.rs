@@ -1,0 +1,11 @@
+//! What the test suites share: random problems, a comparator, and things that run models.
+#![allow(dead_code, reason = "every suite uses its own part of this module")]
+
+pub mod compare;
+pub mod graph;
+pub mod plan_interpreter;
+pub mod problem;
+pub mod problems;
+// Waits for the session API, as does `tests/adapters.rs`.
+pub mod runners;
+pub mod suite;

@@ -1,0 +1,212 @@
+//! Runs a plan without any device, with naive loops in f32 and in the buffers that the plan assigns.
+
+use doconv::doconv::fold;
+use doconv::network::{AvgPool, Conv2d, MaxPool, Shape};
+use doconv::plan::{Binary, BinaryOp, Conv, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId};
+use doconv::reference::{self, Map};
+use doconv::{Model, Result, Tensor};
+
+use super::suite::Runner;
+
+/// The plan is right before any executor sees it: lowering, fusion, and buffer lifetimes.
+///
+/// A buffer is filled with NaN before a value is written, so that a value which is still wanted by then spoils the
+/// result. Kernels that are to be composed for every run do not exist before their [`Step::Compose`].
+pub struct PlanInterpreter;
+
+impl Runner for PlanInterpreter {
+    fn name(&self) -> String {
+        "plan interpreter".into()
+    }
+
+    fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let plan = Plan::new(model, mode)?;
+        Machine::new(&plan, mode, inputs[0].shape()[0])?.run(inputs)
+    }
+}
+
+struct Machine<'a> {
+    plan: &'a Plan,
+    batch: usize,
+    memory: Memory,
+    buffers: Vec<Vec<f32>>,
+    kernels: Vec<Option<Vec<f32>>>,
+}
+
+/// A layout with padding, as executors have: four channels together.
+fn elements([n, c, h, w]: Shape) -> usize {
+    n * c.div_ceil(4) * 4 * h * w
+}
+
+impl<'a> Machine<'a> {
+    fn new(plan: &'a Plan, mode: Mode, batch: usize) -> Result<Self> {
+        let memory = plan.memory(batch, elements);
+        let mut machine = Self {
+            plan,
+            batch,
+            buffers: memory.sizes.iter().map(|&size| vec![f32::NAN; size]).collect(),
+            memory,
+            kernels: vec![None; plan.kernels.len()],
+        };
+        for (index, kernel) in plan.kernels.iter().enumerate() {
+            // What is composed for every run must not lean on what loading made.
+            if mode != Mode::Kernel || matches!(kernel.source, KernelSource::Plain(_)) {
+                machine.compose(index)?;
+            }
+        }
+        Ok(machine)
+    }
+
+    fn compose(&mut self, index: usize) -> Result<()> {
+        let kernel = &self.plan.kernels[index];
+        self.kernels[index] = Some(match &kernel.source {
+            KernelSource::Plain(values) => values.clone(),
+            KernelSource::Composed(composed) => fold(&kernel.conv, composed)?.into_data(),
+        });
+        Ok(())
+    }
+
+    fn run(mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        for (&value, tensor) in self.plan.inputs.iter().zip(inputs) {
+            self.write(value, Map::from_tensor(tensor)?);
+        }
+        for step in &self.plan.steps {
+            self.step(step)?;
+        }
+        let read = |&value: &ValueId| {
+            let map = self.read(value);
+            Tensor::new(map.shape, map.data.iter().map(|&value| value as f32).collect())
+        };
+        self.plan.outputs.iter().map(read).collect()
+    }
+
+    fn read(&self, value: ValueId) -> Map {
+        let shape = self.plan.value(value).batched(self.batch);
+        let count = shape.iter().product();
+        let buffer = &self.buffers[self.memory.buffer_of(value)];
+        Map { shape, data: buffer[..count].iter().map(|&value| f64::from(value)).collect() }
+    }
+
+    /// Rounds to f32, as every executor stores values.
+    fn write(&mut self, value: ValueId, map: Map) {
+        let described = self.plan.value(value);
+        assert_eq!(map.shape, described.batched(self.batch), "shape of {}", described.name);
+        let buffer = &mut self.buffers[self.memory.buffer_of(value)];
+        assert!(buffer.len() >= elements(map.shape), "the buffer of {} is too small", described.name);
+        buffer.fill(f32::NAN);
+        buffer.iter_mut().zip(map.data).for_each(|(element, value)| *element = value as f32);
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        if let Some(output) = step.output() {
+            for input in step.inputs() {
+                let shared = self.memory.buffer_of(input) == self.memory.buffer_of(output);
+                assert!(!shared, "{step:?} reads and writes one buffer");
+            }
+        }
+        match step {
+            Step::Compose(kernel) => {
+                self.compose(self.kernel_index(*kernel))?;
+            }
+            Step::Conv(conv) => {
+                let map = self.conv(conv);
+                self.write(conv.output, map);
+            }
+            Step::Pool(pool) => {
+                let map = self.pool(pool);
+                self.write(pool.output, map);
+            }
+            Step::GlobalPool { kind, input, output } => {
+                let input = self.read(*input);
+                let map = match kind {
+                    PoolKind::Max => reference::global_max_pool(&input),
+                    PoolKind::Mean { .. } => reference::global_avg_pool(&input),
+                };
+                self.write(*output, map);
+            }
+            Step::Binary(binary) => {
+                let map = self.binary(binary);
+                self.write(binary.output, map);
+            }
+            Step::Activation { activation, input, output } => {
+                let map = reference::activation(*activation, &self.read(*input));
+                self.write(*output, map);
+            }
+            Step::Concat { inputs, output } => {
+                let inputs: Vec<Map> = inputs.iter().map(|&input| self.read(input)).collect();
+                self.write(*output, reference::concat(&inputs.iter().collect::<Vec<_>>()));
+            }
+            Step::Flatten { input, output } => {
+                let map = reference::flatten(&self.read(*input));
+                self.write(*output, map);
+            }
+            Step::Softmax { input, output } => {
+                let map = reference::softmax(&self.read(*input));
+                self.write(*output, map);
+            }
+        }
+        Ok(())
+    }
+
+    fn kernel_index(&self, id: KernelId) -> usize {
+        let kernel = self.plan.kernel(id);
+        self.plan.kernels.iter().position(|other| std::ptr::eq(other, kernel)).expect("the plan has the kernel")
+    }
+
+    fn conv(&self, step: &Conv) -> Map {
+        let kernel = self.plan.kernel(step.kernel);
+        let values = self.kernels[self.kernel_index(step.kernel)].as_ref();
+        let values = values.unwrap_or_else(|| panic!("{} runs before its kernel is composed", step.name));
+        let shape = self.plan.value(step.output).batched(self.batch);
+        let mut map = naive_conv(&step.conv, &self.read(step.input), values, &kernel.bias, shape);
+        if let Some(residual) = step.residual {
+            let residual = self.read(residual);
+            assert_eq!(residual.shape, map.shape, "residual of {}", step.name);
+            map = map.zip(&residual, |a, b| f64::from(a as f32 + b as f32));
+        }
+        step.activation.map_or(map.clone(), |activation| reference::activation(activation, &map))
+    }
+
+    fn pool(&self, step: &Pool) -> Map {
+        let Pool { kernel, stride, padding, dilation, .. } = *step;
+        let (input, wanted) = (self.read(step.input), self.plan.value(step.output).batched(self.batch));
+        let pooled = |ceil_mode: bool| match step.kind {
+            PoolKind::Max => reference::max_pool(&MaxPool { kernel, stride, padding, dilation, ceil_mode }, &input),
+            PoolKind::Mean { count_include_pad } => {
+                assert_eq!(dilation, [1, 1], "means have no dilation");
+                reference::avg_pool(&AvgPool { kernel, stride, padding, ceil_mode, count_include_pad }, &input)
+            }
+        };
+        // The plan only keeps the size that results from it.
+        let map = pooled(false);
+        if map.shape == wanted { map } else { pooled(true) }
+    }
+
+    fn binary(&self, step: &Binary) -> Map {
+        let (a, b) = (self.read(step.a), self.read(step.b));
+        assert_eq!(a.shape, self.plan.value(step.output).batched(self.batch), "the first operand has the full shape");
+        let map = match step.op {
+            BinaryOp::Add => reference::add(&a, &b),
+            BinaryOp::Mul => reference::mul(&a, &b),
+        };
+        step.activation.map_or(map.clone(), |activation| reference::activation(activation, &map))
+    }
+}
+
+/// Single precision all through, one product after the other: what tolerances must at least allow.
+fn naive_conv(conv: &Conv2d, input: &Map, kernel: &[f32], bias: &[f32], shape: Shape) -> Map {
+    let (cpg, q) = (conv.channels_per_group(), conv.outputs_per_group());
+    let [rows, columns] = conv.kernel;
+    Map::from_fn(shape, |n, o, y, x| {
+        let mut sum = 0.0f32;
+        for j in 0..cpg {
+            for tap in 0..rows * columns {
+                let iy = (y * conv.stride[0] + tap / columns * conv.dilation[0]) as isize - conv.padding[0] as isize;
+                let ix = (x * conv.stride[1] + tap % columns * conv.dilation[1]) as isize - conv.padding[1] as isize;
+                let value = input.get(n, o / q * cpg + j, iy, ix).unwrap_or(0.0);
+                sum += kernel[(o * cpg + j) * rows * columns + tap] * value as f32;
+            }
+        }
+        f64::from(sum + bias[o])
+    })
+}

@@ -1,0 +1,37 @@
+//! Runners over the public session API: the one file to change when that does.
+
+use doconv::plan::Mode;
+use doconv::{Adapter, Model, Result, Session, Tensor};
+use pollster::block_on;
+
+use super::suite::Runner;
+
+/// Loads a session per problem on one adapter and runs it twice: the second run reuses every buffer of the first.
+pub struct SessionRunner {
+    name: String,
+    adapter: Adapter,
+}
+
+impl SessionRunner {
+    /// Runs on an open adapter, under a name for reports.
+    pub fn new(name: String, adapter: Adapter) -> Self {
+        Self { name, adapter }
+    }
+}
+
+impl Runner for SessionRunner {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut session = block_on(Session::load(&self.adapter, model, mode))?;
+        let first = block_on(session.run(inputs))?;
+        let second = block_on(session.run(inputs))?;
+        let bits = |tensors: &[Tensor]| -> Vec<Vec<u32>> {
+            tensors.iter().map(|tensor| tensor.data().iter().map(|value| value.to_bits()).collect()).collect()
+        };
+        assert_eq!(bits(&first), bits(&second), "{}: the same run gives other bits", self.name);
+        Ok(second)
+    }
+}
