@@ -88,6 +88,10 @@ impl Adapter {
     /// # Errors
     /// [`Error::NoAdapter`] with the list if the name matches nothing; [`Error::Gpu`] if the driver fails.
     pub async fn open(selector: &Selector) -> Result<Self> {
+        // Drivers take time to ask, and may fail or print, which is no concern of the CPU path.
+        if matches!(selector, Selector::Named(name) if is_cpu(name)) {
+            return Ok(Self::cpu());
+        }
         let list = Self::list().await;
         let index = choose(&list, selector)?;
         let info = list[index].clone();
@@ -163,13 +167,17 @@ fn choose(list: &[AdapterInfo], selector: &Selector) -> Result<usize> {
     })
 }
 
+fn is_cpu(name: &str) -> bool {
+    name.trim().eq_ignore_ascii_case("cpu")
+}
+
 fn find_by_name(list: &[AdapterInfo], name: &str) -> Option<usize> {
     let wanted = name.trim().to_lowercase();
     if wanted.is_empty() {
         return None;
     }
     // `cpu` is a name of its own, whatever else has these letters in it.
-    if wanted == "cpu" {
+    if is_cpu(name) {
         return list.iter().position(|info| info.kind == AdapterKind::Cpu);
     }
     let matches = |text: &str| text.to_lowercase().contains(&wanted);

@@ -58,6 +58,7 @@ Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    silence_drivers();
     start_logging(arguments.verbose);
     let result = match arguments.command {
         Command::Classify(arguments) => classify::main(arguments),
@@ -89,4 +90,14 @@ fn start_logging(verbose: u8) {
         _ => (Trace, Trace),
     };
     env_logger::Builder::new().filter_level(others).filter_module("doconv", own).parse_env("RUST_LOG").init();
+}
+
+/// Mesa's Vulkan layer that reorders adapters connects to a Wayland display for that, and where there is none prints
+/// `error: XDG_RUNTIME_DIR is invalid`. The order is decided here anyway, so the layer stays off.
+fn silence_drivers() {
+    const SWITCH: &str = "NODEVICE_SELECT";
+    if std::env::var_os(SWITCH).is_none() {
+        // SAFETY: the process has no other thread yet.
+        unsafe { std::env::set_var(SWITCH, "1") };
+    }
 }
