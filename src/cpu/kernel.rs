@@ -2,6 +2,7 @@
 
 use super::activation::{Finish, lanes};
 use super::depthwise::{Depthwise, Filters};
+use super::dots::Dots;
 use super::geometry::Geometry;
 use super::matmul::Matmul;
 use super::pack::Packed;
@@ -13,6 +14,7 @@ use crate::{Result, doconv};
 pub(super) enum Prepared {
     Matmul(Packed),
     Depthwise(Filters),
+    Dots(Dots),
 }
 
 /// What a convolution reads.
@@ -31,6 +33,8 @@ impl Prepared {
         let (conv, lanes) = (&kernel.conv, lanes());
         let mut prepared = if Filters::suits(conv, lanes) {
             Prepared::Depthwise(Filters::new(conv, lanes, &kernel.bias))
+        } else if Dots::suits(conv) {
+            Prepared::Dots(Dots::new(conv, &kernel.bias))
         } else {
             Prepared::Matmul(Packed::new(conv, lanes, &kernel.bias))
         };
@@ -51,6 +55,7 @@ impl Prepared {
         match self {
             Prepared::Matmul(packed) => packed.fill(&kernel.conv, values),
             Prepared::Depthwise(filters) => filters.fill(values),
+            Prepared::Dots(dots) => dots.fill(values),
         }
         Ok(())
     }
@@ -61,6 +66,7 @@ impl Prepared {
             Prepared::Matmul(packed) => {
                 Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(output);
             }
+            Prepared::Dots(dots) => dots.run(&geometry, input, residual, finish, output),
             Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(output),
         }
     }

@@ -14,7 +14,7 @@ pub(super) fn transpose(input: &[f32], output: &mut [f32], rows: usize, columns:
     }
     // Tasks of whole blocks of one matrix, of some 16k elements.
     let matrix = rows * columns;
-    let chunk = (16384 / rows).next_multiple_of(BLOCK).min(columns.next_multiple_of(BLOCK));
+    let chunk = (16384 / rows).max(1).next_multiple_of(BLOCK).min(columns.next_multiple_of(BLOCK));
     let per_matrix = columns.div_ceil(chunk);
     let output = parallel::SharedMut::new(output);
     parallel::for_each(input.len() / matrix * per_matrix, |task| {

@@ -23,6 +23,7 @@
 mod activation;
 mod aligned;
 mod depthwise;
+mod dots;
 mod elementwise;
 mod geometry;
 mod kernel;

@@ -252,6 +252,7 @@ fn residual_and_activation_come_after_the_bias() {
                 Conv2d::new(5, 37, [1, 1]),
                 Conv2d { groups: 21, padding: [1; 4], ..Conv2d::new(21, 21, [3, 3]) },
                 Conv2d { groups: 3, ..Conv2d::new(3, 3, [2, 2]) },
+                Conv2d { groups: 7, ..Conv2d::new(28, 7, [1, 1]) },
             ] {
                 Case { residual, activation, ..Case::new(conv, [5, 9], 2) }.check();
             }

@@ -1,8 +1,8 @@
 //! The innermost loop of the matrix kernel.
 #![expect(clippy::needless_range_loop, reason = "indices are what pointers and accumulators have in common")]
 
-use rten_simd::Isa;
 use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::{Isa, Simd};
 
 use super::activation::{Finish, clamp};
 
@@ -118,25 +118,34 @@ impl Tile {
         }
     }
 
-    /// [`Tile::store`] where lanes are missing.
+    /// [`Tile::store`] where lanes are missing: whole vectors, then single values, since masked stores are slow on many
+    /// CPUs.
     #[inline(always)]
     unsafe fn store_some<I: Isa, const M: usize, const N: usize>(self, isa: I, sums: [[I::F32; N]; M]) {
         let ops = isa.f32();
         let lanes = ops.len();
         for m in 0..M {
             for v in 0..N {
-                let mask = ops.first_n_mask(self.outputs.saturating_sub(v * lanes).min(lanes));
+                let there = self.outputs.saturating_sub(v * lanes).min(lanes);
                 let offset = m * self.output_stride + v * lanes;
                 let mut sum = sums[m][v];
-                // SAFETY: as in `run`, and the mask covers the lanes that are there.
+                // SAFETY: as in `run`; `there` lanes are.
                 unsafe {
                     if let Some(residual) = self.residual {
+                        let mask = ops.first_n_mask(there);
                         sum = ops.add(sum, ops.load_ptr_mask(residual.wrapping_add(offset), mask));
                     }
                     if let Finish::Clamp(low, high) = self.finish {
                         sum = clamp(isa, sum, low, high);
                     }
-                    ops.store_ptr_mask(sum, self.output.wrapping_add(offset), mask);
+                    let output = self.output.wrapping_add(offset);
+                    if there == lanes {
+                        ops.store_ptr(sum, output);
+                    } else {
+                        for (lane, value) in sum.to_array().into_iter().enumerate().take(there) {
+                            *output.add(lane) = value;
+                        }
+                    }
                 }
             }
         }
