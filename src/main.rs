@@ -1,1 +1,7 @@
-fn main() {}
+//! The `doconv` command; see `doconv --help`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

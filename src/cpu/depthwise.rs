@@ -17,8 +17,10 @@ use crate::network::{Activation, Conv2d};
 /// Pixels of a tile. The maps of ImageNet networks are multiples of 7 wide, and 7 accumulators, 5 taps and an input
 /// fit the 16 registers of AVX2.
 const WIDTH: usize = 7;
+/// Of the first-level cache, what the rows that a tile reads may fill.
+const CACHE_BYTES: usize = 16 * 1024;
 /// So many tasks per thread even out what else the machine does.
-const TASKS_PER_THREAD: usize = 8;
+const TASKS_PER_THREAD: usize = 4;
 
 /// The filters of all channels, in blocks of as many channels as a vector has lanes.
 ///
@@ -108,7 +110,7 @@ impl Depthwise<'_> {
                 blocks: first_block(split)..first_block(split + 1),
                 output,
             }
-            .dispatch();
+            .run();
         });
     }
 }
@@ -121,48 +123,52 @@ struct Task<'a> {
     output: SharedMut<'a>,
 }
 
-impl SimdOp for Task<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn eval<I: Isa>(self, isa: I) {
+impl Task<'_> {
+    fn run(&self) {
         let Geometry { kernel, stride, dilation, .. } = self.depthwise.geometry;
         match (kernel[1], stride[1], dilation[1]) {
-            (3, 1, 1) => self.run::<I, 3, 1>(isa),
-            (3, 2, 1) => self.run::<I, 3, 2>(isa),
-            (5, 1, 1) => self.run::<I, 5, 1>(isa),
-            (5, 2, 1) => self.run::<I, 5, 2>(isa),
-            _ => self.run::<I, 0, 0>(isa),
+            (3, 1, 1) => Sliding::<3, 1>(self).dispatch(),
+            (3, 2, 1) => Sliding::<3, 2>(self).dispatch(),
+            (5, 1, 1) => Sliding::<5, 1>(self).dispatch(),
+            (5, 2, 1) => Sliding::<5, 2>(self).dispatch(),
+            _ => Sliding::<0, 0>(self).dispatch(),
+        }
+        if let Finish::Then(activation) = self.depthwise.finish {
+            self.lines.clone().for_each(|line| self.activate(activation, line));
         }
     }
-}
 
-impl Task<'_> {
     /// Kernels `K` wide with horizontal stride `S`; `K = 0` stands for any.
     #[inline(always)]
-    fn run<I: Isa, const K: usize, const S: usize>(&self, isa: I) {
-        let geometry = &self.depthwise.geometry;
+    fn slide<I: Isa, const K: usize, const S: usize>(&self, isa: I) {
+        let Depthwise { filters, geometry, .. } = self.depthwise;
         let width = geometry.output[1];
-        for line in self.lines.clone() {
-            let mut x = 0;
-            while x < width {
-                if width < WIDTH {
-                    self.tile::<I, K, S, 1, true>(isa, line, x);
-                    x += 1;
-                    continue;
+        // A few channels at a time, so that an input row is still in the first-level cache for the output rows below.
+        // But where only one or two cache lines of a pixel would fit, prefetching whole pixels is worth more.
+        let row_bytes = geometry.input[1] * geometry.kernel[0] * filters.lanes * size_of::<f32>();
+        let fitting = CACHE_BYTES / row_bytes;
+        let together = if fitting < 4 { self.blocks.len() } else { fitting };
+        for start in self.blocks.clone().step_by(together) {
+            let blocks = start..(start + together).min(self.blocks.end);
+            for line in self.lines.clone() {
+                let row = Row::new(geometry, filters.channels, line);
+                let mut x = 0;
+                while x < width {
+                    if width < WIDTH {
+                        self.tile::<I, K, S, 1, true>(isa, &row, x, blocks.clone());
+                        x += 1;
+                        continue;
+                    }
+                    // The last tile ends with the row, even where it computes some pixels again.
+                    let start = x.min(width - WIDTH);
+                    let last = geometry.at(1, start + WIDTH - 1, geometry.kernel[1] - 1);
+                    if geometry.at(1, start, 0) >= 0 && last < geometry.input[1] as isize {
+                        self.tile::<I, K, S, WIDTH, false>(isa, &row, start, blocks.clone());
+                    } else {
+                        self.tile::<I, K, S, WIDTH, true>(isa, &row, start, blocks.clone());
+                    }
+                    x += WIDTH;
                 }
-                // The last tile ends with the row, even where it computes some pixels again.
-                let start = x.min(width - WIDTH);
-                let last = geometry.at(1, start + WIDTH - 1, geometry.kernel[1] - 1);
-                if geometry.at(1, start, 0) >= 0 && last < geometry.input[1] as isize {
-                    self.tile::<I, K, S, WIDTH, false>(isa, line, start);
-                } else {
-                    self.tile::<I, K, S, WIDTH, true>(isa, line, start);
-                }
-                x += WIDTH;
-            }
-            if let Finish::Then(activation) = self.depthwise.finish {
-                self.activate(activation, line);
             }
         }
     }
@@ -180,34 +186,38 @@ impl Task<'_> {
         }
     }
 
-    /// `P` pixels of an output row from `x` on, for all blocks; `CHECKED` where some columns lie outside the input.
+    /// `P` pixels of an output row from `x` on; `CHECKED` where some columns lie outside the input.
     #[inline(always)]
     fn tile<I: Isa, const K: usize, const S: usize, const P: usize, const CHECKED: bool>(
         &self,
         isa: I,
-        line: usize,
+        row: &Row,
         x: usize,
+        blocks: Range<usize>,
     ) {
         let Depthwise { filters, geometry, input, residual, finish } = self.depthwise;
         let ops = isa.f32();
         let (lanes, channels) = (ops.len(), filters.channels);
-        let (image, y) = (line / geometry.output[0], line % geometry.output[0]);
-        let rows = geometry.taps_inside(0, y);
         let left = geometry.at(1, x, 0);
         let columns = geometry.input[1] as isize;
-        let pixel = line * geometry.output[1] + x;
-        for block in self.blocks.clone() {
+        let pixel = row.pixel + x;
+        // One bit for each input column of the tile that is there.
+        let mut inside = 0u32;
+        if CHECKED && K > 0 {
+            for index in 0..(P - 1) * S + K {
+                inside |= u32::from((0..columns).contains(&(left + index as isize))) << index;
+            }
+        }
+        for block in blocks {
             let channel = filters.channel(block);
             let weights = filters.blocks[filters.offset(block)..].as_ptr();
             // SAFETY: `Depthwise::run` checked the lengths; rows, columns and channels are inside the maps; tasks
             // differ in their rows or in their blocks, and blocks that overlap belong to one task.
             unsafe {
                 let mut sums = [ops.load_ptr(weights); P];
-                for ky in rows.clone() {
-                    let iy = geometry.at(0, y, ky) as usize;
-                    let row = (image * geometry.input[0] + iy) * geometry.input[1];
-                    let weights = weights.add((1 + ky * geometry.kernel[1]) * lanes);
-                    let start = input.as_ptr().add(row * channels + channel);
+                let mut start = input.as_ptr().wrapping_add(row.input + channel);
+                let mut weights = weights.add((1 + row.taps.start * geometry.kernel[1]) * lanes);
+                for _ in row.taps.clone() {
                     if K == 0 {
                         for kx in 0..geometry.kernel[1] {
                             let w = ops.load_ptr(weights.add(kx * lanes));
@@ -219,40 +229,84 @@ impl Task<'_> {
                                 }
                             }
                         }
-                        continue;
-                    }
-                    let mut taps = [ops.zero(); K];
-                    for (kx, tap) in taps.iter_mut().enumerate() {
-                        *tap = ops.load_ptr(weights.add(kx * lanes));
-                    }
-                    // Written out, because the compiler must know every index to keep the arrays in registers.
-                    macro_rules! columns {
-                        ($($index:literal)*) => {$(
-                            if $index < (P - 1) * S + K {
-                                let ix = left + $index;
-                                if !CHECKED || (0..columns).contains(&ix) {
-                                    let value = ops.load_ptr(start.wrapping_offset(ix * channels as isize));
-                                    meet::<I, K, S, P, $index>(isa, value, &taps, &mut sums);
+                    } else {
+                        let mut taps = [ops.zero(); K];
+                        for (kx, tap) in taps.iter_mut().enumerate() {
+                            *tap = ops.load_ptr(weights.add(kx * lanes));
+                        }
+                        let mut at = start.wrapping_offset(left * channels as isize);
+                        // Written out, because the compiler must know every index to keep the arrays in registers.
+                        macro_rules! columns {
+                            ($($index:literal)*) => {$(
+                                if $index < (P - 1) * S + K {
+                                    if !CHECKED || inside & (1 << $index) != 0 {
+                                        meet::<I, K, S, P, $index>(isa, ops.load_ptr(at), &taps, &mut sums);
+                                    }
+                                    at = at.wrapping_add(channels);
                                 }
-                            }
-                        )*};
+                            )*};
+                        }
+                        columns!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+                        let _ = at;
                     }
-                    columns!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+                    start = start.wrapping_add(row.step);
+                    weights = weights.wrapping_add(geometry.kernel[1] * lanes);
                 }
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    let at = (pixel + p) * channels + channel;
-                    if let Some(residual) = residual {
-                        *sum = ops.add(*sum, ops.load_ptr(residual.as_ptr().add(at)));
+                if let Some(residual) = residual {
+                    let residual = residual.as_ptr().add(pixel * channels + channel);
+                    for (p, sum) in sums.iter_mut().enumerate() {
+                        *sum = ops.add(*sum, ops.load_ptr(residual.add(p * channels)));
                     }
-                    if let Finish::Clamp(low, high) = *finish {
+                }
+                if let Finish::Clamp(low, high) = *finish {
+                    for sum in &mut sums {
                         *sum = clamp(isa, *sum, low, high);
                     }
                 }
+                let stored = self.output.at(pixel * channels + channel, (P - 1) * channels + lanes);
                 for (p, sum) in sums.into_iter().enumerate() {
-                    let stored = self.output.at((pixel + p) * channels + channel, lanes);
-                    ops.store_ptr(sum, stored);
+                    ops.store_ptr(sum, stored.add(p * channels));
                 }
             }
+        }
+    }
+}
+
+/// [`Task::slide`] for one size of kernel: a function of its own, because the compiler gives up inlining vector
+/// operations in a function that holds all sizes.
+struct Sliding<'a, const K: usize, const S: usize>(&'a Task<'a>);
+
+impl<const K: usize, const S: usize> SimdOp for Sliding<'_, K, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        self.0.slide::<I, K, S>(isa);
+    }
+}
+
+/// What the tiles of an output row have in common.
+struct Row {
+    /// First pixel of the output row.
+    pixel: usize,
+    /// Rows of the kernel that lie inside the input.
+    taps: Range<usize>,
+    /// Where the input row of the first of them starts, and elements from one to the next.
+    input: usize,
+    step: usize,
+}
+
+impl Row {
+    fn new(geometry: &Geometry, channels: usize, line: usize) -> Self {
+        let (image, y) = (line / geometry.output[0], line % geometry.output[0]);
+        let taps = geometry.taps_inside(0, y);
+        let first = geometry.inside(0, y, taps.start).unwrap_or(0);
+        let width = geometry.input[1] * channels;
+        Self {
+            pixel: line * geometry.output[1],
+            taps,
+            input: (image * geometry.input[0] + first) * width,
+            step: geometry.dilation[0] * width,
         }
     }
 }

@@ -48,9 +48,9 @@ impl Geometry {
         self.batch * self.output[0] * self.output[1]
     }
 
-    /// Number of taps.
-    pub(super) fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
+    /// Whether every output pixel meets just the input pixel in its place.
+    pub(super) fn is_identity(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0; 4] && self.input == self.output
     }
 
     /// The input row (axis 0) or column (axis 1) of a tap, which may lie in the padding.

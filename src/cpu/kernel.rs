@@ -22,7 +22,7 @@ pub(super) struct Operands<'a> {
     pub(super) input: &'a [f32],
     pub(super) residual: Option<&'a [f32]>,
     pub(super) finish: Finish,
-    /// As many zeros as there are input channels.
+    /// As many zeros as input channels times columns of the kernel.
     pub(super) zeros: &'a [f32],
 }
 
@@ -49,7 +49,7 @@ impl Prepared {
             }
         };
         match self {
-            Prepared::Matmul(packed) => packed.fill(&kernel.conv, lanes(), values),
+            Prepared::Matmul(packed) => packed.fill(&kernel.conv, values),
             Prepared::Depthwise(filters) => filters.fill(values),
         }
         Ok(())

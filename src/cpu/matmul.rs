@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use rten_simd::ops::BitOps;
 use rten_simd::{Isa, SimdOp};
 
 use super::activation::{self, Finish};
@@ -19,8 +18,8 @@ use crate::network::Conv2d;
 
 /// Input elements that the pixels of a task may take: half of a common second-level cache.
 const TASK_ELEMENTS: usize = 64 * 1024;
-/// Every tile height divides this.
-const TILE_ROWS: usize = 12;
+/// Chunks of pixels are multiples of this, and so of the largest tiles.
+const TILE_ROWS: usize = 24;
 /// So many tasks per thread even out what else the machine does.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -32,7 +31,7 @@ pub(super) struct Matmul<'a> {
     pub(super) input: &'a [f32],
     pub(super) residual: Option<&'a [f32]>,
     pub(super) finish: Finish,
-    /// As many zeros as there are input channels.
+    /// As many zeros as input channels times columns of the kernel.
     pub(super) zeros: &'a [f32],
 }
 
@@ -40,14 +39,16 @@ impl Matmul<'_> {
     pub(super) fn run(&self, output: &mut [f32]) {
         let (pixels, panels) = (self.geometry.pixels(), self.packed.panels().len());
         assert!(self.input.len() >= self.geometry.batch * self.input_pixels() * self.conv.in_channels);
-        assert!(self.zeros.len() >= self.conv.in_channels);
+        assert!(self.zeros.len() >= self.depth().1.max(self.conv.in_channels));
         assert!(output.len() >= pixels * self.conv.out_channels);
         assert!(self.residual.is_none_or(|residual| residual.len() >= pixels * self.conv.out_channels));
 
         let wanted = if parallel::threads() > 1 { parallel::threads() * TASKS_PER_THREAD } else { 1 };
-        let fitting = (TASK_ELEMENTS / self.conv.in_channels).clamp(4 * TILE_ROWS, 40 * TILE_ROWS);
-        let even = pixels.div_ceil(wanted).next_multiple_of(TILE_ROWS).max(4 * TILE_ROWS);
-        let chunk = fitting.min(even).next_multiple_of(TILE_ROWS);
+        let fitting = (TASK_ELEMENTS / self.conv.in_channels).clamp(2 * TILE_ROWS, 20 * TILE_ROWS);
+        let even = pixels.div_ceil(wanted).max(2 * TILE_ROWS);
+        // Rounded, not rounded up: a small remainder would read all weights again for few pixels.
+        let chunks = ((pixels + fitting.min(even) / 2) / fitting.min(even)).max(1);
+        let chunk = if chunks == 1 { pixels } else { pixels.div_ceil(chunks).next_multiple_of(TILE_ROWS) };
         let chunks = pixels.div_ceil(chunk);
         let splits = wanted.div_ceil(chunks).min(panels);
         let output = SharedMut::new(output);
@@ -59,7 +60,7 @@ impl Matmul<'_> {
                 panels: split * panels / splits..(split + 1) * panels / splits,
                 output,
             }
-            .dispatch();
+            .run();
         });
     }
 
@@ -67,26 +68,91 @@ impl Matmul<'_> {
         self.geometry.input[0] * self.geometry.input[1]
     }
 
-    /// For every tap, where each of the output pixels finds its input.
-    fn find_rows(&self, pixels: Range<usize>, rows: &mut Vec<*const f32>) {
-        let geometry = &self.geometry;
-        let count = pixels.len();
-        rows.clear();
-        rows.resize(count * geometry.taps(), self.zeros.as_ptr());
-        for (index, pixel) in pixels.enumerate() {
-            let (line, x) = (pixel / geometry.output[1], pixel % geometry.output[1]);
-            let (image, y) = (line / geometry.output[0], line % geometry.output[0]);
-            for ky in geometry.taps_inside(0, y) {
-                let Some(iy) = geometry.inside(0, y, ky) else { continue };
-                for kx in geometry.taps_inside(1, x) {
-                    let Some(ix) = geometry.inside(1, x, kx) else { continue };
-                    let at = (image * geometry.input[0] + iy) * geometry.input[1] + ix;
-                    rows[(ky * geometry.kernel[1] + kx) * count + index] =
-                        self.input[at * self.conv.in_channels..].as_ptr();
-                }
-            }
+    /// Whether the taps of a kernel row count as one with all their channels, which are contiguous in memory: that
+    /// keeps the innermost loop long where channels are few, as in the first layer of a network.
+    fn joins_taps(&self) -> bool {
+        /// With many channels the loop is long enough, and edges would be copied at length.
+        const FEW: usize = 16;
+        let [_, columns] = self.geometry.kernel;
+        columns > 1 && self.geometry.dilation[1] == 1 && self.conv.groups == 1 && self.conv.in_channels <= FEW
+    }
+
+    /// Taps as the tile counts them, and channels of each.
+    fn depth(&self) -> (usize, usize) {
+        let [rows, columns] = self.geometry.kernel;
+        if self.joins_taps() {
+            (rows, columns * self.conv.in_channels)
+        } else {
+            (rows * columns, self.conv.channels_per_group())
         }
     }
+
+    /// For every tap, where each of the output pixels finds its input.
+    fn find_rows(&self, pixels: Range<usize>, table: &mut Table) {
+        let (geometry, channels, count) = (&self.geometry, self.conv.in_channels, pixels.len());
+        let (taps, _) = self.depth();
+        let [columns, width] = [geometry.kernel[1], geometry.output[1]];
+        table.rows.clear();
+        if geometry.is_identity() {
+            let input = &self.input[pixels.start * channels..][..count * channels];
+            table.rows.extend(input.chunks_exact(channels).map(<[f32]>::as_ptr));
+            return;
+        }
+        table.rows.resize(count * taps, self.zeros.as_ptr());
+        let row = |line: usize, ky: usize| {
+            let (image, y) = (line / geometry.output[0], line % geometry.output[0]);
+            let iy = geometry.inside(0, y, ky)?;
+            Some((image * geometry.input[0] + iy) * geometry.input[1])
+        };
+        let joins = self.joins_taps();
+        table.edges.clear();
+        if joins {
+            // All at once, for pointers into it must stay valid.
+            let edges = pixels.clone().filter(|pixel| geometry.taps_inside(1, pixel % width).len() < columns).count();
+            table.edges.resize(edges * taps * columns * channels, 0.0);
+        }
+        let mut edges = table.edges.chunks_exact_mut(columns * channels);
+        let mut start = pixels.start;
+        while start < pixels.end {
+            let line = start / width;
+            let end = ((line + 1) * width).min(pixels.end);
+            for ky in 0..geometry.kernel[0] {
+                let Some(row) = row(line, ky) else { continue };
+                if joins {
+                    for pixel in start..end {
+                        let x = pixel % width;
+                        let inside = geometry.taps_inside(1, x);
+                        let Some(first) = geometry.inside(1, x, inside.start) else { continue };
+                        let input = &self.input[(row + first) * channels..][..inside.len() * channels];
+                        table.rows[ky * count + pixel - pixels.start] = if inside.len() == columns {
+                            input.as_ptr()
+                        } else {
+                            let edge = edges.next().expect("as many as were counted");
+                            edge[inside.start * channels..inside.end * channels].copy_from_slice(input);
+                            edge.as_ptr()
+                        };
+                    }
+                    continue;
+                }
+                for kx in 0..columns {
+                    let rows = &mut table.rows[(ky * columns + kx) * count..][..count];
+                    for pixel in start..end {
+                        if let Some(ix) = geometry.inside(1, pixel % width, kx) {
+                            rows[pixel - pixels.start] = self.input[(row + ix) * channels..][..channels].as_ptr();
+                        }
+                    }
+                }
+            }
+            start = end;
+        }
+    }
+}
+
+/// Where the pixels of a task are.
+struct Table {
+    rows: Vec<*const f32>,
+    /// Rows of windows that reach beyond the left or right edge, with their zeros.
+    edges: Vec<f32>,
 }
 
 /// Some pixels × some panels.
@@ -97,24 +163,18 @@ struct Task<'a> {
     output: SharedMut<'a>,
 }
 
-impl SimdOp for Task<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn eval<I: Isa>(self, isa: I) {
-        thread_local!(static ROWS: RefCell<Vec<*const f32>> = const { RefCell::new(vec![]) });
-        // Taken rather than borrowed: the table outlives no task, but keeps its memory for the next.
-        let mut rows = ROWS.take();
-        self.matmul.find_rows(self.pixels.clone(), &mut rows);
-        self.run(isa, &rows);
-        ROWS.set(rows);
-    }
-}
-
 impl Task<'_> {
-    #[inline(always)]
-    fn run<I: Isa>(&self, isa: I, rows: &[*const f32]) {
-        let Matmul { conv, geometry, packed, .. } = self.matmul;
+    fn run(&self) {
+        thread_local!(static TABLE: RefCell<Table> = const { RefCell::new(Table { rows: vec![], edges: vec![] }) });
+        TABLE.with_borrow_mut(|table| {
+            self.matmul.find_rows(self.pixels.clone(), table);
+        });
+        TABLE.with_borrow(|table| self.run_panels(&table.rows));
+    }
+
+    fn run_panels(&self, rows: &[*const f32]) {
+        let Matmul { conv, packed, .. } = self.matmul;
+        let (taps, channels) = self.matmul.depth();
         let count = self.pixels.len();
         for panel in &packed.panels()[self.panels.clone()] {
             let first = self.pixels.start * conv.out_channels + panel.output;
@@ -122,9 +182,9 @@ impl Task<'_> {
             let tile = Tile {
                 rows: rows.as_ptr(),
                 row_stride: count,
-                taps: geometry.taps(),
+                taps,
                 channel: panel.input,
-                channels: conv.channels_per_group(),
+                channels,
                 weights: packed.weights(panel).as_ptr(),
                 bias: packed.bias(panel).as_ptr(),
                 residual: self.matmul.residual.map(|residual| residual[first..][..extent].as_ptr()),
@@ -136,7 +196,7 @@ impl Task<'_> {
             };
             // SAFETY: `rows` has `taps` rows of `count` pointers to pixels of `in_channels` elements, checked in
             // `Matmul::run` and by the slicing in `find_rows`; `Packed` holds whole panels; the rest is checked above.
-            unsafe { run_tiles(isa, tile, count, panel.vectors) };
+            unsafe { run_tiles(tile, count, panel.vectors, packed.lanes()) };
             if let Finish::Then(activation) = self.matmul.finish {
                 for pixel in 0..count {
                     let at = first + pixel * conv.out_channels;
@@ -150,40 +210,58 @@ impl Task<'_> {
     }
 }
 
-/// Tiles of as many pixels as there are registers for, then smaller ones.
+/// Cuts the pixels into tiles of nearly equal size, as large as there are registers for.
 ///
-/// AVX2 has 16 registers: 6 × 2 accumulators, 2 vectors of weights and a pixel. AVX-512 has 32. Other instruction sets
-/// have vectors of 4.
-#[inline(always)]
-unsafe fn run_tiles<I: Isa>(isa: I, tile: Tile, count: usize, vectors: usize) {
-    let wide = isa.f32().len() > 8;
-    let mut done = 0;
-    // SAFETY: passed on, for pixels below `count`.
+/// AVX2 has 16 registers: 6 × 2 or 12 × 1 accumulators, the weights and a pixel. AVX-512 has 32. Other instruction sets
+/// have vectors of 4. (4 × 3 would suit 24 output channels, but takes all 16 registers, and the compiler spills.)
+///
+/// # Safety
+/// As for [`Tile::run`].
+unsafe fn run_tiles(tile: Tile, count: usize, vectors: usize, lanes: usize) {
+    let most = if vectors == 2 && lanes <= 8 { 6 } else { 12 };
+    let tiles = count.div_ceil(most);
+    let (pixels, larger) = (count / tiles, count % tiles);
+    // SAFETY: passed on; together the tiles have `count` pixels.
     unsafe {
-        macro_rules! tiles {
-            ($m:literal, $n:literal) => {
-                while count - done >= $m {
-                    tile.advance(done).run::<I, $m, $n>(isa);
-                    done += $m;
-                }
-            };
-        }
-        if vectors == 1 {
-            tiles!(12, 1);
-            tiles!(8, 1);
-            tiles!(4, 1);
-            tiles!(2, 1);
-            tiles!(1, 1);
-        } else {
-            if wide {
-                tiles!(12, 2);
+        run_equal_tiles(tile, pixels + 1, larger, vectors);
+        run_equal_tiles(tile.advance((pixels + 1) * larger), pixels, tiles - larger, vectors);
+    }
+}
+
+/// `repeat` tiles of `pixels` pixels each.
+unsafe fn run_equal_tiles(tile: Tile, pixels: usize, repeat: usize, vectors: usize) {
+    if repeat == 0 {
+        return;
+    }
+    macro_rules! sizes {
+        ($($m:literal)*) => {
+            match (vectors, pixels) {
+                $(
+                    (1, $m) => Tiles::<$m, 1> { tile, repeat }.dispatch(),
+                    (2, $m) => Tiles::<$m, 2> { tile, repeat }.dispatch(),
+                )*
+                _ => unreachable!("{vectors} vectors, {pixels} pixels"),
             }
-            tiles!(6, 2);
-            tiles!(5, 2);
-            tiles!(4, 2);
-            tiles!(3, 2);
-            tiles!(2, 2);
-            tiles!(1, 2);
+        };
+    }
+    sizes!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// Tiles of one size: a function of its own, because the compiler gives up inlining vector operations in a function
+/// that holds all sizes.
+struct Tiles<const M: usize, const N: usize> {
+    tile: Tile,
+    repeat: usize,
+}
+
+impl<const M: usize, const N: usize> SimdOp for Tiles<M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        for index in 0..self.repeat {
+            // SAFETY: whoever makes one, which is `run_equal_tiles`, vouches for the pointers.
+            unsafe { self.tile.advance(index * M).run::<I, M, N>(isa) };
         }
     }
 }

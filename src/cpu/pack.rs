@@ -11,6 +11,7 @@ pub(super) struct Packed {
     weights: Aligned,
     bias: Aligned,
     panels: Vec<Panel>,
+    lanes: usize,
 }
 
 /// Some output channels of one group.
@@ -31,7 +32,7 @@ pub(super) struct Panel {
 impl Packed {
     pub(super) fn new(conv: &Conv2d, lanes: usize, bias: &[f32]) -> Self {
         let (per_group, depth) = (conv.outputs_per_group(), conv.channels_per_group() * conv.taps());
-        let mut packed = Self { weights: Aligned::default(), bias: Aligned::default(), panels: vec![] };
+        let mut packed = Self { weights: Aligned::default(), bias: Aligned::default(), panels: vec![], lanes };
         let (mut weights_len, mut bias_len) = (0, 0);
         for group in 0..conv.groups {
             let mut done = 0;
@@ -54,10 +55,10 @@ impl Packed {
     }
 
     /// Takes over the values of an OIHW kernel.
-    pub(super) fn fill(&mut self, conv: &Conv2d, lanes: usize, kernel: &[f32]) {
+    pub(super) fn fill(&mut self, conv: &Conv2d, kernel: &[f32]) {
         let (taps, channels) = (conv.taps(), conv.channels_per_group());
         for panel in &self.panels {
-            let width = panel.vectors * lanes;
+            let width = panel.vectors * self.lanes;
             let weights = &mut self.weights[panel.weights..][..taps * channels * width];
             let kernel = &kernel[panel.output * channels * taps..][..panel.outputs * channels * taps];
             for (lane, kernel) in kernel.chunks_exact(channels * taps).enumerate() {
@@ -68,6 +69,11 @@ impl Packed {
                 }
             }
         }
+    }
+
+    /// Lanes of a vector.
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes
     }
 
     pub(super) fn panels(&self) -> &[Panel] {

@@ -311,6 +311,17 @@ fn activations_alone() {
 }
 
 #[test]
+fn large_batches_are_run_in_parts() {
+    let values = vec![value("input", [2, 500, 601]), value("output", [2, 500, 601])];
+    let step = Step::Activation { activation: Activation::Relu, input: ValueId(0), output: ValueId(1) };
+    let plan = plan_of(values, vec![], vec![step]);
+    assert_eq!(Executor::new(&plan).unwrap().images_at_a_time(), 1);
+    let inputs = random_inputs(&plan, 3);
+    let expected: Vec<f32> = inputs[0].iter().map(|x| x.max(0.0)).collect();
+    assert_eq!(run(&plan, 3, &inputs), expected);
+}
+
+#[test]
 fn pools_with_windows_beyond_the_edge() {
     for kind in [PoolKind::Max, PoolKind::Mean { count_include_pad: false }, PoolKind::Mean { count_include_pad: true }]
     {

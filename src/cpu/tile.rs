@@ -1,4 +1,5 @@
 //! The innermost loop of the matrix kernel.
+#![expect(clippy::needless_range_loop, reason = "indices are what pointers and accumulators have in common")]
 
 use rten_simd::Isa;
 use rten_simd::ops::{BitOps, NumOps};

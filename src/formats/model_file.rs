@@ -88,9 +88,13 @@ impl Model {
     /// None, unless the crate was built with a damaged file.
     #[cfg(feature = "bundled-model")]
     pub fn bundled() -> Result<Self> {
-        let bytes =
-            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet-lite0-doconv.safetensors"));
-        Self::from_bytes("the bundled model", bytes)
+        Self::from_bytes("the bundled model", Self::bundled_bytes())
+    }
+
+    /// The model file of [`Model::bundled`], as it is.
+    #[cfg(feature = "bundled-model")]
+    pub fn bundled_bytes() -> &'static [u8] {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet-lite0-doconv.safetensors"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::pipelines::Pipelines;
 use crate::adapter::{AdapterInfo, AdapterKind};
 use crate::{Error, Result};
 
@@ -22,6 +23,7 @@ pub struct Device {
     pub(super) tier: Tier,
     /// Whether the shader compiler adds bounds checks and loop counters.
     pub(super) shader_checks: bool,
+    pub(super) pipelines: Pipelines,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -126,7 +128,7 @@ impl Device {
         });
         // What no scope catches is logged, where wgpu's own handler would panic.
         device.on_uncaptured_error(Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
-        Ok(Self { device, queue, tier, shader_checks: cfg!(debug_assertions), lost })
+        Ok(Self { device, queue, tier, shader_checks: cfg!(debug_assertions), pipelines: Pipelines::default(), lost })
     }
 
     /// Turns the bounds checks and loop counters that the shader compiler adds on or off, for sessions loaded from now
@@ -186,6 +188,12 @@ impl Device {
                 })
             }
         }
+    }
+
+    /// Bytes of the largest buffer that can be made and bound.
+    pub(super) fn largest_binding(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
     }
 
     /// Fails if a buffer of `bytes` cannot be made and bound.

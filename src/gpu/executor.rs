@@ -20,7 +20,6 @@ pub struct Executor {
     plan: Plan,
     choice: Option<fn(&Conv, Shape) -> Shader>,
     weights: Weights,
-    pipelines: HashMap<Shader, wgpu::ComputePipeline>,
     /// Most recently used last.
     programs: Vec<Program>,
 }
@@ -79,20 +78,50 @@ impl Executor {
         let fold = dispatch::fold(&plan)?;
         // The values are on the device now; what is left says only where they came from.
         plan.kernels.iter_mut().for_each(release_values);
-        let (device, programs, pipelines) = (device.clone(), vec![], HashMap::new());
-        let mut executor = Self { device, plan, choice, weights, pipelines, programs };
+        let executor = Self { device: device.clone(), plan, choice, weights, programs: vec![] };
         executor.fold(&fold).await?;
         Ok(executor)
     }
 
     /// Runs the network.
     ///
-    /// `inputs` and results are NCHW, one for each of the plan's inputs and outputs, `batch` images each.
+    /// `inputs` and results are NCHW, one for each of the plan's inputs and outputs, `batch` images each. A batch whose
+    /// feature maps would be beyond the device's limits is run in parts.
     ///
     /// # Errors
     /// [`Error::Input`] if number or length of the inputs is wrong; those of [`Executor::new`].
     pub async fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.plan.check_inputs(batch, inputs)?;
+        let part = self.largest_batch()?.min(batch);
+        if part == batch {
+            return self.run_whole(batch, inputs).await;
+        }
+        let mut outputs = vec![vec![]; self.plan.outputs.len()];
+        for first in (0..batch).step_by(part) {
+            let images = first..batch.min(first + part);
+            let slices: Vec<&[f32]> = inputs
+                .iter()
+                .map(|input| &input[input.len() / batch * images.start..input.len() / batch * images.end])
+                .collect();
+            for (whole, part) in outputs.iter_mut().zip(self.run_whole(images.len(), &slices).await?) {
+                whole.extend(part);
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// How many images at a time keep every feature map within the device's limits.
+    fn largest_batch(&self) -> Result<usize> {
+        let mut largest = usize::MAX;
+        for (value, description) in self.plan.values.iter().enumerate() {
+            let bytes = self.map_bytes(ValueId(value), 1);
+            self.device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
+            largest = largest.min((self.device.largest_binding() / bytes) as usize);
+        }
+        Ok(largest)
+    }
+
+    async fn run_whole(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.device.check_alive()?;
         self.prepare(batch).await?;
         let program = self.programs.last().expect("prepare leaves the program last");
@@ -164,11 +193,10 @@ impl Executor {
         4 * map_len(self.plan.value(value).batched(batch)) as u64
     }
 
-    async fn fold(&mut self, dispatches: &[Dispatch]) -> Result<()> {
+    async fn fold(&self, dispatches: &[Dispatch]) -> Result<()> {
         if dispatches.is_empty() {
             return Ok(());
         }
-        self.compile(dispatches).await?;
         let commands = self.commands(dispatches, &|_| unreachable!("folding touches no maps")).await?;
         self.device
             .checked("folding kernels", || {
@@ -190,15 +218,10 @@ impl Executor {
             self.programs.remove(0);
         }
         let memory = self.plan.memory(batch, map_len);
-        for (value, description) in self.plan.values.iter().enumerate() {
-            let bytes = self.map_bytes(ValueId(value), batch);
-            self.device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
-        }
         let dispatches = match self.choice {
             Some(choice) => dispatch::run_with(&self.plan, batch, &choice)?,
             None => dispatch::run(&self.plan, batch, self.device.tier)?,
         };
-        self.compile(&dispatches).await?;
         let (maps, readback) = self
             .device
             .checked("making room for feature maps", || {
@@ -231,19 +254,6 @@ impl Executor {
         })
     }
 
-    /// Compiles the pipelines that are not there yet, in parallel where the platform has threads.
-    async fn compile(&mut self, dispatches: &[Dispatch]) -> Result<()> {
-        let mut missing: Vec<Shader> = vec![];
-        for dispatch in dispatches {
-            if !self.pipelines.contains_key(&dispatch.shader) && !missing.contains(&dispatch.shader) {
-                missing.push(dispatch.shader);
-            }
-        }
-        let compiled = compile_all(&self.device, &missing).await?;
-        self.pipelines.extend(missing.into_iter().zip(compiled));
-        Ok(())
-    }
-
     /// Binds dispatches to buffers.
     async fn commands<'a>(
         &'a self,
@@ -251,6 +261,7 @@ impl Executor {
         map: &dyn Fn(ValueId) -> wgpu::BindingResource<'a>,
     ) -> Result<Vec<Command>> {
         let device = &self.device.device;
+        let pipelines = self.device.pipelines(dispatches.iter().map(|dispatch| dispatch.shader)).await?;
         let mut uniforms = Layout::default();
         let regions = dispatches
             .iter()
@@ -265,7 +276,7 @@ impl Executor {
                     .zip(&regions)
                     .map(|(dispatch, region)| {
                         self.device.queue.write_buffer(&buffers[region.buffer], region.offset, &dispatch.params);
-                        let pipeline = self.pipelines[&dispatch.shader].clone();
+                        let pipeline = pipelines[&dispatch.shader].clone();
                         let parameters = wgpu::BindGroupEntry { binding: 0, resource: bind(&buffers, region) };
                         let others = dispatch.bindings.iter().map(|&(binding, resource)| wgpu::BindGroupEntry {
                             binding,
@@ -353,55 +364,6 @@ impl Weights {
         let composed = matches!(resource, Resource::Kernel(id) if self.regions.contains_key(&Resource::W(id)));
         bind(if composed { &self.composed } else { &self.parameters }, &self.regions[&resource])
     }
-}
-
-/// Compiles shaders, in parallel where the platform has threads.
-async fn compile_all(device: &Device, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        use rayon::prelude::*;
-        // Error scopes are per thread, so every thread waits for its own verdict; natively that is no wait at all.
-        shaders.par_iter().map(|shader| pollster::block_on(compile_one(device, shader))).collect()
-    }
-    #[cfg(target_arch = "wasm32")]
-    {
-        let mut pipelines = vec![];
-        for shader in shaders {
-            pipelines.push(compile_one(device, shader).await?);
-        }
-        Ok(pipelines)
-    }
-}
-
-async fn compile_one(device: &Device, shader: &Shader) -> Result<wgpu::ComputePipeline> {
-    let wgsl = shader.wgsl();
-    device
-        .checked(&format!("compiling {shader:?}"), || {
-            let label = format!("{shader:?}");
-            let source =
-                wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
-            let module = if device.shader_checks {
-                device.device.create_shader_module(source)
-            } else {
-                // SAFETY: every index in `shaders/` is computed from sizes that `dispatch` takes from the plan and that
-                // the bound buffers were made for, and every loop is bounded by such a size. The operator suite runs
-                // all families with checks and without.
-                unsafe { device.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked()) }
-            };
-            device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
-                layout: None,
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    // Every shader writes its workgroup memory before it reads it.
-                    zero_initialize_workgroup_memory: false,
-                    ..Default::default()
-                },
-                cache: None,
-            })
-        })
-        .await
 }
 
 fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {

@@ -17,6 +17,7 @@ pub mod dispatch;
 mod executor;
 pub mod layout;
 pub mod params;
+mod pipelines;
 pub mod shader;
 
 pub use device::{Device, Tier, list};

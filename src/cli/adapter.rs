@@ -1,0 +1,96 @@
+//! `--adapter`: which adapter computes, and saying so.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use doconv::{Adapter, AdapterInfo, AdapterKind, Selector, blocking};
+use serde::Serialize;
+
+use super::output;
+
+/// The environment variable that `--adapter` falls back on.
+const VARIABLE: &str = "DOCONV_ADAPTER";
+
+/// Which adapter computes.
+#[derive(clap::Args)]
+pub struct AdapterArguments {
+    /// What computes: a part of an adapter's or driver's name, its index in `doconv adapters`, or `cpu`
+    /// [default: a hardware GPU, discrete before integrated, else the CPU]
+    #[arg(long, value_name = "NAME", env = VARIABLE, hide_env_values = true)]
+    adapter: Option<String>,
+}
+
+impl AdapterArguments {
+    /// Opens the adapter. That the CPU is used because there is no GPU is said on stderr.
+    pub fn open(&self) -> Result<Adapter> {
+        // A variable that is set to nothing counts as absent.
+        let unset = std::env::var_os(VARIABLE).is_some_and(|value| value.is_empty());
+        match &self.adapter {
+            Some(name) if !(name.is_empty() && unset) => Ok(blocking::open(&Selector::Named(name.clone()))?),
+            _ => open_default(),
+        }
+    }
+}
+
+fn open_default() -> Result<Adapter> {
+    let adapter = blocking::open(&Selector::Auto)?;
+    if adapter.info().kind == AdapterKind::Cpu {
+        let mut line = format!("no GPU found: computing on the CPU ({} threads)", doconv::cpu::threads());
+        let list = blocking::list_adapters();
+        let software: Vec<String> = list
+            .iter()
+            .enumerate()
+            .filter(|(_, info)| info.kind == AdapterKind::Software)
+            .map(|(index, info)| format!("{index} ({})", info.name))
+            .collect();
+        if !software.is_empty() {
+            line += &format!("; slow software adapters can be had with --adapter: {}", software.join(", "));
+        }
+        output::note(&line);
+    }
+    Ok(adapter)
+}
+
+/// An adapter as JSON documents show it.
+#[derive(Serialize)]
+pub struct AdapterJson<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    device: AdapterKind,
+    backend: &'a str,
+    driver: &'a str,
+    features: &'a [String],
+    limits: &'a BTreeMap<String, u64>,
+}
+
+impl<'a> From<&'a AdapterInfo> for AdapterJson<'a> {
+    fn from(info: &'a AdapterInfo) -> Self {
+        Self {
+            name: &info.name,
+            kind: kind(info),
+            device: info.kind,
+            backend: &info.backend,
+            driver: &info.driver,
+            features: &info.features,
+            limits: &info.limits,
+        }
+    }
+}
+
+/// `hardware`, `software` or `cpu`.
+pub fn kind(info: &AdapterInfo) -> &'static str {
+    match info.kind {
+        AdapterKind::Cpu => "cpu",
+        AdapterKind::Software => "software",
+        _ => "hardware",
+    }
+}
+
+/// An adapter in a few words, such as `llvmpipe (vulkan backend, software)`.
+pub fn describe(info: &AdapterInfo) -> String {
+    match info.kind {
+        AdapterKind::Cpu => format!("{} ({} backend, {} threads)", info.name, info.backend, doconv::cpu::threads()),
+        _ => format!("{} ({} backend, {})", info.name, info.backend, kind(info)),
+    }
+}

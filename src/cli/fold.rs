@@ -1,0 +1,49 @@
+//! `doconv fold`: a DO-Conv network as an ordinary one.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::model::Files;
+use super::output;
+
+/// Fold DO-Conv layers and batch norms into ordinary convolutions
+///
+/// The function stays the same. W and D of every DO-Conv layer become one kernel; a batch norm that follows a
+/// convolution is absorbed by it. The layers stay marked, so that `doconv expand` and the modes `kernel` and `feature`
+/// find them again.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  doconv fold trained.safetensors folded.safetensors
+  doconv fold trained.safetensors small.safetensors --dtype f16
+  doconv fold state_dict.safetensors model.safetensors --arch efficientnet_lite0 --labels imagenet.json
+
+A state dict is what PyTorch's model.state_dict() returns, saved with safetensors.torch.save_file.")]
+pub struct Arguments {
+    #[command(flatten)]
+    files: Files,
+    /// Class names to put into OUT: a JSON array of strings, one for each class
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+}
+
+pub fn main(arguments: Arguments) -> Result<()> {
+    let labels =
+        arguments.labels.as_deref().map(|path| Ok::<_, anyhow::Error>((path, read_labels(path)?))).transpose()?;
+    let model = arguments.files.read()?;
+    let composed = super::info::composed_layers(&model);
+    let mut folded = model.fold()?.fold_batch_norms()?;
+    let norms = model.network().nodes.len() - folded.network().nodes.len();
+    if let Some((path, labels)) = labels {
+        folded = folded.with_labels(labels).with_context(|| path.display().to_string())?;
+    }
+    let written = arguments.files.write(&folded)?;
+    output::note(&format!("folded {composed} DO-Conv layers and {norms} batch norms into {written}"));
+    Ok(())
+}
+
+fn read_labels(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{}: no JSON array of names", path.display()))
+}

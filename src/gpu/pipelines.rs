@@ -1,0 +1,94 @@
+//! Compiled shaders, shared by all sessions on a device.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::Device;
+use super::shader::Shader;
+use crate::Result;
+
+/// The pipelines of a device by shader, and by whether they have run-time checks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pipelines(Arc<Mutex<HashMap<(Shader, bool), wgpu::ComputePipeline>>>);
+
+impl Pipelines {
+    fn get(&self, key: &(Shader, bool)) -> Option<wgpu::ComputePipeline> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).cloned()
+    }
+
+    fn insert(&self, key: (Shader, bool), pipeline: wgpu::ComputePipeline) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key, pipeline);
+    }
+}
+
+impl Device {
+    /// The pipelines of these shaders. Those that are not there yet are compiled, each once and in parallel where the
+    /// platform has threads.
+    pub(super) async fn pipelines(
+        &self,
+        shaders: impl Iterator<Item = Shader>,
+    ) -> Result<HashMap<Shader, wgpu::ComputePipeline>> {
+        let mut found = HashMap::new();
+        let mut missing = vec![];
+        for shader in shaders {
+            if found.contains_key(&shader) || missing.contains(&shader) {
+                continue;
+            }
+            match self.pipelines.get(&(shader, self.shader_checks)) {
+                Some(pipeline) => _ = found.insert(shader, pipeline),
+                None => missing.push(shader),
+            }
+        }
+        for (shader, pipeline) in missing.iter().zip(self.compile_all(&missing).await?) {
+            self.pipelines.insert((*shader, self.shader_checks), pipeline.clone());
+            found.insert(*shader, pipeline);
+        }
+        Ok(found)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
+        use rayon::prelude::*;
+        // Error scopes are per thread, so every thread waits for its own verdict; natively that is no wait at all.
+        shaders.par_iter().map(|shader| pollster::block_on(self.compile(shader))).collect()
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
+        let mut pipelines = vec![];
+        for shader in shaders {
+            pipelines.push(self.compile(shader).await?);
+        }
+        Ok(pipelines)
+    }
+
+    async fn compile(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
+        let label = format!("{shader:?}");
+        let wgsl = shader.wgsl();
+        self.checked(&format!("compiling {label}"), || {
+            let source =
+                wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
+            let module = if self.shader_checks {
+                self.device.create_shader_module(source)
+            } else {
+                // SAFETY: every index in `shaders/` is computed from sizes that `dispatch` takes from the plan and that
+                // the bound buffers were made for, and every loop is bounded by such a size. The operator suite runs
+                // all families with checks and without.
+                unsafe { self.device.create_shader_module_trusted(source, wgpu::ShaderRuntimeChecks::unchecked()) }
+            };
+            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every shader writes its workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,8 @@
+//! The command line as its users and their scripts see it.
+
+mod classify;
+mod command;
+mod errors;
+mod info;
+mod run;
+mod weights;

@@ -1,0 +1,107 @@
+//! What goes wrong on a GPU is a typed error, and a lost device can be opened again.
+
+use doconv::network::{Conv2d, FORMAT_VERSION, Input, Node, Op};
+use doconv::{Adapter, AdapterKind, Error, Mode, Model, Network, Selector, Session, Tensor, Weights};
+use pollster::block_on;
+
+/// A 1×1 convolution over a map of this size.
+fn model(channels: usize, size: usize) -> Model {
+    let network = Network {
+        version: FORMAT_VERSION,
+        name: "pointwise".into(),
+        inputs: vec![Input { name: "input".into(), shape: [channels, size, size] }],
+        nodes: vec![Node {
+            name: "conv".into(),
+            inputs: vec!["input".into()],
+            op: Op::Conv2d(Conv2d::new(channels, channels, [1, 1])),
+        }],
+        outputs: vec!["conv".into()],
+        preprocess: None,
+        labels: vec![],
+    };
+    let kernel = Tensor::new([channels, channels, 1, 1], vec![0.5; channels * channels]).unwrap();
+    Model::new(network, Weights::from([("conv.weight".into(), kernel)])).unwrap()
+}
+
+/// Every adapter but the CPU path, opened.
+fn gpus() -> Vec<Adapter> {
+    let list = block_on(Adapter::list());
+    let gpus = list.iter().enumerate().filter(|(_, info)| info.kind != AdapterKind::Cpu);
+    gpus.map(|(index, _)| block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap()).collect()
+}
+
+#[test]
+fn a_lost_device_is_said_and_can_be_opened_again() {
+    let (model, input) = (model(4, 3), [Tensor::zeros([1, 4, 3, 3])]);
+    for (index, adapter) in gpus().into_iter().enumerate() {
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        block_on(session.run(&input)).unwrap();
+        adapter.gpu().unwrap().destroy();
+        for _ in 0..2 {
+            let error = block_on(session.run(&input)).unwrap_err();
+            assert!(matches!(error, Error::DeviceLost { .. }), "{}: {error}", adapter.info().name);
+        }
+        let error = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{}: {error}", adapter.info().name);
+
+        let again = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+        let mut session = block_on(Session::load(&again, &model, Mode::Folded)).unwrap();
+        assert_eq!(block_on(session.run(&input)).unwrap()[0].data(), [0.0; 36]);
+    }
+}
+
+#[test]
+fn a_map_beyond_the_limits_is_named() {
+    let model = model(4, 16384);
+    for adapter in gpus() {
+        let limit = adapter.info().limits["maxStorageBufferBindingSize"].min(adapter.info().limits["maxBufferSize"]);
+        let needed = 4 * 4 * 16384 * 16384;
+        if limit >= needed {
+            println!("skipped: {} can bind {limit} bytes", adapter.info().name);
+            continue;
+        }
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        // Zeros that are never touched take no memory.
+        let error = block_on(session.run(&[Tensor::zeros([1, 4, 16384, 16384])])).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Limit { .. }), "{}: {text}", adapter.info().name);
+        assert!(text.contains("feature map `input`") && text.contains(&needed.to_string()), "{text}");
+    }
+}
+
+#[test]
+fn a_batch_beyond_the_limits_is_run_in_parts() {
+    let (model, size) = (model(4, 1024), 4 * 1024 * 1024);
+    for adapter in gpus() {
+        let limit = adapter.info().limits["maxStorageBufferBindingSize"] as usize;
+        let batch = limit / (4 * size) + 1;
+        if batch > 32 {
+            println!("skipped: {} can bind {limit} bytes", adapter.info().name);
+            continue;
+        }
+        let input = (0..batch * size).map(|at| (at / size) as f32).collect();
+        let input = Tensor::new([batch, 4, 1024, 1024], input).unwrap();
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        let output = block_on(session.run(&[input])).unwrap().swap_remove(0);
+        // Every output is half the sum of four equal channels.
+        let wrong = output.data().iter().enumerate().find(|(at, value)| **value != 2.0 * (at / size) as f32);
+        assert_eq!(wrong, None, "{}", adapter.info().name);
+    }
+}
+
+#[test]
+fn sessions_refuse_inputs_that_do_not_fit() {
+    let model = model(4, 3);
+    let adapters = gpus().into_iter().chain([Adapter::cpu()]);
+    for adapter in adapters {
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        let cases: [(&[Tensor], &str); 3] = [
+            (&[], "input `inputs`: the network has 1, 0 were given"),
+            (&[Tensor::zeros([1, 3, 3, 3])], "input `input`: expected [N, 4, 3, 3] with N ≥ 1, got [1, 3, 3, 3]"),
+            (&[Tensor::zeros([0, 4, 3, 3])], "input `input`: expected [N, 4, 3, 3] with N ≥ 1, got [0, 4, 3, 3]"),
+        ];
+        for (inputs, message) in cases {
+            assert_eq!(block_on(session.run(inputs)).unwrap_err().to_string(), message);
+        }
+    }
+}
