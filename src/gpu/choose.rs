@@ -25,7 +25,7 @@ const MAX_COLUMNS: usize = 24;
 /// The families that can run this convolution, most special first; the last one can run any.
 pub fn families(step: &Conv) -> Vec<Family> {
     let conv = &step.conv;
-    let whole_slices = conv.channels_per_group() % 4 == 0 && conv.outputs_per_group() % 4 == 0;
+    let whole_slices = conv.channels_per_group().is_multiple_of(4) && conv.outputs_per_group().is_multiple_of(4);
     let mut families = vec![];
     if conv.is_depthwise() && conv.outputs_per_group() == 1 && columns(step, 1) <= MAX_COLUMNS {
         families.push(Family::Depthwise);
@@ -85,7 +85,7 @@ fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader 
     // Tall tiles reuse every weight most, which is what software adapters gain from; on the two here 16 × 2 ran a whole
     // network in half the time of 4 × 4 and 4 × 2. Small maps would leave the pixels of a tall tile idle.
     let pixels = [16, 4].into_iter().find(|&pixels| pixels_total >= pixels).unwrap_or(1);
-    let slices = if group_slices % 2 == 0 || (conv.groups == 1 && group_slices >= 3) { 2 } else { 1 };
+    let slices = if group_slices.is_multiple_of(2) || (conv.groups == 1 && group_slices >= 3) { 2 } else { 1 };
     let tiles = pixels_total.div_ceil(pixels);
     let workgroup = match tiles {
         0 | 1 => [1, 32],

@@ -313,7 +313,7 @@ impl Window {
             let stride = self.stride[axis];
             output[axis] = free / stride + 1;
             // PyTorch: one more window where a partial one is left, unless it would start in the padding behind.
-            if ceil_mode && free % stride != 0 && output[axis] * stride < size[axis] + before {
+            if ceil_mode && !free.is_multiple_of(stride) && output[axis] * stride < size[axis] + before {
                 output[axis] += 1;
             }
         }
@@ -332,7 +332,7 @@ impl Conv2d {
                 return Err(format!("{name} {value} is not within 1…{MAX_EXTENT}"));
             }
         }
-        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+        if !self.in_channels.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
             return Err(format!(
                 "{} input and {} output channels are not multiples of {} groups",
                 self.in_channels, self.out_channels, self.groups

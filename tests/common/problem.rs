@@ -67,8 +67,8 @@ impl Problem {
                                 put("D", &[conv.in_channels, conv.taps(), s], -spread, spread);
                             }
                             // A constant that is stored need not be the identity for the arithmetic to be right.
-                            if conv.taps() > 1 && self.seed % 2 == 0 {
-                                let name = if self.seed % 4 == 0 { "d_diag" } else { "D_diag" };
+                            if conv.taps() > 1 && self.seed.is_multiple_of(2) {
+                                let name = if self.seed.is_multiple_of(4) { "d_diag" } else { "D_diag" };
                                 put(name, &[conv.in_channels, conv.taps(), s], -0.5, 1.0);
                             }
                         }
