@@ -2,15 +2,17 @@
 //! HLSL, so that Metal and DX12 are covered without their hardware.
 
 use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
+use doconv::gpu::{Tier, dispatch};
 use doconv::network::Pairing;
-use doconv::plan::{BinaryOp, PoolKind};
+use doconv::plan::{BinaryOp, Plan, PoolKind};
+use doconv::{Mode, Model};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// The families with every value of every parameter that the heuristics may choose.
 fn variants() -> Vec<Shader> {
     let mut shaders = vec![Shader::CopyChannels, Shader::Flatten, Shader::Softmax];
     for epilogue in Epilogue::all() {
-        for (pixels, slices) in [(1, 1), (4, 2), (8, 1), (8, 2), (8, 4)] {
+        for (pixels, slices) in [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)] {
             for workgroup in [[1, 32], [8, 4], [32, 1]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
@@ -51,10 +53,27 @@ fn parse(wgsl: &str) -> Result<(naga::Module, ModuleInfo), String> {
     Ok((module, info))
 }
 
+/// What the heuristics choose for the bundled network: proof that [`variants`] lists what is really used.
+fn chosen() -> Vec<Shader> {
+    let model = Model::bundled().unwrap();
+    let mut shaders = vec![];
+    for mode in Mode::ALL {
+        let plan = Plan::new(&model, mode).unwrap();
+        for (tier, batch) in [(Tier::Software, 1), (Tier::Software, 8), (Tier::Hardware, 1), (Tier::Hardware, 8)] {
+            let dispatches = dispatch::run(&plan, batch, tier).unwrap();
+            shaders.extend(dispatches.iter().map(|dispatch| dispatch.shader));
+        }
+    }
+    shaders
+}
+
 #[test]
 fn every_variant_is_valid_and_translates() {
     let variants = variants();
     assert!(variants.len() > 500, "{} variants", variants.len());
+    for shader in chosen() {
+        assert!(variants.contains(&shader), "the heuristics choose {shader:?}, which is not in the list");
+    }
     for shader in variants {
         let wgsl = shader.wgsl();
         let (module, info) = parse(&wgsl).unwrap_or_else(|error| panic!("{shader:?}:\n{error}"));

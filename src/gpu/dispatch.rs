@@ -44,7 +44,7 @@ const MAX_GROUPS: u64 = 65_535;
 /// Chooses the shader of a convolution, given the shape of its output.
 pub type Choice<'a> = &'a dyn Fn(&Conv, Shape) -> Shader;
 
-/// The dispatches of one run with a batch, with convolutions as [`choose`](super::choose::choose) thinks best.
+/// The dispatches of one run with a batch, with convolutions as [`choose`] thinks best.
 ///
 /// # Errors
 /// [`Error::Limit`] if a grid is larger than WebGPU allows.
