@@ -13,7 +13,7 @@ fn variants() -> Vec<Shader> {
     let mut shaders = vec![Shader::CopyChannels, Shader::Flatten, Shader::Softmax];
     for epilogue in Epilogue::all() {
         for (pixels, slices) in [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)] {
-            for workgroup in [[1, 32], [8, 4], [32, 1]] {
+            for workgroup in [[1, 32], [8, 4]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
                     shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
@@ -21,7 +21,7 @@ fn variants() -> Vec<Shader> {
             }
         }
         for lanes in 1..=4 {
-            let (pixels, slices, workgroup, pointwise) = (4, 2, [32, 1], false);
+            let (pixels, slices, workgroup, pointwise) = (16, 2, [8, 4], false);
             shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
             shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, epilogue }));
         }

@@ -87,11 +87,8 @@ fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader 
     let pixels = [16, 4].into_iter().find(|&pixels| pixels_total >= pixels).unwrap_or(1);
     let slices = if group_slices.is_multiple_of(2) || (conv.groups == 1 && group_slices >= 3) { 2 } else { 1 };
     let tiles = pixels_total.div_ceil(pixels);
-    let workgroup = match tiles {
-        0 | 1 => [1, 32],
-        2..=15 => [8, 4],
-        _ => [32, 1],
-    };
+    // One shape for all sizes: a wider one for large maps is no faster, and every shape is a pipeline to compile.
+    let workgroup = if tiles <= 1 { [1, 32] } else { [8, 4] };
     let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
     Shader::ConvDirect { pixels: pixels as u32, slices: slices as u32, workgroup, lanes, pointwise, epilogue }
 }
