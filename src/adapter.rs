@@ -71,9 +71,13 @@ pub(crate) enum Backend {
 impl Adapter {
     /// Every adapter there is, the best first; the last one is always the CPU path.
     pub async fn list() -> Vec<AdapterInfo> {
-        let mut list = gpu::list().await;
-        list.push(cpu_info());
-        list
+        with_cpu(&gpu::find().await)
+    }
+
+    /// The entry of [`Adapter::list`] that [`Selector::Auto`] takes: the first hardware adapter, else the CPU path.
+    pub fn default_index(list: &[AdapterInfo]) -> Option<usize> {
+        let cpu = || list.iter().position(|info| info.kind == AdapterKind::Cpu);
+        list.iter().position(|info| info.kind.is_hardware()).or_else(cpu)
     }
 
     /// Opens an adapter.
@@ -92,14 +96,14 @@ impl Adapter {
         if matches!(selector, Selector::Named(name) if is_cpu(name)) {
             return Ok(Self::cpu());
         }
-        let list = Self::list().await;
+        let found = gpu::find().await;
+        let mut list = with_cpu(&found);
         let index = choose(&list, selector)?;
-        let info = list[index].clone();
-        let backend = match info.kind {
-            AdapterKind::Cpu => Backend::Cpu,
-            _ => Backend::Gpu(gpu::Device::open(index).await?),
+        let backend = match found.get(index) {
+            Some(found) => Backend::Gpu(gpu::Device::open(found).await?),
+            None => Backend::Cpu,
         };
-        Ok(Self { info, backend })
+        Ok(Self { info: list.swap_remove(index), backend })
     }
 
     /// The CPU path, which is always there.
@@ -135,6 +139,11 @@ impl Adapter {
     }
 }
 
+/// The adapter list: the GPUs, and the CPU path last.
+fn with_cpu(found: &[gpu::Found]) -> Vec<AdapterInfo> {
+    found.iter().map(|found| found.info.clone()).chain([cpu_info()]).collect()
+}
+
 fn cpu_info() -> AdapterInfo {
     AdapterInfo {
         name: "cpu".into(),
@@ -149,14 +158,12 @@ fn cpu_info() -> AdapterInfo {
 /// The index of the adapter that a selector means.
 fn choose(list: &[AdapterInfo], selector: &Selector) -> Result<usize> {
     let found = match selector {
-        Selector::Auto => list
-            .iter()
-            .position(|info| info.kind.is_hardware())
-            .or_else(|| list.iter().position(|info| info.kind == AdapterKind::Cpu)),
-        Selector::Named(name) => match name.parse::<usize>() {
-            Ok(index) => (index < list.len()).then_some(index),
-            Err(_) => find_by_name(list, name),
-        },
+        Selector::Auto => Adapter::default_index(list),
+        // `1` is an index, `4090` part of a name.
+        Selector::Named(name) => {
+            let index = name.trim().parse().ok().filter(|&index: &usize| index < list.len());
+            index.or_else(|| find_by_name(list, name))
+        }
     };
     found.ok_or_else(|| Error::NoAdapter {
         wanted: match selector {
@@ -220,7 +227,9 @@ mod tests {
         assert_eq!(choice(&list, "LAVAPIPE"), Some(2));
         assert_eq!(choice(&list, "cpu"), Some(3));
         assert_eq!(choice(&list, "1"), Some(1));
-        assert_eq!(choice(&list, "4"), None);
+        assert_eq!(choice(&list, "24"), Some(1));
+        assert_eq!(choice(&list, "4"), Some(1), "the first name with a 4 in it is Mesa 24");
+        assert_eq!(choice(&list, "9"), None);
         assert_eq!(choice(&list, ""), None);
     }
 

@@ -95,8 +95,8 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
-    /// The adapter has no memory left.
-    #[error("out of GPU memory while {doing}; use a smaller batch, or `cpu` as the adapter")]
+    /// The adapter, or the machine for the CPU path, has no memory left.
+    #[error("out of memory while {doing}; use a smaller batch, or a network with smaller feature maps")]
     OutOfMemory {
         /// What was being done.
         doing: String,

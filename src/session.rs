@@ -30,6 +30,8 @@ pub struct Session {
     outputs: Vec<Shape>,
     preprocess: Option<Preprocess>,
     labels: Vec<String>,
+    /// Whether the network ends in a softmax of its own.
+    gives_probabilities: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub struct Prediction {
     pub class: usize,
     /// Its name, or its index where the model has no labels.
     pub label: String,
-    /// Softmax of the logits, in 0…1.
+    /// Softmax of the logits, or what the network's own softmax gives; in 0…1.
     pub probability: f32,
 }
 
@@ -66,7 +68,8 @@ impl Session {
         };
         let network = model.network();
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
-        Ok(Self { executor, inputs, outputs, preprocess, labels })
+        let gives_probabilities = network.ends_in_softmax();
+        Ok(Self { executor, inputs, outputs, preprocess, labels, gives_probabilities })
     }
 
     /// Names and shapes of the arrays that [`Session::run`] wants, for a batch of one.
@@ -138,7 +141,8 @@ impl Session {
     }
 
     fn top(&self, logits: &[f32], top_k: usize) -> Vec<Prediction> {
-        let mut classes: Vec<(usize, f32)> = softmax(logits).into_iter().enumerate().collect();
+        let probabilities = if self.gives_probabilities { logits.to_vec() } else { softmax(logits) };
+        let mut classes: Vec<(usize, f32)> = probabilities.into_iter().enumerate().collect();
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         classes.truncate(top_k);
         let label = |class: usize| self.labels.get(class).cloned().unwrap_or_else(|| class.to_string());

@@ -23,7 +23,9 @@ fn every_adapter_computes_what_the_reference_says() {
         let adapter = adapter.unwrap_or_else(|error| panic!("{}: {error}", info.name));
         let variants: &[(Tier, bool)] = match adapter.gpu() {
             // The kernels of both tiers, with the checks that debug builds have and without, as in release builds.
-            Some(_) => &[(Tier::Software, true), (Tier::Hardware, false)],
+            Some(_) => {
+                &[(Tier::Software, true), (Tier::Software, false), (Tier::Hardware, true), (Tier::Hardware, false)]
+            }
             None => &[(Tier::Software, true)],
         };
         for &(tier, checks) in variants {

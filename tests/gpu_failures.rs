@@ -27,7 +27,11 @@ fn model(channels: usize, size: usize) -> Model {
 fn gpus() -> Vec<Adapter> {
     let list = block_on(Adapter::list());
     let gpus = list.iter().enumerate().filter(|(_, info)| info.kind != AdapterKind::Cpu);
-    gpus.map(|(index, _)| block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap()).collect()
+    let gpus: Vec<_> =
+        gpus.map(|(index, _)| block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap()).collect();
+    let skipped = std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1");
+    assert!(!gpus.is_empty() || skipped, "no GPU adapter was found; set DOCONV_SKIP_GPU_TESTS=1 to do without");
+    gpus
 }
 
 #[test]
@@ -48,6 +52,20 @@ fn a_lost_device_is_said_and_can_be_opened_again() {
         let mut session = block_on(Session::load(&again, &model, Mode::Folded)).unwrap();
         assert_eq!(block_on(session.run(&input)).unwrap()[0].data(), [0.0; 36]);
     }
+}
+
+/// Embedders spawn these on thread pools.
+#[test]
+fn futures_can_move_between_threads() {
+    fn assert_send<T: Send>(value: T) -> T {
+        value
+    }
+    let mut session = block_on(assert_send(async {
+        let adapter = Adapter::open(&Selector::Named("cpu".into())).await?;
+        Session::load(&adapter, &model(4, 3), Mode::Folded).await
+    }))
+    .unwrap();
+    block_on(assert_send(session.run(&[Tensor::zeros([1, 4, 3, 3])]))).unwrap();
 }
 
 #[test]

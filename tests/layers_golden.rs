@@ -7,11 +7,14 @@
 mod common;
 
 use common::plan_interpreter::PlanInterpreter;
+use common::runners::SessionRunner;
 use common::suite::Runner;
 use doconv::doconv::{Composed, add_identity, fold};
+use doconv::gpu::Tier;
 use doconv::network::{Conv2d, DoConv, Op, Pairing};
 use doconv::plan::Mode;
-use doconv::{Error, Model, Tensor, Weights, reference};
+use doconv::{Adapter, Error, Model, Selector, Tensor, Weights, reference};
+use pollster::block_on;
 use safetensors::SafeTensors;
 
 /// The files, by name: a missing one must not go unnoticed.
@@ -151,4 +154,15 @@ fn check_runner(runner: &mut dyn Runner) {
 #[test]
 fn the_plan_gives_the_recorded_output() {
     check_runner(&mut PlanInterpreter);
+}
+
+#[test]
+fn every_adapter_gives_the_recorded_output() {
+    for (index, info) in block_on(Adapter::list()).iter().enumerate() {
+        let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+        for tier in [Tier::Software, Tier::Hardware] {
+            let adapter = adapter.clone().with_device(|device| device.set_tier(tier));
+            check_runner(&mut SessionRunner::new(info.name.clone(), adapter));
+        }
+    }
 }

@@ -1,7 +1,8 @@
 {# Activations that only bound their argument share one pipeline: their bounds come with the parameters. -#}
 fn activate(x: vec4<f32>) -> vec4<f32> {
 {% if activation == "bounds" %}
-    return clamp(x, vec4<f32>(p.lower), vec4<f32>(p.upper));
+    // A network that overflows must say so: what is not a number stays none.
+    return select(clamp(x, vec4<f32>(p.lower), vec4<f32>(p.upper)), x, x != x);
 {% elif activation == "hard_sigmoid" %}
     return clamp(x * (1.0 / 6.0) + 0.5, vec4<f32>(0.0), vec4<f32>(1.0));
 {% elif activation == "hard_swish" %}

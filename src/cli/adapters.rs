@@ -1,7 +1,7 @@
 //! `doconv adapters`: what can compute here.
 
 use anyhow::Result;
-use doconv::{AdapterInfo, AdapterKind, blocking};
+use doconv::{Adapter, blocking};
 use serde::Serialize;
 
 use super::adapter::{AdapterJson, kind};
@@ -39,7 +39,7 @@ struct Entry<'a> {
 
 pub fn main(arguments: Arguments) -> Result<()> {
     let list = blocking::list_adapters();
-    let default = default_of(&list);
+    let default = Adapter::default_index(&list).unwrap_or(0);
     if arguments.json {
         let entry = |(index, info)| Entry { index, adapter: AdapterJson::from(info), default: index == default };
         return output::print_json(&Document { adapters: list.iter().enumerate().map(entry).collect(), default });
@@ -67,10 +67,4 @@ pub fn main(arguments: Arguments) -> Result<()> {
     }
     text += &format!("\n* taken by default: {}\n", list.get(default).map_or("", |info| &info.name));
     output::print(&text)
-}
-
-/// The first hardware adapter, else the CPU path, which is always last.
-fn default_of(list: &[AdapterInfo]) -> usize {
-    let hardware = list.iter().position(|info| info.kind.is_hardware());
-    hardware.or_else(|| list.iter().position(|info| info.kind == AdapterKind::Cpu)).unwrap_or(0)
 }

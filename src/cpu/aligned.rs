@@ -1,5 +1,7 @@
 //! Buffers that start on a cache line, so that no vector load of packed weights straddles two.
 
+use std::collections::TryReserveError;
+
 use bytemuck::{Pod, Zeroable};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -13,6 +15,14 @@ pub(super) struct Aligned(Vec<Line>);
 impl Aligned {
     pub(super) fn zeros(len: usize) -> Self {
         Self(vec![Line::zeroed(); len.div_ceil(16)])
+    }
+
+    /// The same for lengths that a network asks for, which may be more than there is.
+    pub(super) fn try_zeros(len: usize) -> Result<Self, TryReserveError> {
+        let mut lines = vec![];
+        lines.try_reserve_exact(len.div_ceil(16))?;
+        lines.resize(len.div_ceil(16), Line::zeroed());
+        Ok(Self(lines))
     }
 }
 

@@ -8,7 +8,7 @@ use super::matmul::Matmul;
 use super::pack::Packed;
 use crate::network::Conv2d;
 use crate::plan::{Kernel, KernelSource};
-use crate::{Result, doconv};
+use crate::{Error, Result, doconv};
 
 /// A kernel in the form that suits its convolution.
 pub(super) enum Prepared {
@@ -29,7 +29,8 @@ pub(super) struct Operands<'a> {
 }
 
 impl Prepared {
-    pub(super) fn new(kernel: &Kernel) -> Result<Self> {
+    /// Makes room for a kernel, and takes its values over if they are wanted `now`.
+    pub(super) fn new(kernel: &Kernel, now: bool) -> Result<Self> {
         let (conv, lanes) = (&kernel.conv, lanes());
         let mut prepared = if Filters::suits(conv, lanes) {
             Prepared::Depthwise(Filters::new(conv, lanes, &kernel.bias))
@@ -38,7 +39,9 @@ impl Prepared {
         } else {
             Prepared::Matmul(Packed::new(conv, lanes, &kernel.bias))
         };
-        prepared.fill(kernel)?;
+        if now {
+            prepared.fill(kernel)?;
+        }
         Ok(prepared)
     }
 
@@ -48,7 +51,8 @@ impl Prepared {
         let values = match &kernel.source {
             KernelSource::Plain(values) => values.as_slice(),
             KernelSource::Composed(composed) => {
-                folded = doconv::fold(&kernel.conv, composed)?;
+                folded = doconv::fold(&kernel.conv, composed)
+                    .map_err(|error| Error::weight(&kernel.name, error.to_string()))?;
                 folded.data()
             }
         };

@@ -43,7 +43,7 @@ use kernel::{Operands, Prepared};
 pub use parallel::threads;
 
 use crate::network::Shape;
-use crate::plan::{Memory, Plan, Step, ValueId};
+use crate::plan::{KernelId, Memory, Plan, Step, ValueId};
 use crate::{Error, Result};
 
 /// A plan with its weights packed for this machine's CPU.
@@ -85,15 +85,30 @@ fn elements(shape: Shape) -> usize {
     shape.iter().product()
 }
 
+fn out_of_memory(doing: &str) -> Error {
+    Error::OutOfMemory { doing: doing.into() }
+}
+
+/// Room for results, which may be more than there is.
+fn try_zeros(len: usize) -> Result<Vec<f32>> {
+    let mut values = vec![];
+    values.try_reserve_exact(len).map_err(|_| out_of_memory("making room for results"))?;
+    values.resize(len, 0.0);
+    Ok(values)
+}
+
 impl Executor {
-    /// Packs the weights, composing the kernels that come as W and D.
+    /// Packs the weights, composing the kernels that come as W and D and that no step composes anew.
     ///
     /// # Errors
     /// Those of [`doconv::fold`](crate::doconv::fold).
     pub fn new(plan: &Plan) -> Result<Self> {
-        let kernels = plan.kernels.iter().map(Prepared::new).collect::<Result<_>>()?;
+        let every_run = |id| plan.composes_every_run(id);
+        let prepare = |(id, kernel)| Prepared::new(kernel, !every_run(KernelId(id)));
+        let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
-        Ok(Self { plan: plan.clone(), kernels, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
+        let plan = plan.without_weights(every_run);
+        Ok(Self { plan, kernels, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
     }
 
     /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.
@@ -101,18 +116,19 @@ impl Executor {
     /// Buffers are kept from run to run and allocated anew when the batch size changes.
     ///
     /// # Errors
-    /// [`Error::Input`] if `batch` is 0, or the number of inputs or the length of one is wrong; those of
-    /// [`doconv::fold`](crate::doconv::fold) in [`Mode::Kernel`](crate::plan::Mode::Kernel).
+    /// [`Error::Input`] if `batch` is 0, or the number of inputs or the length of one is wrong;
+    /// [`Error::OutOfMemory`]; those of [`doconv::fold`](crate::doconv::fold) in [`Mode::Kernel`](crate::plan::Mode::Kernel).
     pub fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
-        self.check(batch, inputs)?;
+        self.plan.check_inputs(batch, inputs)?;
         let images = self.images_at_a_time().min(batch);
         if self.buffers.images != images {
             let memory = self.plan.memory(images, elements);
-            let buffers = memory.sizes.iter().map(|&size| Aligned::zeros(size)).collect();
+            let buffers = memory.sizes.iter().map(|&size| Aligned::try_zeros(size)).collect::<Result<_, _>>();
+            let buffers = buffers.map_err(|_| out_of_memory("making room for feature maps"))?;
             self.buffers = Buffers { images, memory: Some(memory), buffers };
         }
-        let mut results: Vec<Vec<f32>> =
-            self.plan.outputs.iter().map(|&id| vec![0.0; elements(self.shape(id, batch))]).collect();
+        let results = self.plan.outputs.iter().map(|&id| try_zeros(elements(self.shape(id, batch))));
+        let mut results = results.collect::<Result<Vec<_>>>()?;
         parallel::enter(|| {
             self.compose()?;
             for start in (0..batch).step_by(images) {
@@ -120,32 +136,6 @@ impl Executor {
             }
             Ok(results)
         })
-    }
-
-    fn check(&self, batch: usize, inputs: &[&[f32]]) -> Result<()> {
-        let error = |input: &str, reason| Err(Error::Input { input: input.into(), reason });
-        let names: Vec<&str> = self.plan.inputs.iter().map(|&id| self.plan.value(id).name.as_str()).collect();
-        if inputs.len() != names.len() {
-            let reason = format!("the network takes {} inputs, {} were given", names.len(), inputs.len());
-            return error(&names.join(", "), reason);
-        }
-        for ((&id, name), input) in self.plan.inputs.iter().zip(names).zip(inputs) {
-            let shape = self.plan.value(id).shape;
-            if batch == 0 {
-                return error(name, "a batch of 0 images".into());
-            }
-            let expected = elements(shape).checked_mul(batch);
-            if Some(input.len()) != expected {
-                let [_, channels, height, width] = shape;
-                let reason = format!(
-                    "a batch of {batch} × {channels}×{height}×{width} takes {} values, {} were given",
-                    expected.map_or("too many".into(), |count| count.to_string()),
-                    input.len()
-                );
-                return error(name, reason);
-            }
-        }
-        Ok(())
     }
 
     /// As many images as the caches can hold the largest step of.

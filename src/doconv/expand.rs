@@ -33,7 +33,8 @@ impl Expansion {
     /// takes part in the seed, so that layers differ and do not depend on each other's order.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if `d_mul` is below the number of taps, or the drawn D cannot be inverted.
+    /// [`Error::Unsupported`] if `d_mul` is below the number of taps, or the drawn D cannot be inverted;
+    /// [`Error::Network`] if W or D would be too large.
     pub fn expand(&self, layer: &str, conv: &Conv2d, kernel: &Tensor) -> Result<Expanded> {
         let taps = conv.taps();
         let attributes = conv.doconv.unwrap_or(DoConv { d_mul: self.d_mul.unwrap_or(taps), pairing: Pairing::Paper });
@@ -47,6 +48,8 @@ impl Expansion {
         if !(self.jitter.is_finite() && self.jitter >= 0.0) {
             return Err(Error::Unsupported(format!("jitter {} is not a finite number ≥ 0", self.jitter)));
         }
+        let expanded = Conv2d { doconv: Some(attributes), ..conv.clone() };
+        expanded.check().map_err(|reason| Error::node(layer, reason))?;
         let scale = self.jitter / (taps as f64).sqrt();
         let mut random = Random::new(self.seed, layer);
         let residual: Vec<f32> = (0..conv.in_channels * taps * s).map(|_| (random.normal() * scale) as f32).collect();

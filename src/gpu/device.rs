@@ -27,13 +27,14 @@ pub struct Device {
     lost: Arc<Mutex<Option<String>>>,
 }
 
-/// Every adapter that the platform offers, hardware first and discrete before integrated.
-pub async fn list() -> Vec<AdapterInfo> {
-    adapters().await.iter().map(info).collect()
+/// An adapter that can be opened.
+pub(crate) struct Found {
+    pub info: AdapterInfo,
+    adapter: wgpu::Adapter,
 }
 
-/// In the order of [`list`].
-async fn adapters() -> Vec<wgpu::Adapter> {
+/// Every adapter that the platform offers, hardware first and discrete before integrated.
+pub(crate) async fn find() -> Vec<Found> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends &= wgpu::Backends::PRIMARY;
     let instance = wgpu::Instance::new(descriptor);
@@ -45,7 +46,7 @@ async fn adapters() -> Vec<wgpu::Adapter> {
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
     });
-    adapters
+    adapters.into_iter().map(|adapter| Found { info: info(&adapter), adapter }).collect()
 }
 
 fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
@@ -97,17 +98,11 @@ fn is_software(info: &wgpu::AdapterInfo) -> bool {
 }
 
 impl Device {
-    /// Opens the adapter at this place of [`list`].
-    ///
     /// # Errors
-    /// [`Error::NoAdapter`] if it has gone, [`Error::Gpu`] if the driver gives no device.
-    pub async fn open(index: usize) -> Result<Self> {
-        let adapters = adapters().await;
-        let Some(adapter) = adapters.get(index) else {
-            let available = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-            return Err(Error::NoAdapter { wanted: index.to_string(), available });
-        };
-        let tier = match info(adapter).kind {
+    /// [`Error::Gpu`] if the driver gives no device.
+    pub(crate) async fn open(found: &Found) -> Result<Self> {
+        let adapter = &found.adapter;
+        let tier = match found.info.kind {
             AdapterKind::Software => Tier::Software,
             _ => Tier::Hardware,
         };
@@ -117,10 +112,10 @@ impl Device {
             required_limits: wanted_limits(&adapter.limits()),
             ..Default::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| Error::Gpu {
-            doing: format!("opening {}", adapter.get_info().name),
-            reason: one_line(&error),
-        })?;
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::Gpu { doing: format!("opening {}", found.info.name), reason: one_line(&error) })?;
         let lost = Arc::new(Mutex::new(None));
         device.set_device_lost_callback({
             let lost = lost.clone();
@@ -193,7 +188,8 @@ impl Device {
     /// Bytes of the largest buffer that can be made and bound.
     pub(super) fn largest_binding(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        // Shaders index with 32 bits.
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(i32::MAX as u64)
     }
 
     /// Fails if a buffer of `bytes` cannot be made and bound.

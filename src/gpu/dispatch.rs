@@ -39,44 +39,34 @@ pub enum Resource {
 }
 
 /// WebGPU's baseline for `maxComputeWorkgroupsPerDimension`, which every adapter has.
-const MAX_GROUPS: u64 = 65_535;
-
-/// Chooses the shader of a convolution, given the shape of its output.
-pub type Choice<'a> = &'a dyn Fn(&Conv, Shape) -> Shader;
+pub const MAX_GROUPS: u64 = 65_535;
 
 /// The dispatches of one run with a batch, with convolutions as [`choose`] thinks best.
 ///
 /// # Errors
 /// [`Error::Limit`] if a grid is larger than WebGPU allows.
 pub fn run(plan: &Plan, batch: usize, tier: Tier) -> Result<Vec<Dispatch>> {
-    run_with(plan, batch, &|step, output| choose(step, output, tier))
-}
-
-/// [`run`], with another choice of shaders.
-///
-/// # Errors
-/// Those of [`run`].
-pub fn run_with(plan: &Plan, batch: usize, choice: Choice) -> Result<Vec<Dispatch>> {
     let mut dispatches = vec![];
     for step in &plan.steps {
-        dispatches.extend(Lowering { plan, batch, choice }.step(step)?);
+        dispatches.extend(Lowering { plan, batch, tier }.step(step)?);
     }
     Ok(dispatches)
 }
 
-/// The dispatches that compose every composed kernel once.
+/// The dispatches that compose, once, every composed kernel that no step composes for every run.
 ///
 /// # Errors
 /// Those of [`run`].
 pub fn fold(plan: &Plan) -> Result<Vec<Dispatch>> {
-    let composed = |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_));
+    let composed =
+        |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_)) && !plan.composes_every_run(*id);
     (0..plan.kernels.len()).map(KernelId).filter(composed).map(|id| compose(plan, id)).collect()
 }
 
 struct Lowering<'a> {
     plan: &'a Plan,
     batch: usize,
-    choice: Choice<'a>,
+    tier: Tier,
 }
 
 impl Lowering<'_> {
@@ -127,7 +117,7 @@ impl Lowering<'_> {
         let conv = &step.conv;
         let [n, in_channels, in_height, in_width] = self.shape(step.input);
         let output @ [_, out_channels, out_height, out_width] = self.shape(step.output);
-        let shader = (self.choice)(step, output);
+        let shader = choose(step, output, self.tier);
         let pixels = n * out_height * out_width;
         let out_slices = slices(out_channels);
         let group_out_slices = slices(conv.outputs_per_group());

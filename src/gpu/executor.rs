@@ -6,9 +6,7 @@ use super::Device;
 use super::arena::{Layout, Region};
 use super::dispatch::{self, Dispatch, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
-use super::shader::Shader;
-use crate::network::Shape;
-use crate::plan::{Conv, KernelId, KernelSource, Plan, ValueId};
+use crate::plan::{KernelId, KernelSource, Plan, ValueId};
 use crate::{Error, Result};
 
 /// A plan on a device: weights uploaded, kernels folded, pipelines compiled.
@@ -18,7 +16,8 @@ use crate::{Error, Result};
 pub struct Executor {
     device: Device,
     plan: Plan,
-    choice: Option<fn(&Conv, Shape) -> Shader>,
+    /// How many images at a time keep maps, results and grids within the device's limits.
+    largest_batch: usize,
     weights: Weights,
     /// Most recently used last.
     programs: Vec<Program>,
@@ -61,25 +60,11 @@ impl Executor {
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`], or [`Error::Gpu`] for anything else the
     /// driver refuses.
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
-        Self::build(device, plan, None).await
-    }
-
-    /// [`Executor::new`] with another choice of shaders for convolutions, given the shape of their output.
-    ///
-    /// # Errors
-    /// Those of [`Executor::new`].
-    pub async fn with_choice(device: &Device, plan: &Plan, choice: fn(&Conv, Shape) -> Shader) -> Result<Self> {
-        Self::build(device, plan, Some(choice)).await
-    }
-
-    async fn build(device: &Device, plan: &Plan, choice: Option<fn(&Conv, Shape) -> Shader>) -> Result<Self> {
+        let largest_batch = largest_batch(device, plan)?;
         let weights = Weights::upload(device, plan).await?;
-        let mut plan = plan.clone();
-        let fold = dispatch::fold(&plan)?;
-        // The values are on the device now; what is left says only where they came from.
-        plan.kernels.iter_mut().for_each(release_values);
-        let executor = Self { device: device.clone(), plan, choice, weights, programs: vec![] };
-        executor.fold(&fold).await?;
+        let (device, programs) = (device.clone(), vec![]);
+        let executor = Self { device, plan: plan.without_weights(|_| false), largest_batch, weights, programs };
+        executor.fold(&dispatch::fold(plan)?).await?;
         Ok(executor)
     }
 
@@ -92,7 +77,7 @@ impl Executor {
     /// [`Error::Input`] if number or length of the inputs is wrong; those of [`Executor::new`].
     pub async fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.plan.check_inputs(batch, inputs)?;
-        let part = self.largest_batch()?.min(batch);
+        let part = self.largest_batch.min(batch);
         if part == batch {
             return self.run_whole(batch, inputs).await;
         }
@@ -110,22 +95,17 @@ impl Executor {
         Ok(outputs)
     }
 
-    /// How many images at a time keep every feature map within the device's limits.
-    fn largest_batch(&self) -> Result<usize> {
-        let mut largest = usize::MAX;
-        for (value, description) in self.plan.values.iter().enumerate() {
-            let bytes = self.map_bytes(ValueId(value), 1);
-            self.device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
-            largest = largest.min((self.device.largest_binding() / bytes) as usize);
-        }
-        Ok(largest)
-    }
-
     async fn run_whole(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.device.check_alive()?;
-        self.prepare(batch).await?;
-        let program = self.programs.last().expect("prepare leaves the program last");
+        // A run that fails or is given up takes its program along, whose readback buffer may be left mapped.
+        let program = self.take_program(batch).await?;
+        let outputs = self.replay(&program, inputs).await?;
+        self.programs.push(program);
+        Ok(outputs)
+    }
 
+    async fn replay(&self, program: &Program, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        let batch = program.batch;
         let finished = self
             .device
             .checked("running the network", || {
@@ -207,21 +187,16 @@ impl Executor {
             .await
     }
 
-    /// Makes the program of a batch size the last of the list.
-    async fn prepare(&mut self, batch: usize) -> Result<()> {
+    /// The program of a batch size, taken from the list or made.
+    async fn take_program(&mut self, batch: usize) -> Result<Program> {
         if let Some(at) = self.programs.iter().position(|program| program.batch == batch) {
-            let program = self.programs.remove(at);
-            self.programs.push(program);
-            return Ok(());
+            return Ok(self.programs.remove(at));
         }
         if self.programs.len() == PROGRAMS_KEPT {
             self.programs.remove(0);
         }
         let memory = self.plan.memory(batch, map_len);
-        let dispatches = match self.choice {
-            Some(choice) => dispatch::run_with(&self.plan, batch, &choice)?,
-            None => dispatch::run(&self.plan, batch, self.device.tier)?,
-        };
+        let dispatches = dispatch::run(&self.plan, batch, self.device.tier)?;
         let (maps, readback) = self
             .device
             .checked("making room for feature maps", || {
@@ -231,8 +206,7 @@ impl Executor {
             })
             .await?;
         let commands = self.commands(&dispatches, &|value| maps[memory.buffer_of(value)].as_entire_binding()).await?;
-        self.programs.push(Program { batch, commands, maps, buffer_of: memory.buffer, readback });
-        Ok(())
+        Ok(Program { batch, commands, maps, buffer_of: memory.buffer, readback })
     }
 
     fn map_buffer(&self, size: u64) -> wgpu::Buffer {
@@ -258,7 +232,7 @@ impl Executor {
     async fn commands<'a>(
         &'a self,
         dispatches: &[Dispatch],
-        map: &dyn Fn(ValueId) -> wgpu::BindingResource<'a>,
+        map: &(dyn Fn(ValueId) -> wgpu::BindingResource<'a> + Sync),
     ) -> Result<Vec<Command>> {
         let device = &self.device.device;
         let pipelines = self.device.pipelines(dispatches.iter().map(|dispatch| dispatch.shader)).await?;
@@ -334,7 +308,13 @@ impl Weights {
             composed: composed.create(device, "composed kernels", wgpu::BufferUsages::STORAGE).await?,
             regions,
         };
-        device.checked("uploading weights", || weights.fill(device, plan)).await?;
+        device
+            .checked("uploading weights", || {
+                weights.fill(device, plan);
+                // Without this the copies would wait for the first run.
+                device.queue.submit([]);
+            })
+            .await?;
         Ok(weights)
     }
 
@@ -366,6 +346,21 @@ impl Weights {
     }
 }
 
+/// How many images at a time keep every map, the results together, and every grid within the device's limits.
+fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
+    let bytes = |value: ValueId| 4 * map_len(plan.value(value).shape) as u64;
+    let mut largest = u64::MAX;
+    for (index, description) in plan.values.iter().enumerate() {
+        let bytes = bytes(ValueId(index));
+        device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
+        largest = largest.min(device.largest_binding() / bytes);
+    }
+    let results: u64 = plan.outputs.iter().map(|&value| bytes(value)).sum();
+    largest = largest.min(device.largest_binding() / results.max(1)).max(1);
+    let groups = dispatch::run(plan, 1, device.tier)?.into_iter().flat_map(|dispatch| dispatch.grid).max();
+    Ok(largest.min(dispatch::MAX_GROUPS / u64::from(groups.unwrap_or(1))) as usize)
+}
+
 fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
     let mut pass = encoder.begin_compute_pass(&Default::default());
     for command in commands {
@@ -388,11 +383,4 @@ fn padded_bias(bias: &[f32]) -> Vec<f32> {
     let mut padded = bias.to_vec();
     padded.resize(bias.len().next_multiple_of(4), 0.0);
     padded
-}
-
-fn release_values(kernel: &mut crate::plan::Kernel) {
-    kernel.bias = vec![];
-    if let KernelSource::Plain(values) = &mut kernel.source {
-        *values = vec![];
-    }
 }

@@ -20,5 +20,6 @@ pub mod params;
 mod pipelines;
 pub mod shader;
 
-pub use device::{Device, Tier, list};
+pub use device::{Device, Tier};
+pub(crate) use device::{Found, find};
 pub use executor::Executor;

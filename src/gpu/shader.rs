@@ -1,7 +1,7 @@
 //! Shader families and their variants: which there are, and the WGSL of each.
 //!
-//! A family is one template in `shaders/`; a [`Shader`] says how it is specialised. Sizes are never baked in, they come
-//! with the parameters, so that a network needs few pipelines.
+//! A family is one template in `shaders/`; a [`Shader`] says how it is specialised. Sizes of maps are never baked in,
+//! they come with the parameters, so that a network needs few pipelines.
 
 use std::sync::OnceLock;
 
@@ -111,8 +111,8 @@ impl ActivationClass {
     /// The class of an activation, and its bounds.
     pub fn of(activation: Option<Activation>) -> (Self, [f32; 2]) {
         match activation {
-            None => (Self::Bounds, [f32::MIN, f32::MAX]),
-            Some(Activation::Relu) => (Self::Bounds, [0.0, f32::MAX]),
+            None => (Self::Bounds, [f32::NEG_INFINITY, f32::INFINITY]),
+            Some(Activation::Relu) => (Self::Bounds, [0.0, f32::INFINITY]),
             Some(Activation::Relu6) => (Self::Bounds, [0.0, 6.0]),
             Some(other) => (Self::Function(other), [0.0, 0.0]),
         }
@@ -148,8 +148,10 @@ impl Shader {
         match *self {
             Shader::ConvDirect { workgroup, .. } | Shader::ConvDepthwise { workgroup, .. } => workgroup,
             Shader::ConvTiled { .. } => [8, 8],
-            Shader::ConvGrouped { .. } => [8, 8],
-            Shader::Pool { .. } | Shader::Elementwise { .. } | Shader::CopyChannels => [8, 8],
+            // All along pixels, so that 65 535 groups reach over the largest maps.
+            Shader::ConvGrouped { .. } | Shader::Pool { .. } | Shader::Elementwise { .. } | Shader::CopyChannels => {
+                [64, 1]
+            }
             Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Flatten => [64, 1],
             Shader::Softmax => [32, 1],
         }

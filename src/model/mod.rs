@@ -89,7 +89,7 @@ impl Model {
         for (node, conv) in self.convolutions() {
             if let ConvWeights::Composed(composed) = self.conv_weights(node, conv)? {
                 remove_conv_kernel(&mut weights, &node.name);
-                weights.insert(format!("{}.weight", node.name), doconv::fold(conv, &composed)?);
+                weights.insert(format!("{}.weight", node.name), fold_layer(&node.name, conv, &composed)?);
             }
         }
         Self::new(self.network.clone(), weights)
@@ -239,6 +239,10 @@ fn tensor<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a T
 
 /// Everything that can hold a convolution's kernel.
 const KERNEL_PARTS: [&str; 5] = ["weight", "W", "D", "d_diag", "D_diag"];
+
+fn fold_layer(layer: &str, conv: &Conv2d, composed: &Composed) -> Result<Tensor> {
+    doconv::fold(conv, composed).map_err(|error| Error::weight(layer, error.to_string()))
+}
 
 fn remove_conv_kernel(weights: &mut Weights, layer: &str) {
     for part in KERNEL_PARTS {

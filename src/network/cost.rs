@@ -32,7 +32,7 @@ pub struct NetworkCost {
 impl NetworkCost {
     /// The sum of one figure over the layers.
     pub fn total(&self, figure: impl Fn(&LayerCost) -> u64) -> u64 {
-        self.layers.iter().map(figure).sum()
+        self.layers.iter().map(figure).fold(0, u64::saturating_add)
     }
 }
 
@@ -62,8 +62,9 @@ impl Node {
         match &self.op {
             Op::Conv2d(conv) => Some(conv.cost(layer(0, 0))),
             Op::Linear(linear) => {
-                let weights = linear.in_features as u64 * linear.out_features as u64;
-                Some(layer(weights + if linear.bias { linear.out_features as u64 } else { 0 }, weights))
+                let weights = (linear.in_features as u64).saturating_mul(linear.out_features as u64);
+                let bias = if linear.bias { linear.out_features as u64 } else { 0 };
+                Some(layer(weights.saturating_add(bias), weights))
             }
             Op::BatchNorm(norm) => Some(layer(2 * norm.channels as u64, 0)),
             _ => None,
@@ -74,14 +75,15 @@ impl Node {
 impl Conv2d {
     fn cost(&self, empty: LayerCost) -> LayerCost {
         let [_, outputs, height, width] = empty.output.map(|extent| extent as u64);
-        let positions = height * width;
+        // Sizes that no machine could run may still be described; their cost need not be exact.
+        let product = |factors: &[u64]| factors.iter().fold(1u64, |product, &factor| product.saturating_mul(factor));
         let (inputs, cpg, taps) = (self.in_channels as u64, self.channels_per_group() as u64, self.taps() as u64);
         let bias = if self.bias { outputs } else { 0 };
-        let plain = outputs * cpg * taps;
-        let folded = positions * plain;
+        let plain = product(&[outputs, cpg, taps]);
+        let folded = product(&[height, width, plain]);
         let mut cost = LayerCost {
-            parameters: plain + bias,
-            parameters_composed: plain + bias,
+            parameters: plain.saturating_add(bias),
+            parameters_composed: plain.saturating_add(bias),
             macs_folded: folded,
             macs_kernel: folded,
             macs_feature: folded,
@@ -89,9 +91,10 @@ impl Conv2d {
         };
         if let Some(doconv) = self.doconv.filter(|_| taps > 1) {
             let s = doconv.d_mul as u64;
-            cost.parameters_composed = outputs * cpg * s + inputs * taps * s + bias;
-            cost.macs_kernel = folded + plain * s;
-            cost.macs_feature = positions * (inputs * taps * s + outputs * cpg * s);
+            let (w, d) = (product(&[outputs, cpg, s]), product(&[inputs, taps, s]));
+            cost.parameters_composed = w.saturating_add(d).saturating_add(bias);
+            cost.macs_kernel = folded.saturating_add(product(&[plain, s]));
+            cost.macs_feature = product(&[height, width, w.saturating_add(d)]);
         }
         cost
     }

@@ -42,6 +42,21 @@ pub struct Network {
     pub labels: Vec<String>,
 }
 
+impl Network {
+    /// Whether the first output is a softmax already, maybe flattened.
+    pub fn ends_in_softmax(&self) -> bool {
+        let mut name = self.outputs.first();
+        while let Some(node) = name.and_then(|name| self.nodes.iter().find(|node| node.name == *name)) {
+            match node.op {
+                Op::Softmax => return true,
+                Op::Flatten => name = node.inputs.first(),
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
 /// One array a network wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,14 @@ pub type Shape = [usize; 4];
 /// No extent and no attribute may be larger: far above any real network, far below overflow.
 const MAX_EXTENT: usize = 1 << 24;
 /// Nor may a feature map have more elements than this.
-const MAX_ELEMENTS: usize = if usize::BITS > 40 { 1 << 40 } else { 1 << 31 };
+const MAX_ELEMENTS: usize = if usize::BITS > 40 { 1 << 40 } else { 1 << 27 };
+
+/// Nor may a pooling window have more taps: far above a window over a whole map of 224×224, and still quick to walk.
+const MAX_POOL_TAPS: usize = 1 << 18;
+/// Nor may all D of a layer together, which a folded file does not hold but an expansion makes,
+const MAX_D_ELEMENTS: usize = 1 << 26;
+/// nor its W.
+const MAX_W_ELEMENTS: usize = 1 << 28;
 
 /// A network's values, checked and with their shapes.
 #[derive(Clone, Debug)]
@@ -264,6 +271,9 @@ impl Window {
     /// A pooling window of nothing but padding would have no value.
     fn check_pool(&self) -> Result<(), String> {
         self.check()?;
+        if self.kernel[0].saturating_mul(self.kernel[1]) > MAX_POOL_TAPS {
+            return Err(format!("a pooling window of {:?} has more than {MAX_POOL_TAPS} taps", self.kernel));
+        }
         let reach = |axis: usize| (self.kernel[axis] - 1) * self.dilation[axis];
         for (axis, sides) in [(0, [self.padding[0], self.padding[2]]), (1, [self.padding[1], self.padding[3]])] {
             if sides.iter().any(|&side| side > reach(axis)) {
@@ -323,7 +333,7 @@ impl Window {
 
 impl Conv2d {
     /// What is wrong with the attributes themselves, if anything.
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         Window { kernel: self.kernel, stride: self.stride, padding: self.padding, dilation: self.dilation }.check()?;
         for (name, value) in
             [("in_channels", self.in_channels), ("out_channels", self.out_channels), ("groups", self.groups)]
@@ -351,7 +361,18 @@ impl Conv2d {
             Some(doconv) if self.taps() == 1 && doconv.d_mul != 1 => {
                 Err(format!("a 1×1 convolution has no D, so its d_mul is 1, not {}", doconv.d_mul))
             }
-            _ => Ok(()),
+            Some(doconv) => {
+                let within = |extents: [usize; 3], limit: usize| {
+                    crate::tensor::element_count(&extents).is_some_and(|count| count <= limit)
+                };
+                let d = [self.in_channels, self.taps(), doconv.d_mul];
+                let w = [self.out_channels, self.channels_per_group(), doconv.d_mul];
+                if within(d, MAX_D_ELEMENTS) && within(w, MAX_W_ELEMENTS) {
+                    return Ok(());
+                }
+                Err(format!("with d_mul {} W would be {w:?} and D {d:?}, which is too large", doconv.d_mul))
+            }
+            None => Ok(()),
         }
     }
 }

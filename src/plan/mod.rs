@@ -11,7 +11,7 @@ pub use memory::Memory;
 
 use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d, Shape};
-use crate::{Error, Model, Result};
+use crate::{Error, Model, Result, Tensor};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,18 +48,16 @@ pub struct ValueId(pub(crate) usize);
 pub struct KernelId(pub(crate) usize);
 
 /// A network made ready to run.
+///
+/// A plan can be read but not changed from outside: executors rely on steps, shapes and kernels agreeing, down to
+/// shaders without bounds checks.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Every feature map that some step reads or writes.
-    pub values: Vec<Value>,
-    /// Every convolution kernel, with its bias.
-    pub kernels: Vec<Kernel>,
-    /// What to do for every run, in order.
-    pub steps: Vec<Step>,
-    /// The maps to fill before a run, in the network's order.
-    pub inputs: Vec<ValueId>,
-    /// The maps to read after a run, in the network's order.
-    pub outputs: Vec<ValueId>,
+    pub(crate) values: Vec<Value>,
+    pub(crate) kernels: Vec<Kernel>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) inputs: Vec<ValueId>,
+    pub(crate) outputs: Vec<ValueId>,
 }
 
 /// A feature map.
@@ -270,7 +268,7 @@ impl Plan {
     /// use doconv::{Model, network::zoo, plan::{Mode, Plan, Step}};
     /// # fn demo(model: &Model) -> doconv::Result<()> {
     /// let plan = Plan::new(model, Mode::Folded)?;
-    /// let convolutions = plan.steps.iter().filter(|step| matches!(step, Step::Conv(_))).count();
+    /// let convolutions = plan.steps().iter().filter(|step| matches!(step, Step::Conv(_))).count();
     /// # Ok(()) }
     /// ```
     ///
@@ -301,6 +299,62 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Every feature map that some step reads or writes.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// Every convolution kernel, with its bias.
+    pub fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+
+    /// What to do for every run, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The maps to fill before a run, in the network's order.
+    pub fn inputs(&self) -> &[ValueId] {
+        &self.inputs
+    }
+
+    /// The maps to read after a run, in the network's order.
+    pub fn outputs(&self) -> &[ValueId] {
+        &self.outputs
+    }
+
+    /// The plan for an executor that has packed the weights: everything but their values, except those of kernels that
+    /// `keep` wants.
+    pub(crate) fn without_weights(&self, keep: impl Fn(KernelId) -> bool) -> Self {
+        let strip = |(index, kernel): (usize, &Kernel)| {
+            if keep(KernelId(index)) {
+                return kernel.clone();
+            }
+            let source = match &kernel.source {
+                KernelSource::Plain(_) => KernelSource::Plain(vec![]),
+                KernelSource::Composed(Composed { attributes, .. }) => KernelSource::Composed(Composed {
+                    w: Tensor::zeros([0]),
+                    d: Tensor::zeros([0]),
+                    attributes: *attributes,
+                }),
+            };
+            Kernel { name: kernel.name.clone(), conv: kernel.conv.clone(), source, bias: vec![] }
+        };
+        Self {
+            values: self.values.clone(),
+            kernels: self.kernels.iter().enumerate().map(strip).collect(),
+            steps: self.steps.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+
+    /// Whether a step composes this kernel anew for every run.
+    pub(crate) fn composes_every_run(&self, kernel: KernelId) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Compose(id) if *id == kernel))
     }
 
     /// A value's description.

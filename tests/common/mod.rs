@@ -6,6 +6,5 @@ pub mod graph;
 pub mod plan_interpreter;
 pub mod problem;
 pub mod problems;
-// Waits for the session API, as does `tests/adapters.rs`.
 pub mod runners;
 pub mod suite;

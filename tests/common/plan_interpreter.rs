@@ -46,9 +46,9 @@ impl<'a> Machine<'a> {
             batch,
             buffers: memory.sizes.iter().map(|&size| vec![f32::NAN; size]).collect(),
             memory,
-            kernels: vec![None; plan.kernels.len()],
+            kernels: vec![None; plan.kernels().len()],
         };
-        for (index, kernel) in plan.kernels.iter().enumerate() {
+        for (index, kernel) in plan.kernels().iter().enumerate() {
             // What is composed for every run must not lean on what loading made.
             if mode != Mode::Kernel || matches!(kernel.source, KernelSource::Plain(_)) {
                 machine.compose(index)?;
@@ -58,7 +58,7 @@ impl<'a> Machine<'a> {
     }
 
     fn compose(&mut self, index: usize) -> Result<()> {
-        let kernel = &self.plan.kernels[index];
+        let kernel = &self.plan.kernels()[index];
         self.kernels[index] = Some(match &kernel.source {
             KernelSource::Plain(values) => values.clone(),
             KernelSource::Composed(composed) => fold(&kernel.conv, composed)?.into_data(),
@@ -67,17 +67,17 @@ impl<'a> Machine<'a> {
     }
 
     fn run(mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        for (&value, tensor) in self.plan.inputs.iter().zip(inputs) {
+        for (&value, tensor) in self.plan.inputs().iter().zip(inputs) {
             self.write(value, Map::from_tensor(tensor)?);
         }
-        for step in &self.plan.steps {
+        for step in self.plan.steps() {
             self.step(step)?;
         }
         let read = |&value: &ValueId| {
             let map = self.read(value);
             Tensor::new(map.shape, map.data.iter().map(|&value| value as f32).collect())
         };
-        self.plan.outputs.iter().map(read).collect()
+        self.plan.outputs().iter().map(read).collect()
     }
 
     fn read(&self, value: ValueId) -> Map {
@@ -150,7 +150,7 @@ impl<'a> Machine<'a> {
 
     fn kernel_index(&self, id: KernelId) -> usize {
         let kernel = self.plan.kernel(id);
-        self.plan.kernels.iter().position(|other| std::ptr::eq(other, kernel)).expect("the plan has the kernel")
+        self.plan.kernels().iter().position(|other| std::ptr::eq(other, kernel)).expect("the plan has the kernel")
     }
 
     fn conv(&self, step: &Conv) -> Map {
