@@ -78,9 +78,7 @@ fn a_map_beyond_the_limits_is_named() {
             println!("skipped: {} can bind {limit} bytes", adapter.info().name);
             continue;
         }
-        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
-        // Zeros that are never touched take no memory.
-        let error = block_on(session.run(&[Tensor::zeros([1, 4, 16384, 16384])])).unwrap_err();
+        let error = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::Limit { .. }), "{}: {text}", adapter.info().name);
         assert!(text.contains("feature map `input`") && text.contains(&needed.to_string()), "{text}");
@@ -104,6 +102,22 @@ fn a_batch_beyond_the_limits_is_run_in_parts() {
         // Every output is half the sum of four equal channels.
         let wrong = output.data().iter().enumerate().find(|(at, value)| **value != 2.0 * (at / size) as f32);
         assert_eq!(wrong, None, "{}", adapter.info().name);
+    }
+}
+
+/// A network that overflows must not look confident.
+#[test]
+fn what_is_no_finite_number_stays_visible() {
+    let model = model(4, 1);
+    for adapter in gpus().into_iter().chain([Adapter::cpu()]) {
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        let mut first = |value: f32| {
+            let input = Tensor::new([1, 4, 1, 1], vec![value; 4]).unwrap();
+            block_on(session.run(&[input])).unwrap()[0].data()[0]
+        };
+        assert!(first(f32::NAN).is_nan(), "{}", adapter.info().name);
+        assert_eq!(first(f32::MAX), f32::INFINITY, "{}", adapter.info().name);
+        assert_eq!(first(1.0), 2.0, "{}", adapter.info().name);
     }
 }
 

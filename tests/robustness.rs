@@ -4,7 +4,8 @@
 use std::io::Cursor;
 
 use doconv::formats::{NETWORK_KEY, read_tensors, write_tensors};
-use doconv::{Dtype, Image, Model, Tensor};
+use doconv::plan::Plan;
+use doconv::{Dtype, Error, Image, Mode, Model, Tensor};
 use image::{DynamicImage, ImageFormat};
 
 const NETWORK: &str = r#"{"version":1,"name":"t","inputs":[{"name":"x","shape":[1,4,4]}],"nodes":[
@@ -123,4 +124,32 @@ fn the_fuzz_corpus_is_read() {
         assert!(!files.is_empty(), "{folder} is empty");
         files.iter().for_each(|path| read(&std::fs::read(path).unwrap()));
     }
+}
+
+/// Small files that ask for much: refused, or an error when memory or the adapter says no.
+#[test]
+fn small_files_that_ask_for_much_are_refused() {
+    let marked =
+        NETWORK.replace(r#""kernel":[1,1]"#, r#""kernel":[3,3],"padding":[1,1,1,1],"doconv":{"d_mul":16777216}"#);
+    let error = model_error(&model_file_of(&marked, [2, 1, 3, 3]));
+    assert!(error.contains("with d_mul 16777216") && error.contains("too large"), "{error}");
+
+    let plain = NETWORK.replace(r#""kernel":[1,1]"#, r#""kernel":[3,3]"#);
+    let model = Model::from_bytes("m", &model_file_of(&plain, [2, 1, 3, 3])).unwrap();
+    let error = model.expand(Some(usize::MAX), 0.0, 0).unwrap_err().to_string();
+    assert!(error.contains("is not within"), "{error}");
+
+    let padded = NETWORK.replace(r#""kernel":[1,1]"#, r#""kernel":[1,1],"padding":[524288,524288,524284,524284]"#);
+    let model = Model::from_bytes("m", &model_file_of(&padded, [2, 1, 1, 1]));
+    if let Ok(model) = model {
+        let plan = Plan::new(&model, Mode::Folded).unwrap();
+        let error = doconv::cpu::Executor::new(&plan).unwrap().run(1, &[&[0.0; 16]]).unwrap_err();
+        assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+    }
+}
+
+fn model_file_of(network: &str, kernel: [usize; 4]) -> Vec<u8> {
+    let kernel = Tensor::zeros(kernel);
+    write_tensors([("c.weight", &kernel)], &[(NETWORK_KEY.to_string(), network.to_string())].into(), Dtype::F32)
+        .unwrap()
 }

@@ -1,8 +1,10 @@
 {# Activations that only bound their argument share one pipeline: their bounds come with the parameters. -#}
 fn activate(x: vec4<f32>) -> vec4<f32> {
 {% if activation == "bounds" %}
-    // A network that overflows must say so: what is not a number stays none.
-    return select(clamp(x, vec4<f32>(p.lower), vec4<f32>(p.upper)), x, x != x);
+    // A network that overflows must say so: what is not a number stays none. It is told by its bits, because compilers
+    // may take it that comparisons never see one.
+    let magnitude = bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
+    return select(clamp(x, vec4<f32>(p.lower), vec4<f32>(p.upper)), x, magnitude > vec4<u32>(0x7f800000u));
 {% elif activation == "hard_sigmoid" %}
     return clamp(x * (1.0 / 6.0) + 0.5, vec4<f32>(0.0), vec4<f32>(1.0));
 {% elif activation == "hard_swish" %}

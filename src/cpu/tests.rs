@@ -469,11 +469,15 @@ fn wrong_inputs_are_named() {
     let plan = plan_of(values, vec![], vec![Step::Flatten { input: ValueId(0), output: ValueId(1) }]);
     let mut executor = Executor::new(&plan).unwrap();
     let right = vec![0.0; shape.iter().product()];
-    for (batch, inputs) in
-        [(0, vec![&right[..0]]), (1, vec![]), (1, vec![&right, &right]), (1, vec![&right[1..]]), (2, vec![&right])]
-    {
+    for (batch, inputs, named) in [
+        (0, vec![&right[..0]], "batch"),
+        (1, vec![], "inputs"),
+        (1, vec![&right, &right], "inputs"),
+        (1, vec![&right[1..]], "photo"),
+        (2, vec![&right], "photo"),
+    ] {
         let error = executor.run(batch, &inputs).unwrap_err();
-        assert!(matches!(&error, Error::Input { input, .. } if input == "photo"), "{error}");
+        assert!(matches!(&error, Error::Input { input, .. } if input == named), "{error}");
     }
     executor.run(1, &[&right]).unwrap();
 }
