@@ -183,8 +183,9 @@ fn show(outcomes: &[Outcome], json: bool) -> Result<()> {
         match &outcome.result {
             Predicted::Failed { error } => output::note(&format!("error: {error}")),
             Predicted::Done { predictions, .. } if !json => {
-                let mut text = format!("{}\n", outcome.image);
+                let mut text = format!("{}\n", output::printable(&outcome.image));
                 for Prediction { label, probability, .. } in predictions {
+                    let label = output::printable(label);
                     text += &format!("  {:<BAR$} {:5.1} %  {label}\n", bar(*probability), 100.0 * probability);
                 }
                 output::print(&(text + "\n"))?;

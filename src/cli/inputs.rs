@@ -29,12 +29,7 @@ impl Source {
     pub fn open(&self) -> doconv::Result<Image> {
         match self {
             Source::File(path) => Image::open(path),
-            Source::Stdin => {
-                let mut bytes = vec![];
-                let read = std::io::stdin().lock().read_to_end(&mut bytes);
-                read.map_err(|source| doconv::Error::Io { path: "stdin".into(), source })?;
-                Image::decode("stdin", &bytes)
-            }
+            Source::Stdin => Image::read("stdin", std::io::stdin().lock()),
         }
     }
 }

@@ -63,3 +63,8 @@ pub fn bytes(count: u64) -> String {
         _ => format!("{:.1} GB", count as f64 / 1e9),
     }
 }
+
+/// Text from a file or a file's name without what a terminal would obey.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

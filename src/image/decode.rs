@@ -1,6 +1,6 @@
 //! Image files to pixels.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::error::ImageError;
@@ -9,6 +9,8 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use super::{Image, jpeg, png};
 use crate::{Error, Result};
 
+/// No image file may be longer than this.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 /// No image may take more bytes than this when decoded: 1 GiB, which is 358 megapixels of RGB.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
 /// Up to so many pixels nobody asks whether a file is long enough for them; a decoder takes 4 to 8 bytes for each.
@@ -36,8 +38,24 @@ impl Image {
     /// [`Error::Io`] if the file cannot be read, and those of [`Image::decode`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        Self::decode(&path.display().to_string(), &bytes)
+        let name = path.display().to_string();
+        let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        Self::read(&name, file)
+    }
+
+    /// Reads and decodes an image from a stream, as [`Image::decode`] does.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the stream cannot be read or goes on for more than 1 GiB, and those of [`Image::decode`].
+    pub fn read(name: &str, stream: impl Read) -> Result<Self> {
+        let io = |source| Error::Io { path: name.into(), source };
+        let mut bytes = vec![];
+        // A device may never end.
+        stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(io(std::io::Error::other("goes on for more than 1 GiB, too much for an image")));
+        }
+        Self::decode(name, &bytes)
     }
 }
 

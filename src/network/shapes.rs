@@ -10,8 +10,8 @@ pub type Shape = [usize; 4];
 
 /// No extent and no attribute may be larger: far above any real network, far below overflow.
 const MAX_EXTENT: usize = 1 << 24;
-/// Nor may a feature map have more elements than this.
-const MAX_ELEMENTS: usize = if usize::BITS > 40 { 1 << 40 } else { 1 << 27 };
+/// Nor may a feature map, for a batch of one, have more elements than this: 4 GiB of `f32`.
+const MAX_ELEMENTS: usize = if usize::BITS > 32 { 1 << 30 } else { 1 << 27 };
 
 /// Nor may a pooling window have more taps: far above a window over a whole map of 224×224, and still quick to walk.
 const MAX_POOL_TAPS: usize = 1 << 18;

@@ -40,6 +40,8 @@ struct Lowering<'a> {
     plan: Plan,
     /// Where the value of an input or a node ended up.
     value_of: HashMap<Source, ValueId>,
+    /// The same the other way round: a flattened view lies where its map does.
+    sources_at: HashMap<ValueId, Vec<Source>>,
     /// Which step writes a value.
     writer: HashMap<ValueId, usize>,
     /// How many nodes and outputs read a value of the network.
@@ -60,13 +62,14 @@ impl<'a> Lowering<'a> {
             mode,
             plan: Plan { values: vec![], kernels: vec![], steps: vec![], inputs: vec![], outputs: vec![] },
             value_of: HashMap::new(),
+            sources_at: HashMap::new(),
             writer: HashMap::new(),
             readers,
         };
         for (index, input) in network.inputs.iter().enumerate() {
             let value = lowering.new_value(&input.name, inferred.inputs[index]);
             lowering.plan.inputs.push(value);
-            lowering.value_of.insert(Source::Input(index), value);
+            lowering.place(Source::Input(index), value);
         }
         lowering
     }
@@ -79,6 +82,11 @@ impl<'a> Lowering<'a> {
     fn new_value(&mut self, name: &str, shape: Shape) -> ValueId {
         self.plan.values.push(Value { name: name.into(), shape });
         ValueId(self.plan.values.len() - 1)
+    }
+
+    fn place(&mut self, source: Source, value: ValueId) {
+        self.value_of.insert(source, value);
+        self.sources_at.entry(value).or_default().push(source);
     }
 
     fn push(&mut self, step: Step) {
@@ -98,17 +106,17 @@ impl<'a> Lowering<'a> {
         let shape = self.inferred.nodes[index];
         let inputs: Vec<ValueId> = edges.iter().map(|source| self.value_of[source]).collect();
         if let Some(value) = self.fuse(node, edges) {
-            self.value_of.insert(Source::Node(index), value);
+            self.place(Source::Node(index), value);
             return Ok(());
         }
         if let Op::Flatten = node.op
             && (self.inferred.shape(edges[0]) == shape || self.only_feeds_linear(index))
         {
-            self.value_of.insert(Source::Node(index), inputs[0]);
+            self.place(Source::Node(index), inputs[0]);
             return Ok(());
         }
         let output = self.new_value(&node.name, shape);
-        self.value_of.insert(Source::Node(index), output);
+        self.place(Source::Node(index), output);
         match &node.op {
             Op::Conv2d(conv) => self.convolution(node, conv, inputs[0], output)?,
             Op::Linear(linear) => self.linear(node, linear, inputs[0], output)?,
@@ -199,10 +207,8 @@ impl<'a> Lowering<'a> {
 
     /// Whether another value of the network that is still wanted lies in the same place (a flattened view).
     fn shares_value(&self, source: Source) -> bool {
-        let value = self.value_of[&source];
-        self.value_of
-            .iter()
-            .any(|(&other, &at)| at == value && other != source && self.readers.get(&other).copied().unwrap_or(0) > 1)
+        let wanted = |other: &Source| self.readers.get(other).copied().unwrap_or(0) > 1;
+        self.sources_at[&self.value_of[&source]].iter().any(|other| *other != source && wanted(other))
     }
 
     fn only_feeds_linear(&self, flatten: usize) -> bool {
