@@ -24,6 +24,11 @@ impl Runner for SessionRunner {
         self.name.clone()
     }
 
+    /// Fewer than usual: every tier is run with and without checks, and software adapters take their time to compile.
+    fn cases(&self) -> u32 {
+        20
+    }
+
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let mut session = block_on(Session::load(&self.adapter, model, mode))?;
         let first = block_on(session.run(inputs))?;

@@ -15,10 +15,12 @@ pub trait Runner {
     fn name(&self) -> String;
     /// The network's outputs for these inputs, with DO-Conv layers in the form that the mode says.
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> doconv::Result<Vec<Tensor>>;
-}
 
-/// Cases per family where `PROPTEST_CASES` does not say.
-const CASES: u32 = 48;
+    /// Cases per family where `PROPTEST_CASES` does not say.
+    fn cases(&self) -> u32 {
+        48
+    }
+}
 
 /// Runs every family of problems; panics with the smallest failing problem of each family that fails.
 pub fn check_all(runner: &mut dyn Runner) {
@@ -34,7 +36,7 @@ pub fn check_all(runner: &mut dyn Runner) {
 pub fn check(runner: &mut dyn Runner, family: &str, problems: BoxedStrategy<Problem>) -> Result<f64, String> {
     let mut config = Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
+        config.cases = runner.cases();
     }
     if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
         config.rng_seed = RngSeed::Fixed(0);
