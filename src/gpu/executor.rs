@@ -40,10 +40,23 @@ struct Weights {
 #[derive(Debug)]
 struct Program {
     batch: usize,
-    maps: Vec<wgpu::Buffer>,
-    buffer_of: Vec<usize>,
+    maps: Maps,
     commands: Vec<Command>,
     readback: wgpu::Buffer,
+}
+
+/// Feature maps on the device.
+#[derive(Debug, Default)]
+struct Maps {
+    buffers: Vec<wgpu::Buffer>,
+    /// For every value, the index of its buffer.
+    buffer_of: Vec<usize>,
+}
+
+impl Maps {
+    fn get(&self, value: ValueId) -> &wgpu::Buffer {
+        &self.buffers[self.buffer_of[value.0]]
+    }
 }
 
 #[derive(Debug)]
@@ -111,14 +124,14 @@ impl Executor {
             .checked("running the network", || {
                 for (&value, input) in self.plan.inputs.iter().zip(inputs) {
                     let packed = pack_map(self.plan.value(value).batched(batch), input);
-                    self.device.queue.write_buffer(program.map(value), 0, bytemuck::cast_slice(&packed));
+                    self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(&packed));
                 }
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
                 record(&mut encoder, &program.commands);
                 let mut offset = 0;
                 for &value in &self.plan.outputs {
                     let size = self.map_bytes(value, batch);
-                    encoder.copy_buffer_to_buffer(program.map(value), 0, &program.readback, offset, size);
+                    encoder.copy_buffer_to_buffer(program.maps.get(value), 0, &program.readback, offset, size);
                     offset += size;
                 }
                 self.device.queue.submit([encoder.finish()]);
@@ -177,7 +190,8 @@ impl Executor {
         if dispatches.is_empty() {
             return Ok(());
         }
-        let commands = self.commands(dispatches, &|_| unreachable!("folding touches no maps")).await?;
+        // Folding touches no maps.
+        let commands = self.commands(dispatches, &Maps::default()).await?;
         self.device
             .checked("folding kernels", || {
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
@@ -197,7 +211,7 @@ impl Executor {
         }
         let memory = self.plan.memory(batch, map_len);
         let dispatches = dispatch::run(&self.plan, batch, self.device.tier)?;
-        let (maps, readback) = self
+        let (buffers, readback) = self
             .device
             .checked("making room for feature maps", || {
                 let maps: Vec<_> = memory.sizes.iter().map(|&len| self.map_buffer(4 * len as u64)).collect();
@@ -205,8 +219,9 @@ impl Executor {
                 (maps, self.readback_buffer(bytes))
             })
             .await?;
-        let commands = self.commands(&dispatches, &|value| maps[memory.buffer_of(value)].as_entire_binding()).await?;
-        Ok(Program { batch, commands, maps, buffer_of: memory.buffer, readback })
+        let maps = Maps { buffers, buffer_of: memory.buffer };
+        let commands = self.commands(&dispatches, &maps).await?;
+        Ok(Program { batch, commands, maps, readback })
     }
 
     fn map_buffer(&self, size: u64) -> wgpu::Buffer {
@@ -229,11 +244,7 @@ impl Executor {
     }
 
     /// Binds dispatches to buffers.
-    async fn commands<'a>(
-        &'a self,
-        dispatches: &[Dispatch],
-        map: &(dyn Fn(ValueId) -> wgpu::BindingResource<'a> + Sync),
-    ) -> Result<Vec<Command>> {
+    async fn commands(&self, dispatches: &[Dispatch], maps: &Maps) -> Result<Vec<Command>> {
         let device = &self.device.device;
         let pipelines = self.device.pipelines(dispatches.iter().map(|dispatch| dispatch.shader)).await?;
         let mut uniforms = Layout::default();
@@ -255,7 +266,7 @@ impl Executor {
                         let others = dispatch.bindings.iter().map(|&(binding, resource)| wgpu::BindGroupEntry {
                             binding,
                             resource: match resource {
-                                Resource::Map(value) => map(value),
+                                Resource::Map(value) => maps.get(value).as_entire_binding(),
                                 other => self.weights.binding(other),
                             },
                         });
@@ -269,12 +280,6 @@ impl Executor {
                     .collect()
             })
             .await
-    }
-}
-
-impl Program {
-    fn map(&self, value: ValueId) -> &wgpu::Buffer {
-        &self.maps[self.buffer_of[value.0]]
     }
 }
 
