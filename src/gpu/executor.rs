@@ -43,6 +43,8 @@ struct Program {
     maps: Maps,
     commands: Vec<Command>,
     readback: wgpu::Buffer,
+    /// The inputs in the device's layout, before they are uploaded.
+    packed: Vec<Vec<f32>>,
 }
 
 /// Feature maps on the device.
@@ -111,20 +113,22 @@ impl Executor {
     async fn run_whole(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.device.check_alive()?;
         // A run that fails or is given up takes its program along, whose readback buffer may be left mapped.
-        let program = self.take_program(batch).await?;
-        let outputs = self.replay(&program, inputs).await?;
+        let mut program = self.take_program(batch).await?;
+        for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
+            pack_map(self.plan.value(value).batched(batch), input, packed);
+        }
+        let outputs = self.replay(&program).await?;
         self.programs.push(program);
         Ok(outputs)
     }
 
-    async fn replay(&self, program: &Program, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+    async fn replay(&self, program: &Program) -> Result<Vec<Vec<f32>>> {
         let batch = program.batch;
         let finished = self
             .device
             .checked("running the network", || {
-                for (&value, input) in self.plan.inputs.iter().zip(inputs) {
-                    let packed = pack_map(self.plan.value(value).batched(batch), input);
-                    self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(&packed));
+                for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
+                    self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(packed));
                 }
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
                 record(&mut encoder, &program.commands);
@@ -221,7 +225,9 @@ impl Executor {
             .await?;
         let maps = Maps { buffers, buffer_of: memory.buffer };
         let commands = self.commands(&dispatches, &maps).await?;
-        Ok(Program { batch, commands, maps, readback })
+        let packed =
+            self.plan.inputs.iter().map(|&id| vec![0.0; map_len(self.plan.value(id).batched(batch))]).collect();
+        Ok(Program { batch, commands, maps, readback, packed })
     }
 
     fn map_buffer(&self, size: u64) -> wgpu::Buffer {

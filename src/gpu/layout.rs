@@ -12,10 +12,10 @@ pub fn map_len([n, c, h, w]: Shape) -> usize {
     n * slices(c) * h * w * 4
 }
 
-/// NCHW to NCHW4; channels that do not exist become zero.
-pub fn pack_map([n, c, h, w]: Shape, nchw: &[f32]) -> Vec<f32> {
+/// NCHW to NCHW4, in a buffer of [`map_len`] zeros or of an earlier map of this shape; channels that do not exist stay
+/// as they are.
+pub fn pack_map([_, c, h, w]: Shape, nchw: &[f32], packed: &mut [f32]) {
     let area = h * w;
-    let mut packed = vec![0.0; map_len([n, c, h, w])];
     for (plane_index, plane) in nchw.chunks_exact(area).enumerate() {
         let (image, channel) = (plane_index / c, plane_index % c);
         let start = (image * slices(c) + channel / 4) * area * 4 + channel % 4;
@@ -23,7 +23,6 @@ pub fn pack_map([n, c, h, w]: Shape, nchw: &[f32]) -> Vec<f32> {
             packed[start + pixel * 4] = value;
         }
     }
-    packed
 }
 
 /// NCHW4 to NCHW.
@@ -113,8 +112,8 @@ mod tests {
     fn unpacking_undoes_packing() {
         let shape = [2, 5, 3, 2];
         let map: Vec<f32> = (0..60).map(|i| i as f32).collect();
-        let packed = pack_map(shape, &map);
-        assert_eq!(packed.len(), map_len(shape));
+        let mut packed = vec![0.0; map_len(shape)];
+        pack_map(shape, &map, &mut packed);
         assert_eq!(packed[..5], [0.0, 6.0, 12.0, 18.0, 1.0]);
         assert_eq!(unpack_map(shape, &packed), map);
     }
