@@ -4,6 +4,7 @@
 //! [`Network`](crate::Network) as JSON; see [`Model::open`](crate::Model::open) and [`Model::save`](crate::Model::save).
 
 mod model_file;
+pub mod onnx;
 mod tensor_file;
 mod write;
 
