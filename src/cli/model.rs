@@ -36,12 +36,11 @@ impl From<DtypeName> for Dtype {
 }
 
 /// The kind of file to write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A model file: weights and the description of the network
-    #[default]
     Safetensors,
-    /// ONNX (not supported yet)
+    /// ONNX: folded networks only
     Onnx,
 }
 
@@ -62,15 +61,15 @@ pub struct Files {
     /// Model file, or with --arch a PyTorch state dict (.safetensors)
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// Model file to write
+    /// File to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Read IN as a PyTorch state dict of this architecture, such as efficientnet_lite0
     #[arg(long, value_name = "NAME")]
     arch: Option<String>,
-    /// Kind of file to write
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// Kind of file to write [default: onnx if OUT ends in .onnx, else safetensors]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// How numbers are stored
     #[arg(long, value_enum, default_value_t)]
     dtype: DtypeName,
@@ -79,9 +78,6 @@ pub struct Files {
 impl Files {
     /// Reads the model, after checking that it can be written.
     pub fn read(&self) -> Result<Model> {
-        if self.format == Format::Onnx || is_onnx(&self.output) {
-            bail!("{}: writing ONNX is not supported yet; use --format safetensors", self.output.display());
-        }
         check_writable(&self.output)?;
         let Some(arch) = &self.arch else { return open(&self.input) };
         let network = zoo::build(arch)?;
@@ -92,12 +88,20 @@ impl Files {
         Model::from_state_dict(network, weights).with_context(|| format!("{name} is no state dict of {arch}"))
     }
 
+    /// The kind of file to write: what the user said, or else what the file is called.
+    pub fn format(&self) -> Format {
+        self.format.unwrap_or(if is_onnx(&self.output) { Format::Onnx } else { Format::Safetensors })
+    }
+
     /// Writes the model and says in a few words what was written.
     pub fn write(&self, model: &Model) -> Result<String> {
-        let bytes = model.to_bytes(self.dtype.into())?;
+        let (bytes, kind) = match self.format() {
+            Format::Safetensors => (model.to_bytes(self.dtype.into())?, ""),
+            Format::Onnx => (model.to_onnx(self.dtype.into())?, "ONNX, "),
+        };
         formats::write_file(&self.output, &bytes)?;
         let size = super::output::bytes(bytes.len() as u64);
-        Ok(format!("{} ({}, {size})", self.output.display(), self.dtype.name()))
+        Ok(format!("{} ({kind}{}, {size})", self.output.display(), self.dtype.name()))
     }
 }
 

@@ -23,7 +23,7 @@ use self::graph::{Graph, Items, value_info};
 use super::metadata::{LABELS_KEY, PREPROCESS_KEY};
 use super::proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto};
 use crate::formats::{Dtype, write_file};
-use crate::network::{Inferred, Shape, Source};
+use crate::network::{Inferred, Shape};
 use crate::{Error, Model, Result};
 
 /// Protocol buffers, and so ONNX files with weights inside, end here.
@@ -174,6 +174,7 @@ impl<'a> Exporter<'a> {
     fn info(&self, value: &Value) -> ValueInfoProto {
         let [items, c, h, w] = value.shape;
         let items = if self.fixed { Items::Fixed(items) } else { Items::PerBatch(items) };
-        value_info(&value.name, items, if value.vector { &[c] } else { &[c, h, w] as &[usize] })
+        let rest = [c, h, w];
+        value_info(&value.name, items, if value.vector { &rest[..1] } else { &rest })
     }
 }

@@ -1,7 +1,7 @@
 //! Operators that move values about.
 
 use super::convolution::mode_name;
-use super::graph::{float, int, ints, string};
+use super::graph::{float, ints, string};
 use super::{Exporter, Value};
 use crate::network::{Coordinates, Interpolation, Node, Pad, Resize, Rounding, Slice};
 use crate::{Error, Result};

@@ -43,8 +43,7 @@ impl Windows {
     }
 
     fn attributes(&self, padding: [usize; 4]) -> Vec<super::super::proto::AttributeProto> {
-        let mut attributes =
-            vec![ints("kernel_shape", &self.kernel), ints("strides", &self.stride), pads(padding)];
+        let mut attributes = vec![ints("kernel_shape", &self.kernel), ints("strides", &self.stride), pads(padding)];
         if self.dilation != [1, 1] {
             attributes.push(ints("dilations", &self.dilation));
         }
