@@ -72,7 +72,7 @@ impl Network {
 
         for (index, input) in self.inputs.iter().enumerate() {
             let [c, h, w] = input.shape;
-            let items = batch.checked_mul(input.items).unwrap_or(usize::MAX);
+            let items = batch.saturating_mul(input.items);
             let shape = checked_map(&input.name, [items, c, h, w])?;
             if known.insert(&input.name, Source::Input(index)).is_some() {
                 return Err(Error::node(&input.name, "two inputs have this name"));
