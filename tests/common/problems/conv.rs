@@ -189,9 +189,8 @@ fn shrink_for_features(layer: &mut Layer) {
     let conv = &layer.conv;
     let s = conv.doconv.map_or(1, |doconv| doconv.d_mul);
     let per_pixel = conv.in_channels * conv.taps() * s + conv.out_channels * conv.channels_per_group() * s;
-    let least = least_size(conv);
-    for axis in 0..2 {
-        while layer.size[0] * layer.size[1] * per_pixel > 2 * MOST_WORK && layer.size[axis] > least[axis] {
+    for (axis, least) in least_size(conv).into_iter().enumerate() {
+        while layer.size[0] * layer.size[1] * per_pixel > 2 * MOST_WORK && layer.size[axis] > least {
             layer.size[axis] -= 1;
         }
     }
