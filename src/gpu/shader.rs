@@ -174,6 +174,8 @@ impl ActivationClass {
 
 /// Input slices that a workgroup of [`Shader::ConvTiled`] stages at a time.
 const TILE_DEPTH: u32 = 4;
+/// Pixels that [`Shader::Softmax`] takes along x: one axis of a grid alone would not reach over large maps.
+pub const SOFTMAX_COLUMNS: u32 = 32_768;
 /// Pixels of its tile: one for every invocation to gather.
 pub const TILE_PIXELS: u32 = 64;
 /// Invocations along output slices, each with `slices` of them.
@@ -270,7 +272,9 @@ impl Shader {
             }
             Shader::Resize => ("resize.wgsl", context! { params => params::Resize::WGSL }),
             Shader::Lrn => ("lrn.wgsl", context! { params => params::Lrn::WGSL }),
-            Shader::Softmax { logarithm } => ("softmax.wgsl", context! { logarithm, params => params::Softmax::WGSL }),
+            Shader::Softmax { logarithm } => {
+                ("softmax.wgsl", context! { logarithm, columns => SOFTMAX_COLUMNS, params => params::Softmax::WGSL })
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ impl Network {
 
         for (index, input) in self.inputs.iter().enumerate() {
             let [c, h, w] = input.shape;
-            let items = batch.checked_mul(input.items).unwrap_or(usize::MAX);
+            let items = batch.saturating_mul(input.items);
             let shape = checked_map(&input.name, [items, c, h, w])?;
             if known.insert(&input.name, Source::Input(index)).is_some() {
                 return Err(Error::node(&input.name, "two inputs have this name"));
@@ -138,10 +138,10 @@ impl Network {
         }
         let Some(preprocess) = &self.preprocess else { return Ok(()) };
         let input = &self.inputs[0];
-        if input.shape[0] != 3 {
+        if input.shape[0] != 3 || input.items != 1 {
             return Err(Error::node(
                 &input.name,
-                format!("preprocessing makes 3 channels, the input has {}", input.shape[0]),
+                format!("preprocessing makes 1×3 channels, the input has {}×{}", input.items, input.shape[0]),
             ));
         }
         if !(preprocess.crop_fraction > 0.0 && preprocess.crop_fraction <= 1.0) {
@@ -481,6 +481,9 @@ impl ConvTranspose2d {
     /// What is wrong with the attributes themselves, if anything.
     fn check(&self) -> Result<(), String> {
         self.mirrored().check()?;
+        if self.padding.iter().any(|&side| side > MAX_EXTENT) {
+            return Err(format!("padding {:?} is larger than {MAX_EXTENT}", self.padding));
+        }
         for axis in 0..2 {
             if self.output_padding[axis] >= self.stride[axis].max(self.dilation[axis]) {
                 return Err(format!(
@@ -488,6 +491,20 @@ impl ConvTranspose2d {
                     self.output_padding, self.stride, self.dilation
                 ));
             }
+        }
+        // It is run as a convolution with an output channel for every pixel of a block of stride × stride.
+        let taps = [0, 1].map(|axis| {
+            let reach = self.padding[axis].max((self.kernel[axis] - 1) * self.dilation[axis]);
+            reach / self.stride[axis] + 3
+        });
+        let factors = [self.out_channels, self.stride[0], self.stride[1], self.channels_per_group(), taps[0], taps[1]];
+        let count = factors.iter().try_fold(1usize, |product, &factor| product.checked_mul(factor));
+        let walk = (0..2).map(|axis| self.stride[axis].saturating_mul(self.kernel[axis])).max().unwrap_or(0);
+        if count.is_none_or(|count| count > MAX_ELEMENTS) || walk > MAX_EXTENT {
+            return Err(format!(
+                "a transposed convolution with stride {:?} and kernel {:?} is too large",
+                self.stride, self.kernel
+            ));
         }
         Ok(())
     }
