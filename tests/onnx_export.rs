@@ -27,7 +27,8 @@ fn folder() -> PathBuf {
 fn write(name: &str, model: &Model, inputs: &[Tensor], dtype: Dtype) -> doconv::Result<()> {
     let folder = folder();
     model.save_onnx(folder.join(format!("{name}.onnx")), dtype)?;
-    model.save(folder.join(format!("{name}.safetensors")), dtype)?;
+    // What is stored as f16 is the folded kernel, and not W and D.
+    model.fold()?.save(folder.join(format!("{name}.safetensors")), dtype)?;
     let names = model.network().inputs.iter().map(|input| input.name.as_str());
     let bytes = formats::write_tensors(names.zip(inputs), &Default::default(), Dtype::F32)?;
     formats::write_file(folder.join(format!("{name}.inputs.safetensors")), &bytes)

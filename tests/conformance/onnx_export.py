@@ -63,6 +63,21 @@ def compare(got: dict[str, numpy.ndarray], want: dict[str, numpy.ndarray]) -> fl
     return worst
 
 
+def prove_that_comparisons_fail() -> None:
+    """Shows that what is wrong is not taken for equal."""
+    right = {"y": numpy.linspace(-5, 5, 12, dtype=numpy.float32).reshape(3, 4)}
+    off, not_a_number = right["y"].copy(), right["y"].copy()
+    off[2, 1] += 10 * TOLERANCE
+    not_a_number[0, 0] = numpy.nan
+    for wrong in (off, not_a_number, right["y"].T):
+        try:
+            compare({"y": wrong}, right)
+        except Failed:
+            continue
+        raise AssertionError(f"taken for equal: {wrong}")
+    compare({"y": right["y"].copy()}, right)
+
+
 def network(programs: list[Program], file: Path) -> tuple[str, float, str]:
     """Name, largest difference and failure of one network."""
     name = file.stem
@@ -117,6 +132,7 @@ def main() -> int:
     parser.add_argument("--adapter", action="append", required=True, help="what doconv computes on; may be repeated")
     arguments = parser.parse_args()
 
+    prove_that_comparisons_fail()
     programs = [Program(arguments.program.resolve(), adapter) for adapter in arguments.adapter]
     files = sorted(arguments.folder.glob("*.onnx"))
     if len(files) < LEAST_NETWORKS:

@@ -70,3 +70,16 @@ def difference(got: numpy.ndarray, want: numpy.ndarray, rtol: float, atol: float
         return None
     where = tuple(int(index[0]) for index in numpy.nonzero(~close))
     return f"{int((~close).sum())} of {close.size} values differ, the first at {list(where)}: {got[where]} for {want[where]}"
+
+
+def prove_that_comparisons_fail() -> None:
+    """Shows that what is wrong is not taken for equal; a comparison that cannot fail says nothing."""
+    right = numpy.linspace(-1, 1, 12, dtype=numpy.float32).reshape(3, 4)
+    value, not_a_number = right.copy(), right.copy()
+    value[1, 2] *= 1.01
+    not_a_number[0, 0] = numpy.nan
+    for wrong in (value, not_a_number, right.T, right[:1], right.astype(float)):
+        assert difference(wrong, right, 1e-3, 1e-7) is not None
+    assert difference(right.copy(), right, 1e-3, 1e-7) is None
+    assert refusal("error: m.onnx: these operators are not supported: LSTM")
+    assert not refusal("error: m.onnx: tensor `w`: missing") and not refusal("thread panicked: not supported")

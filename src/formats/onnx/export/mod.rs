@@ -13,6 +13,8 @@ mod graph;
 mod moving;
 mod operators;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
