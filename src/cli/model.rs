@@ -47,7 +47,9 @@ pub enum Format {
 
 /// Opens a model file.
 pub fn open(path: &Path) -> Result<Model> {
-    refuse_onnx(path)?;
+    if super::onnx::is_onnx(path) {
+        return super::onnx::open(path);
+    }
     Ok(Model::open(path)?)
 }
 
@@ -59,7 +61,7 @@ pub fn open_or_bundled(path: Option<&Path>) -> Result<Model> {
 /// A model file to read and one to write.
 #[derive(clap::Args)]
 pub struct Files {
-    /// Model file, or with --arch a PyTorch state dict (.safetensors)
+    /// Model file (.safetensors or .onnx), or with --arch a PyTorch state dict (.safetensors)
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// Model file to write
@@ -85,7 +87,9 @@ impl Files {
         check_writable(&self.output)?;
         let Some(arch) = &self.arch else { return open(&self.input) };
         let network = zoo::build(arch)?;
-        refuse_onnx(&self.input)?;
+        if super::onnx::is_onnx(&self.input) {
+            bail!("{}: an ONNX file describes its network itself; leave out --arch", self.input.display());
+        }
         let name = self.input.display().to_string();
         let bytes = std::fs::read(&self.input).with_context(|| name.clone())?;
         let (weights, _) = formats::read_tensors(&name, &bytes)?;
@@ -106,13 +110,6 @@ pub fn check_writable(path: &Path) -> Result<()> {
     ensure!(!path.is_dir(), "{}: is a directory; name a file to write", path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "{}: cannot be written: there is no directory {}", path.display(), folder.display());
-    Ok(())
-}
-
-fn refuse_onnx(path: &Path) -> Result<()> {
-    if is_onnx(path) {
-        bail!("{}: ONNX models are not supported yet; use a model file (.safetensors)", path.display());
-    }
     Ok(())
 }
 
