@@ -43,6 +43,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// An ONNX file is broken, or holds what this crate cannot turn into a network.
+    #[error("{name}: cannot be read as ONNX: {reason}")]
+    Onnx {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A network description contradicts itself.
     #[error("network node `{node}`: {reason}")]
     Network {

@@ -1,7 +1,7 @@
 //! `doconv info`: what a model file holds.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use doconv::Model;
@@ -21,7 +21,7 @@ Examples:
 Shapes and counts are for one image. MACs are multiply-accumulates: of the folded network, with kernels composed for
 every run, and with D and W applied to features one after the other.")]
 pub struct Arguments {
-    /// Model file [default: the bundled ImageNet network]
+    /// Model file (.safetensors or .onnx) [default: the bundled ImageNet network]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Print one JSON document
@@ -115,9 +115,9 @@ impl Document {
         let output = |name: &String| array(name, shapes.get(name.as_str()).map_or(&[], |shape| shape.as_slice()));
         Ok(Self {
             name: network.name.clone(),
+            dtype: dtypes(file.as_deref(), bytes)?,
             file,
             file_bytes: bytes.len(),
-            dtype: dtypes(bytes)?,
             state: match (doconv_layers, composed_layers) {
                 (_, 1..) => "composed",
                 (1.., 0) => "folded",
@@ -192,7 +192,10 @@ impl Counts {
 }
 
 /// The number types of a file, such as `F16`.
-fn dtypes(bytes: &[u8]) -> Result<String> {
+fn dtypes(file: Option<&str>, bytes: &[u8]) -> Result<String> {
+    if let Some(file) = file.filter(|file| super::onnx::is_onnx(Path::new(file))) {
+        return Ok(doconv::formats::onnx::File::open(file)?.dtypes().join(", "));
+    }
     let (_, metadata) = safetensors::SafeTensors::read_metadata(bytes)?;
     let names: BTreeSet<String> = metadata.tensors().values().map(|info| info.dtype.to_string()).collect();
     Ok(names.into_iter().collect::<Vec<_>>().join(", "))

@@ -13,6 +13,7 @@ mod inputs;
 mod mode;
 mod model;
 mod npy;
+mod onnx;
 mod output;
 mod progress;
 mod run;

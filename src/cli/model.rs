@@ -46,7 +46,9 @@ pub enum Format {
 
 /// Opens a model file.
 pub fn open(path: &Path) -> Result<Model> {
-    refuse_onnx(path)?;
+    if super::onnx::is_onnx(path) {
+        return super::onnx::open(path);
+    }
     Ok(Model::open(path)?)
 }
 
@@ -58,7 +60,7 @@ pub fn open_or_bundled(path: Option<&Path>) -> Result<Model> {
 /// A model file to read and one to write.
 #[derive(clap::Args)]
 pub struct Files {
-    /// Model file, or with --arch a PyTorch state dict (.safetensors)
+    /// Model file (.safetensors or .onnx), or with --arch a PyTorch state dict (.safetensors)
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// File to write
@@ -81,7 +83,9 @@ impl Files {
         check_writable(&self.output)?;
         let Some(arch) = &self.arch else { return open(&self.input) };
         let network = zoo::build(arch)?;
-        refuse_onnx(&self.input)?;
+        if super::onnx::is_onnx(&self.input) {
+            bail!("{}: an ONNX file describes its network itself; leave out --arch", self.input.display());
+        }
         let name = self.input.display().to_string();
         let bytes = std::fs::read(&self.input).with_context(|| name.clone())?;
         let (weights, _) = formats::read_tensors(&name, &bytes)?;
@@ -90,7 +94,7 @@ impl Files {
 
     /// The kind of file to write: what the user said, or else what the file is called.
     pub fn format(&self) -> Format {
-        self.format.unwrap_or(if is_onnx(&self.output) { Format::Onnx } else { Format::Safetensors })
+        self.format.unwrap_or(if super::onnx::is_onnx(&self.output) { Format::Onnx } else { Format::Safetensors })
     }
 
     /// Writes the model and says in a few words what was written.
@@ -111,15 +115,4 @@ pub fn check_writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "{}: cannot be written: there is no directory {}", path.display(), folder.display());
     Ok(())
-}
-
-fn refuse_onnx(path: &Path) -> Result<()> {
-    if is_onnx(path) {
-        bail!("{}: ONNX models are not supported yet; use a model file (.safetensors)", path.display());
-    }
-    Ok(())
-}
-
-fn is_onnx(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
 }

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use doconv::{Mode, Network, Tensor, blocking};
+use doconv::{Mode, Model, Network, Tensor, blocking};
 use serde::Serialize;
 
 use super::adapter::{AdapterArguments, AdapterJson, describe};
 use super::mode::ModeName;
-use super::{arrays, model, output};
+use super::{arrays, model, onnx, output};
 
 /// Run a network on arrays
 ///
 /// Arrays are float32 in the order batch, channel, row, column; the batch is the first axis and free. Results of fully
-/// connected layers have two axes: batch and channel.
+/// connected layers have two axes: batch and channel. Arrays of an ONNX model have the axes that it gives them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ A .npy file holds the one input or output of a network (float64 and Fortran orde
 holds several under the names that `doconv info MODEL` shows. Times include upload and read-back; the first run also
 includes what is done only once, such as making buffers and compiling shaders.")]
 pub struct Arguments {
-    /// Model file
+    /// Model file (.safetensors or .onnx)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// Arrays to read (.npy or .safetensors)
@@ -61,17 +61,17 @@ struct Document<'a> {
 pub fn main(arguments: Arguments) -> Result<()> {
     model::check_writable(&arguments.output)?;
     let start = Instant::now();
-    let model = model::open(&arguments.model)?;
+    let loaded = Loaded::open(&arguments)?;
     let reading_ms = output::elapsed_ms(start);
+    let (model, outputs) = (loaded.model(), loaded.outputs());
     let network = model.network();
-    let outputs: Vec<&str> = network.outputs.iter().map(String::as_str).collect();
     arrays::Kind::of(&arguments.output, &outputs)?;
-    let inputs = read_inputs(&arguments, network)?;
+    let inputs = loaded.inputs(&arguments)?;
 
     let adapter = arguments.adapter.open()?;
     let mode = Mode::from(arguments.mode);
     let start = Instant::now();
-    let mut session = blocking::Session::load(&adapter, &model, mode)?;
+    let mut session = blocking::Session::load(&adapter, model, mode)?;
     let load_ms = output::round_ms(reading_ms + output::elapsed_ms(start));
 
     let in_file = || arguments.input.display().to_string();
@@ -85,14 +85,60 @@ pub fn main(arguments: Arguments) -> Result<()> {
         samples_ms.push(output::elapsed_ms(start));
     }
 
-    let results = results.into_iter().zip(&outputs).map(|(tensor, name)| without_pixels(network, name, tensor));
-    arrays::write(&arguments.output, &outputs, &results.collect::<Result<Vec<_>>>()?)?;
+    arrays::write(&arguments.output, &outputs, &loaded.shaped(results)?)?;
     let (adapter, model, mode) = (adapter.info(), network.name.as_str(), mode.name());
     if arguments.json {
         let adapter = AdapterJson::from(adapter);
         return output::print_json(&Document { adapter, model, mode, load_ms, first_ms, samples_ms });
     }
     output::print(&format!("{model}, {mode} mode on {}\n{}", describe(adapter), times(load_ms, first_ms, samples_ms)))
+}
+
+/// A model file, or an ONNX file with the arrays it is to be run on.
+enum Loaded {
+    Model(Model),
+    Onnx(onnx::Bound),
+}
+
+impl Loaded {
+    fn open(arguments: &Arguments) -> Result<Self> {
+        if onnx::is_onnx(&arguments.model) {
+            return Ok(Loaded::Onnx(onnx::bind(&arguments.model, &arguments.input)?));
+        }
+        Ok(Loaded::Model(model::open(&arguments.model)?))
+    }
+
+    fn model(&self) -> &Model {
+        match self {
+            Loaded::Model(model) => model,
+            Loaded::Onnx(bound) => &bound.model,
+        }
+    }
+
+    fn outputs(&self) -> Vec<&str> {
+        match self {
+            Loaded::Model(model) => model.network().outputs.iter().map(String::as_str).collect(),
+            Loaded::Onnx(bound) => bound.output_names(),
+        }
+    }
+
+    fn inputs(&self, arguments: &Arguments) -> Result<Vec<Tensor>> {
+        match self {
+            Loaded::Model(model) => read_inputs(arguments, model.network()),
+            Loaded::Onnx(bound) => Ok(bound.inputs.clone()),
+        }
+    }
+
+    /// Results with the axes that a reader of the file expects.
+    fn shaped(&self, results: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        match self {
+            Loaded::Model(model) => {
+                let named = results.into_iter().zip(&model.network().outputs);
+                named.map(|(tensor, name)| without_pixels(model.network(), name, tensor)).collect()
+            }
+            Loaded::Onnx(bound) => bound.shaped(results),
+        }
+    }
 }
 
 fn times(load_ms: f64, first_ms: f64, mut samples_ms: Vec<f64>) -> String {

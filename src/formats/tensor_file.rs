@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{TensorInfo, View};
 use serde::Deserialize;
 
+use super::onnx::{Array, Data};
 use crate::tensor::element_count;
 use crate::{Error, Result, Tensor, Weights};
 
@@ -45,6 +46,39 @@ pub fn read_tensors(name: &str, bytes: &[u8]) -> Result<(Weights, Metadata)> {
         tensors.insert(tensor, Tensor::new(info.shape, values)?);
     }
     Ok((tensors, header.metadata))
+}
+
+/// Reads every tensor of a safetensors file, floats and integers.
+///
+/// F16, BF16 and F64 become f32, and integers i64. `name` stands for the file in errors.
+///
+/// # Errors
+/// Those of [`read_tensors`].
+pub fn read_arrays(name: &str, bytes: &[u8]) -> Result<BTreeMap<String, Array>> {
+    use safetensors::Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
+    let fail = |reason: String| Error::TensorFile { name: name.into(), reason };
+    let (header, data) = split_header(bytes).map_err(fail)?;
+    check_layout(&header, data.len()).map_err(fail)?;
+    let mut arrays = BTreeMap::new();
+    for (tensor, info) in header.tensors {
+        let bytes = &data[info.data_offsets.0..info.data_offsets.1];
+        let elements = match info.dtype {
+            I64 => Data::I64(values(bytes, i64::from_le_bytes)),
+            U64 => Data::I64(values(bytes, |b| u64::from_le_bytes(b) as i64)),
+            I32 => Data::I64(values(bytes, |b| i64::from(i32::from_le_bytes(b)))),
+            U32 => Data::I64(values(bytes, |b| i64::from(u32::from_le_bytes(b)))),
+            I16 => Data::I64(values(bytes, |b| i64::from(i16::from_le_bytes(b)))),
+            U16 => Data::I64(values(bytes, |b| i64::from(u16::from_le_bytes(b)))),
+            I8 => Data::I64(values(bytes, |b| i64::from(i8::from_le_bytes(b)))),
+            U8 => Data::I64(values(bytes, |[b]| i64::from(b))),
+            BOOL => Data::Bool(values(bytes, |[b]| b != 0)),
+            float => Data::F32(to_f32(float, bytes).map_err(|reason| fail(format!("tensor `{tensor}`: {reason}")))?),
+        };
+        let misfit = || fail(format!("tensor `{tensor}` does not fit its shape"));
+        let array = Array::new(info.shape, elements).ok_or_else(misfit)?;
+        arrays.insert(tensor, array);
+    }
+    Ok(arrays)
 }
 
 /// The bytes of a safetensors file with these tensors and metadata.
