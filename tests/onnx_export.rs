@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use common::problem::Problem;
 use common::problems::FAMILIES;
-use doconv::formats::onnx::{File, Imported};
+use doconv::formats::onnx::{Array, File, Imported};
 use doconv::network::Op;
 use doconv::{Adapter, Dtype, Error, Image, Mode, Model, Selector, Tensor, blocking, formats};
 use proptest::strategy::{Strategy, ValueTree};
@@ -81,7 +81,11 @@ fn round_trip(cpu: &Adapter, problem: &Problem) -> Result<(), String> {
         bytes => bytes.map_err(|error| error.to_string())?,
     };
     let file = File::from_bytes("exported", &bytes).map_err(|error| error.to_string())?;
-    let read = file.import(&BTreeMap::new()).map_err(|error| error.to_string())?;
+    // Where items of a batch's elements are moved, the batch must be known.
+    let array = |tensor: &Tensor| Array::new(tensor.shape(), tensor.data().to_vec()).expect("a tensor is an array");
+    let named = model.network().inputs.iter().zip(&inputs);
+    let given = named.map(|(input, tensor)| (input.name.clone(), array(tensor))).collect();
+    let read = file.import(&given).map_err(|error| error.to_string())?;
     let names: Vec<&str> = read.inputs.iter().map(|port| port.name.as_str()).collect();
     let wanted: Vec<&str> = model.network().inputs.iter().map(|input| input.name.as_str()).collect();
     if names != wanted {

@@ -32,7 +32,7 @@ class Program:
         """`doconv run` of a model file on arrays by name."""
         with tempfile.TemporaryDirectory() as folder:
             given, made = Path(folder, "in.safetensors"), Path(folder, "out.safetensors")
-            save_file({name: numpy.ascontiguousarray(value) for name, value in inputs.items()}, given)
+            save_file({name: numpy.asarray(value, order="C") for name, value in inputs.items()}, given)
             arguments = ["run", model, "--input", given, "--output", made, "--adapter", self.adapter, "--mode", mode]
             self.call(arguments)
             return load_file(made)

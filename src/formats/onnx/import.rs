@@ -333,7 +333,7 @@ impl<'a> Importer<'a> {
         }
         if runs.is_empty() {
             return Err(
-                "nothing is left to compute from inputs: all of them must be known when the model is loaded".into()
+                "nothing is left to compute from inputs, which is not supported: all of them must be known when the model is loaded".into()
             );
         }
         let mut batches = BTreeSet::new();
@@ -387,7 +387,10 @@ impl<'a> Importer<'a> {
             });
         }
         if let Some(axis) = dims.iter().position(|extent| *extent == Ok(0)) {
-            return Err(format!("axis {axis} of its input `{name}` has the extent 0").into());
+            return Err(format!(
+                "axis {axis} of its input `{name}` has the extent 0, and empty arrays are not supported"
+            )
+            .into());
         }
         Ok(dims)
     }
@@ -714,7 +717,7 @@ impl<'a> Importer<'a> {
                     Data::F32(_) | Data::F64(_) => {
                         let shape = self.canonical(array.dims());
                         if shape.contains(&0) {
-                            return Err(format!("its output `{name}` is empty").into());
+                            return Err(format!("its output `{name}` is empty, which is not supported").into());
                         }
                         let tensor = Tensor::new(shape, array.to_f32())?;
                         let run = self.emit(&name, Op::Constant(shape), &[], vec![("value", tensor)])?;
