@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,11 +74,11 @@ fn difference(got: &[f32], want: &[f32]) -> Result<f32, String> {
     Ok(worst)
 }
 
-/// Writes a model, reads it again, and compares what both compute.
-fn round_trip(cpu: &Adapter, problem: &Problem) -> Result<(), String> {
+/// Writes a model, reads it again, and compares what both compute; `false` where it can be written but not read.
+fn round_trip(cpu: &Adapter, problem: &Problem) -> Result<bool, String> {
     let (model, inputs) = (problem.model(), problem.inputs());
     let bytes = match model.to_onnx(Dtype::F32) {
-        Err(Error::Network { reason, .. }) if reason.contains("ONNX does not support a scale") => return Ok(()),
+        Err(Error::Network { reason, .. }) if reason.contains("ONNX does not support a scale") => return Ok(false),
         bytes => bytes.map_err(|error| error.to_string())?,
     };
     let file = File::from_bytes("exported", &bytes).map_err(|error| error.to_string())?;
@@ -85,7 +86,11 @@ fn round_trip(cpu: &Adapter, problem: &Problem) -> Result<(), String> {
     let array = |tensor: &Tensor| Array::new(tensor.shape(), tensor.data().to_vec()).expect("a tensor is an array");
     let named = model.network().inputs.iter().zip(&inputs);
     let given = named.map(|(input, tensor)| (input.name.clone(), array(tensor))).collect();
-    let read = file.import(&given).map_err(|error| error.to_string())?;
+    let read = match file.import(&given) {
+        // Items repeated within the elements of a batch take five axes.
+        Err(error) if error.to_string().contains("cannot be combined with the four axes of a map") => return Ok(false),
+        read => read.map_err(|error| error.to_string())?,
+    };
     let names: Vec<&str> = read.inputs.iter().map(|port| port.name.as_str()).collect();
     let wanted: Vec<&str> = model.network().inputs.iter().map(|input| input.name.as_str()).collect();
     if names != wanted {
@@ -114,7 +119,7 @@ fn round_trip(cpu: &Adapter, problem: &Problem) -> Result<(), String> {
             return Err(format!("{output}: {:?} where {dims:?} is wanted", read.outputs[index]));
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 #[test]
@@ -126,15 +131,20 @@ fn networks_that_were_written_and_read_compute_the_same() {
         if std::env::var_os("PROPTEST_CASES").is_none() {
             config.cases = 40;
         }
+        let (cases, compared) = (config.cases, Cell::new(0));
         let result = TestRunner::new(config).run(&generator(), |mut problem| {
             if problem.network.inputs.iter().any(|input| input.items > 1) {
                 // Such a file is for one element of a batch.
                 problem.batch = 1;
             }
-            round_trip(&cpu, &problem).map_err(TestCaseError::fail)
+            let same = round_trip(&cpu, &problem).map_err(TestCaseError::fail)?;
+            compared.set(compared.get() + u32::from(same));
+            Ok(())
         });
         if let Err(failure) = result {
             failures.push(format!("{family}: {failure:?}"));
+        } else if compared.get() < cases / 2 {
+            failures.push(format!("{family}: only {} of {cases} could be compared", compared.get()));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));

@@ -26,7 +26,7 @@ from onnx.backend.test import loader
 from program import Failed, NotSupported, Program, difference, prove_that_comparisons_fail
 
 # What passed when this was last changed. It may only grow.
-FLOOR = 0
+FLOOR = 292
 
 KINDS = ("node", "pytorch-converted", "pytorch-operator")
 OPERATORS = set(
