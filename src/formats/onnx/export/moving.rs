@@ -121,7 +121,7 @@ impl Exporter<'_> {
         };
         let needed = |axis: usize| (resize.size[axis] as f32 / scale[axis]).ceil() as usize + 1;
         let sane = (0..2).all(|axis| needed(axis) < MAX_LENGTH);
-        if !exact && !(by_scale_alone && sane) {
+        if !(exact || by_scale_alone && sane) {
             return Err(Error::node(
                 &node.name,
                 format!("ONNX does not support a scale of {scale:?} to {:?} pixels with {coordinates}", resize.size),
