@@ -2,7 +2,7 @@
 
 mod batch_norm;
 
-pub(crate) use batch_norm::Affine;
+pub(crate) use batch_norm::{Affine, PARTS as BATCH_NORM_PARTS};
 
 use std::collections::BTreeMap;
 

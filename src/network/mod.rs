@@ -8,6 +8,7 @@
 
 mod cost;
 mod layers;
+mod parameters;
 mod shapes;
 pub mod zoo;
 
