@@ -1,7 +1,9 @@
 //! The parameters a network has, by name and shape.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Conv2d, Network, Op};
-use crate::Weights;
+use crate::{Tensor, Weights};
 
 impl Network {
     /// Name and shape of every parameter, as an ordinary network that holds no W and D, in the network's order.
@@ -32,40 +34,48 @@ impl Network {
 
     /// Whether weights are those of this network, with any of its convolutions as W and D.
     pub(crate) fn fits(&self, weights: &Weights) -> bool {
-        let shape = |name: &str| weights.get(name).map(crate::Tensor::shape);
-        let mut used = 0;
-        let mut has = |name: String, expected: &[usize]| {
-            let fits = shape(&name) == Some(expected);
-            used += usize::from(fits);
-            fits
-        };
-        let convolution = |layer: &str| {
-            self.nodes.iter().find_map(|node| match &node.op {
-                Op::Conv2d(conv) if node.name == layer => Some(conv),
+        self.misfit(weights).is_none()
+    }
+
+    /// The first tensor that is missing, mis-shaped or surplus, and what is wrong with it.
+    pub(crate) fn misfit(&self, weights: &Weights) -> Option<(String, String)> {
+        let convolutions: HashMap<&str, &Conv2d> = self
+            .nodes
+            .iter()
+            .filter_map(|node| match &node.op {
+                Op::Conv2d(conv) => Some((node.name.as_str(), conv)),
                 _ => None,
             })
-        };
-        let all = self.parameters().into_iter().all(|(name, expected)| {
-            let layer = name.strip_suffix(".weight");
-            let composed = layer.and_then(|layer| Some((layer, convolution(layer)?, shape(&format!("{layer}.W"))?)));
-            match composed {
-                Some((layer, conv, w)) => composed_parts(conv, w)
-                    .into_iter()
-                    .all(|(part, expected, must)| has(format!("{layer}.{part}"), &expected) || !must),
-                None => has(name, &expected),
+            .collect();
+        let mut used: HashSet<String> = HashSet::new();
+        for (name, shape) in self.parameters() {
+            let layer = name.strip_suffix(".weight").unwrap_or_default();
+            let w = weights.get(&format!("{layer}.W")).map(Tensor::shape);
+            let parts = match (convolutions.get(layer), w) {
+                (Some(conv), Some(w)) => composed_parts(layer, conv, w),
+                _ => vec![(name, shape, true)],
+            };
+            for (name, expected, must) in parts {
+                match weights.get(&name).map(Tensor::shape) {
+                    Some(shape) if shape == expected => drop(used.insert(name)),
+                    Some(shape) => return Some((name, format!("expected shape {expected:?}, the file has {shape:?}"))),
+                    None if must => return Some((name, "missing".into())),
+                    None => {}
+                }
             }
-        });
-        all && used == weights.len()
+        }
+        let surplus = weights.keys().find(|name| !used.contains(*name))?;
+        Some((surplus.clone(), "surplus: no layer of the network uses it".into()))
     }
 }
 
-/// What a DO-Conv layer holds, given the shape of its W: part, shape, and whether it must be there.
-fn composed_parts(conv: &Conv2d, w: &[usize]) -> Vec<(&'static str, Vec<usize>, bool)> {
-    let s = w.last().copied().unwrap_or(0);
-    let w = ("W", vec![conv.out_channels, conv.channels_per_group(), s], true);
+/// What a DO-Conv layer holds, given the shape of its W: name, shape, and whether it must be there.
+fn composed_parts(layer: &str, conv: &Conv2d, w: &[usize]) -> Vec<(String, Vec<usize>, bool)> {
+    let s = if conv.taps() == 1 { 1 } else { w.last().copied().unwrap_or(0) };
+    let w = (format!("{layer}.W"), vec![conv.out_channels, conv.channels_per_group(), s], true);
     if conv.taps() == 1 {
         return vec![w];
     }
-    let d = vec![conv.in_channels, conv.taps(), s];
-    vec![w, ("D", d.clone(), true), ("d_diag", d.clone(), false), ("D_diag", d, false)]
+    let d = |part: &str, must: bool| (format!("{layer}.{part}"), vec![conv.in_channels, conv.taps(), s], must);
+    vec![w, d("D", true), d("d_diag", false), d("D_diag", false)]
 }
