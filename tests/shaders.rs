@@ -3,14 +3,16 @@
 
 use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
 use doconv::gpu::{Tier, dispatch};
-use doconv::network::Pairing;
+use doconv::network::{PaddingMode, Pairing};
 use doconv::plan::{BinaryOp, Plan, PoolKind};
 use doconv::{Mode, Model};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// The families with every value of every parameter that the heuristics may choose.
 fn variants() -> Vec<Shader> {
-    let mut shaders = vec![Shader::CopyChannels, Shader::Flatten, Shader::Softmax];
+    let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
+    shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
+    shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
         for (pixels, slices) in [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)] {
             for workgroup in [[1, 32], [8, 4]] {
@@ -33,9 +35,11 @@ fn variants() -> Vec<Shader> {
         }
         shaders.push(Shader::ConvGrouped { epilogue });
     }
-    for activation in ActivationClass::all() {
-        let operators = [None, Some(BinaryOp::Add), Some(BinaryOp::Mul)];
-        shaders.extend(operators.map(|operator| Shader::Elementwise { operator, activation }));
+    for activation in ActivationClass::ALL {
+        shaders.push(Shader::Elementwise { operator: None, broadcast: false, activation });
+        for operator in BinaryOp::ALL.map(Some) {
+            shaders.extend([false, true].map(|broadcast| Shader::Elementwise { operator, broadcast, activation }));
+        }
     }
     let means = [true, false].map(|count_include_pad| PoolKind::Mean { count_include_pad });
     for kind in [PoolKind::Max, means[0], means[1]] {
@@ -122,7 +126,12 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::GlobalPool::WGSL, size_of::<params::GlobalPool>()),
         (params::Elementwise::WGSL, size_of::<params::Elementwise>()),
         (params::CopyChannels::WGSL, size_of::<params::CopyChannels>()),
-        (params::Flatten::WGSL, size_of::<params::Flatten>()),
+        (params::Broadcast::WGSL, size_of::<params::Broadcast>()),
+        (params::Constant::WGSL, size_of::<params::Constant>()),
+        (params::Rearrange::WGSL, size_of::<params::Rearrange>()),
+        (params::Pad::WGSL, size_of::<params::Pad>()),
+        (params::Resize::WGSL, size_of::<params::Resize>()),
+        (params::Lrn::WGSL, size_of::<params::Lrn>()),
         (params::Softmax::WGSL, size_of::<params::Softmax>()),
     ];
     for (wgsl, size) in blocks {
@@ -134,7 +143,7 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
 
 #[test]
 fn the_check_rejects_an_invalid_shader() {
-    let broken = Shader::Softmax.wgsl().replace("var total = 0.0;", "var total = 0u;");
+    let broken = Shader::Softmax { logarithm: false }.wgsl().replace("var total = 0.0;", "var total = 0u;");
     assert!(parse(&broken).is_err());
     let beyond_the_baseline = "enable f16; @compute @workgroup_size(1) fn main() { var x = 1.0h; _ = x; }";
     assert!(parse(beyond_the_baseline).is_err());

@@ -29,6 +29,7 @@ mod geometry;
 mod kernel;
 mod layout;
 mod matmul;
+mod moving;
 mod pack;
 mod parallel;
 mod pool;
@@ -59,6 +60,9 @@ pub struct Executor {
     plan: Plan,
     /// One for each of the plan's kernels.
     kernels: Vec<Prepared>,
+    /// One for each of the plan's constants: maps are NHWC, as all maps are; the tables of interpolations have one image
+    /// of two channels that are kept apart.
+    constants: Vec<Vec<f32>>,
     /// What padding looks like: as many as any convolution has input channels, times the columns of its kernel.
     zeros: Aligned,
     buffers: Buffers,
@@ -107,8 +111,19 @@ impl Executor {
         let prepare = |(id, kernel)| Prepared::new(kernel, !every_run(KernelId(id)));
         let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
+        let constants = plan.constants.iter().enumerate().map(|(id, constant)| {
+            let is_map = |step: &Step| matches!(step, Step::Constant { constant, .. } if constant.0 == id);
+            let [_, channels, height, width] = constant.shape;
+            if !plan.steps.iter().any(is_map) {
+                return constant.values.clone();
+            }
+            let mut values = vec![0.0; constant.values.len()];
+            layout::transpose(&constant.values, &mut values, channels, height * width);
+            values
+        });
+        let constants = constants.collect();
         let plan = plan.without_weights(every_run);
-        Ok(Self { plan, kernels, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
+        Ok(Self { plan, kernels, constants, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
     }
 
     /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.
@@ -159,8 +174,8 @@ impl Executor {
     fn replay(&mut self, start: usize, images: usize, inputs: &[&[f32]], results: &mut [Vec<f32>]) {
         for (index, input) in inputs.iter().enumerate() {
             let id = self.plan.inputs[index];
-            let [_, channels, height, width] = self.plan.value(id).shape;
-            let image = channels * height * width;
+            let shape @ [_, channels, height, width] = self.plan.value(id).shape;
+            let image = elements(shape);
             let mut buffer = self.take(id);
             let input = &input[start * image..][..images * image];
             layout::transpose(input, &mut buffer[..input.len()], channels, height * width);
@@ -174,9 +189,9 @@ impl Executor {
             self.put(id, buffer);
         }
         for (&id, result) in self.plan.outputs.iter().zip(results) {
-            let [_, channels, height, width] = self.plan.value(id).shape;
+            let shape @ [_, channels, height, width] = self.plan.value(id).shape;
             let value = self.value(id, images);
-            let image = channels * height * width;
+            let image = elements(shape);
             let result = &mut result[start * image..][..images * image];
             layout::transpose(value, result, height * width, channels);
         }
@@ -231,19 +246,33 @@ impl Executor {
                 pool::global(*kind, height * width, channels, value(*input), output);
             }
             Step::Binary(binary) => {
-                let shape = shape(binary.a);
-                elementwise::binary(binary.op, binary.activation, value(binary.a), value(binary.b), shape, output);
+                let [a, b] = [binary.a, binary.b].map(|id| (value(id), shape(id)));
+                elementwise::binary(binary.op, binary.activation, a, b, batch, shape(binary.output), output);
             }
             Step::Activation { activation, input, .. } => elementwise::activate(*activation, value(*input), output),
             Step::Concat { inputs, output: id } => {
                 let inputs: Vec<_> = inputs.iter().map(|&input| (value(input), shape(input)[1])).collect();
                 elementwise::concat(&inputs, shape(*id)[1], output);
             }
-            Step::Flatten { input, .. } => {
-                let [_, channels, height, width] = shape(*input);
-                layout::transpose(value(*input), output, height * width, channels);
+            Step::Constant { constant, .. } => {
+                for element in output.chunks_exact_mut(self.constants[constant.0].len()) {
+                    element.copy_from_slice(&self.constants[constant.0]);
+                }
             }
-            Step::Softmax { input, .. } => elementwise::softmax(shape(*input)[1], value(*input), output),
+            Step::Rearrange { view, input, output: id } => {
+                moving::rearrange(view, batch, shape(*input), value(*input), shape(*id), output);
+            }
+            Step::Pad(pad) => {
+                moving::pad(pad, batch, shape(pad.input), value(pad.input), shape(pad.output), output);
+            }
+            Step::Resize { rows, columns, input, output: id } => {
+                let [rows, columns] = [rows, columns].map(|id| moving::Taps(&self.constants[id.0]));
+                moving::resize(&rows, &columns, shape(*input), value(*input), shape(*id), output);
+            }
+            Step::Lrn { lrn, input, .. } => elementwise::lrn(lrn, shape(*input)[1], value(*input), output),
+            Step::Softmax { logarithm, input, .. } => {
+                elementwise::softmax(*logarithm, shape(*input)[1], value(*input), output);
+            }
         }
     }
 }

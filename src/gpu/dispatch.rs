@@ -1,11 +1,11 @@
 //! From steps to dispatches: shader, parameters, bindings and grid, all without a device.
 
 use super::choose::choose;
-use super::layout::{KernelLayout, slices};
-use super::shader::{ActivationClass, Shader, TILE_COLUMNS, TILE_PIXELS};
+use super::layout::{KernelLayout, map_len, slices};
+use super::shader::{ActivationClass, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
 use super::{Tier, params};
 use crate::network::Shape;
-use crate::plan::{Binary, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
+use crate::plan::{Binary, ConstantId, Conv, KernelId, KernelSource, Pad, Plan, Pool, Step, ValueId, View};
 use crate::{Error, Result};
 
 /// One run of one shader.
@@ -32,6 +32,8 @@ pub enum Resource {
     Kernel(KernelId),
     /// Its bias.
     Bias(KernelId),
+    /// A map that never changes.
+    Constant(ConstantId),
     /// W of a composed kernel.
     W(KernelId),
     /// D of a composed kernel.
@@ -83,7 +85,7 @@ impl Lowering<'_> {
             Step::Concat { inputs, output } => return self.concat(inputs, *output),
             Step::Activation { activation, input, output } => {
                 let (activation, bounds) = ActivationClass::of(Some(*activation));
-                let shader = Shader::Elementwise { operator: None, activation };
+                let shader = Shader::Elementwise { operator: None, broadcast: false, activation };
                 self.elementwise(shader, bounds, 1, vec![(1, *input)], *output)?
             }
             Step::GlobalPool { kind, input, output } => {
@@ -93,22 +95,54 @@ impl Lowering<'_> {
                 let shader = Shader::GlobalPool { kind: *kind };
                 self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], [maps, 1, 1])?
             }
-            Step::Flatten { input, output } => {
-                let [n, c, h, w] = self.shape(*input);
-                let out_slices = slices(c * h * w);
-                let params = params::Flatten {
-                    area: (h * w) as u32,
-                    in_slices: slices(c) as u32,
-                    in_channels: c as u32,
-                    out_slices: out_slices as u32,
+            Step::Constant { constant, output } => self.constant(*constant, *output)?,
+            Step::Rearrange { view, input, output } => self.rearrange(view, *input, *output)?,
+            Step::Pad(pad) => self.pad(pad)?,
+            Step::Resize { rows, columns, input, output } => {
+                let [n, c, in_height, in_width] = self.shape(*input);
+                let [_, _, height, width] = self.shape(*output);
+                let maps = n * slices(c);
+                let params = params::Resize {
+                    maps: maps as u32,
+                    area: (height * width) as u32,
+                    width: width as u32,
+                    in_height: in_height as u32,
+                    in_width: in_width as u32,
+                    taps: self.plan.constant(*rows).shape[3] as u32,
                 };
-                self.maps_dispatch(Shader::Flatten, &params, vec![(1, *input), (2, *output)], [out_slices, n, 1])?
+                let bindings = vec![
+                    (1, Resource::Map(*input)),
+                    (2, Resource::Map(*output)),
+                    (3, Resource::Constant(*rows)),
+                    (4, Resource::Constant(*columns)),
+                ];
+                let label = &self.plan.value(*output).name;
+                dispatch(label, Shader::Resize, &params, bindings, [height * width, maps, 1])?
             }
-            Step::Softmax { input, output } => {
+            Step::Lrn { lrn, input, output } => {
+                let [n, c, h, w] = self.shape(*input);
+                let maps = n * slices(c);
+                let before = (lrn.size - 1) / 2;
+                let params = params::Lrn {
+                    maps: maps as u32,
+                    area: (h * w) as u32,
+                    channels: c as u32,
+                    before: before as u32,
+                    behind: (lrn.size - 1 - before) as u32,
+                    factor: lrn.alpha / lrn.size as f32,
+                    beta: lrn.beta,
+                    k: lrn.k,
+                };
+                self.maps_dispatch(Shader::Lrn, &params, vec![(1, *input), (2, *output)], [h * w, maps, 1])?
+            }
+            Step::Softmax { logarithm, input, output } => {
                 let [n, c, h, w] = self.shape(*input);
                 let params = params::Softmax { area: (h * w) as u32, channels: c as u32 };
-                let lanes = Shader::Softmax.workgroup()[0] as usize;
-                self.maps_dispatch(Shader::Softmax, &params, vec![(1, *input), (2, *output)], [h * w * lanes, n, 1])?
+                let shader = Shader::Softmax { logarithm: *logarithm };
+                let lanes = shader.workgroup()[0] as usize;
+                let columns = (h * w).min(SOFTMAX_COLUMNS as usize);
+                let invocations = [columns * lanes, (h * w).div_ceil(columns), n];
+                self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], invocations)?
             }
         }])
     }
@@ -199,9 +233,120 @@ impl Lowering<'_> {
 
     fn binary(&self, binary: &Binary) -> Result<Dispatch> {
         let (activation, bounds) = ActivationClass::of(binary.activation);
-        let shader = Shader::Elementwise { operator: Some(binary.op), activation };
-        let [_, _, b_height, b_width] = self.shape(binary.b);
-        self.elementwise(shader, bounds, b_height * b_width, vec![(1, binary.a), (2, binary.b)], binary.output)
+        let (a, b, output) = (self.shape(binary.a), self.shape(binary.b), self.shape(binary.output));
+        let broadcast = a != output || (b != output && b != [output[0], output[1], 1, 1]);
+        let shader = Shader::Elementwise { operator: Some(binary.op), broadcast, activation };
+        let maps = vec![(1, binary.a), (2, binary.b)];
+        if !broadcast {
+            return self.elementwise(shader, bounds, b[2] * b[3], maps, binary.output);
+        }
+        // Distances in vectors along elements of the batch, items, slices, rows and columns; none along axes that repeat.
+        let strides = |[n, c, h, w]: Shape| {
+            let items = n / self.batch;
+            let of = |repeats: bool, stride: usize| if repeats { 0 } else { stride as u32 };
+            let area = h * w;
+            [
+                (items * slices(c) * area) as u32,
+                of(items == 1, slices(c) * area),
+                of(c == 1, area),
+                of(h == 1, w),
+                of(w == 1, 1),
+            ]
+        };
+        let ([n, c, h, w], [lower, upper]) = (output, bounds);
+        let single = |shape: Shape| u32::from(shape[1] == 1 && c > 1);
+        let [a_element, a_item, a_slice, a_row, a_column] = strides(a);
+        let [b_element, b_item, b_slice, b_row, b_column] = strides(b);
+        let count = n * slices(c);
+        let params = params::Broadcast {
+            maps: count as u32,
+            area: (h * w) as u32,
+            items: (n / self.batch) as u32,
+            slices: slices(c) as u32,
+            width: w as u32,
+            a_element,
+            a_item,
+            a_slice,
+            a_row,
+            a_column,
+            a_single: single(a),
+            b_element,
+            b_item,
+            b_slice,
+            b_row,
+            b_column,
+            b_single: single(b),
+            lower,
+            upper,
+        };
+        self.maps_dispatch(shader, &params, [maps, vec![(3, binary.output)]].concat(), [h * w, count, 1])
+    }
+
+    fn constant(&self, constant: ConstantId, output: ValueId) -> Result<Dispatch> {
+        let vectors = map_len(self.plan.constant(constant).shape) / 4;
+        let params = params::Constant { vectors: vectors as u32 };
+        let bindings = vec![(1, Resource::Constant(constant)), (2, Resource::Map(output))];
+        let label = &self.plan.value(output).name;
+        dispatch(label, Shader::Constant, &params, bindings, [vectors, self.batch, 1])
+    }
+
+    fn rearrange(&self, view: &View, input: ValueId, output: ValueId) -> Result<Dispatch> {
+        let [in_n, in_c, in_h, in_w] = self.shape(input);
+        let [n, c, h, w] = self.shape(output);
+        let maps = n * slices(c);
+        let [item, channel, row, column] = view.axes;
+        let params = params::Rearrange {
+            maps: maps as u32,
+            area: (h * w) as u32,
+            items: (n / self.batch) as u32,
+            slices: slices(c) as u32,
+            channels: c as u32,
+            width: w as u32,
+            in_items: (in_n / self.batch) as u32,
+            in_channels: in_c as u32,
+            in_slices: slices(in_c) as u32,
+            in_area: (in_h * in_w) as u32,
+            offset: view.offset as u32,
+            item_inner: item.inner as u32,
+            item_outer_stride: item.outer_stride as i32,
+            item_inner_stride: item.inner_stride as i32,
+            channel_inner: channel.inner as u32,
+            channel_outer_stride: channel.outer_stride as i32,
+            channel_inner_stride: channel.inner_stride as i32,
+            row_inner: row.inner as u32,
+            row_outer_stride: row.outer_stride as i32,
+            row_inner_stride: row.inner_stride as i32,
+            column_inner: column.inner as u32,
+            column_outer_stride: column.outer_stride as i32,
+            column_inner_stride: column.inner_stride as i32,
+        };
+        self.maps_dispatch(Shader::Rearrange, &params, vec![(1, input), (2, output)], [h * w, maps, 1])
+    }
+
+    fn pad(&self, pad: &Pad) -> Result<Dispatch> {
+        let [in_n, in_c, in_h, in_w] = self.shape(pad.input);
+        let [n, c, h, w] = self.shape(pad.output);
+        let maps = n * slices(c);
+        let [before_item, before_channel, before_row, before_column] = pad.before.map(|count| count as u32);
+        let params = params::Pad {
+            maps: maps as u32,
+            area: (h * w) as u32,
+            items: (n / self.batch) as u32,
+            slices: slices(c) as u32,
+            channels: c as u32,
+            width: w as u32,
+            in_items: (in_n / self.batch) as u32,
+            in_channels: in_c as u32,
+            in_height: in_h as u32,
+            in_width: in_w as u32,
+            before_item,
+            before_channel,
+            before_row,
+            before_column,
+            value: pad.value,
+        };
+        let shader = Shader::Pad { mode: pad.mode };
+        self.maps_dispatch(shader, &params, vec![(1, pad.input), (2, pad.output)], [h * w, maps, 1])
     }
 
     fn elementwise(

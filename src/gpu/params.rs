@@ -66,8 +66,51 @@ params! {
 }
 
 params! {
-    /// Flattening.
-    Flatten { area: u32, in_slices: u32, in_channels: u32, out_slices: u32 }
+    /// An element-wise function of two maps with repetition. Strides are in vectors, 0 along repeated axes.
+    Broadcast {
+        maps: u32, area: u32, items: u32, slices: u32, width: u32,
+        a_element: u32, a_item: u32, a_slice: u32, a_row: u32, a_column: u32, a_single: u32,
+        b_element: u32, b_item: u32, b_slice: u32, b_row: u32, b_column: u32, b_single: u32,
+        lower: f32, upper: f32,
+    }
+}
+
+params! {
+    /// A constant map.
+    Constant { vectors: u32 }
+}
+
+params! {
+    /// A strided view. Strides are in elements.
+    Rearrange {
+        maps: u32, area: u32, items: u32, slices: u32, channels: u32, width: u32,
+        in_items: u32, in_channels: u32, in_slices: u32, in_area: u32,
+        offset: u32,
+        item_inner: u32, item_outer_stride: i32, item_inner_stride: i32,
+        channel_inner: u32, channel_outer_stride: i32, channel_inner_stride: i32,
+        row_inner: u32, row_outer_stride: i32, row_inner_stride: i32,
+        column_inner: u32, column_outer_stride: i32, column_inner_stride: i32,
+    }
+}
+
+params! {
+    /// Values around a map.
+    Pad {
+        maps: u32, area: u32, items: u32, slices: u32, channels: u32, width: u32,
+        in_items: u32, in_channels: u32, in_height: u32, in_width: u32,
+        before_item: u32, before_channel: u32, before_row: u32, before_column: u32,
+        value: f32,
+    }
+}
+
+params! {
+    /// Interpolation.
+    Resize { maps: u32, area: u32, width: u32, in_height: u32, in_width: u32, taps: u32 }
+}
+
+params! {
+    /// Local response normalisation.
+    Lrn { maps: u32, area: u32, channels: u32, before: u32, behind: u32, factor: f32, beta: f32, k: f32 }
 }
 
 params! {

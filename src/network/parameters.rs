@@ -9,7 +9,7 @@ impl Network {
     /// Name and shape of every parameter, as an ordinary network that holds no W and D, in the network's order.
     ///
     /// Layers are called as in PyTorch: convolutions and linear layers have a `weight` and may have a `bias`; batch norms
-    /// have a `weight`, a `bias`, a `running_mean` and a `running_var`.
+    /// have a `weight`, a `bias`, a `running_mean` and a `running_var`; constants have a `value`.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let of_node = |node: &super::Node| {
             let name = |part: &str| format!("{}.{part}", node.name);
@@ -18,6 +18,11 @@ impl Network {
                     let bias = conv.bias.then(|| (name("bias"), vec![conv.out_channels]));
                     [(name("weight"), conv.kernel_shape().to_vec())].into_iter().chain(bias).collect()
                 }
+                Op::ConvTranspose2d(conv) => {
+                    let bias = conv.bias.then(|| (name("bias"), vec![conv.out_channels]));
+                    [(name("weight"), conv.kernel_shape().to_vec())].into_iter().chain(bias).collect()
+                }
+                Op::Constant(shape) => vec![(name("value"), shape.to_vec())],
                 Op::Linear(linear) => {
                     let bias = linear.bias.then(|| (name("bias"), vec![linear.out_features]));
                     let weight = (name("weight"), vec![linear.out_features, linear.in_features]);

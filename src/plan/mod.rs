@@ -6,11 +6,16 @@
 
 mod lower;
 mod memory;
+mod resize;
+mod transposed;
+mod view;
 
 pub use memory::Memory;
+pub use transposed::SubPixel;
+pub use view::{AxisView, View};
 
 use crate::doconv::Composed;
-use crate::network::{Activation, Conv2d, Shape};
+use crate::network::{Activation, Conv2d, Lrn, PaddingMode, Shape};
 use crate::{Error, Model, Result, Tensor};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
@@ -47,6 +52,10 @@ pub struct ValueId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KernelId(pub(crate) usize);
 
+/// Index of a [`Constant`] in [`Plan::constants`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConstantId(pub(crate) usize);
+
 /// A network made ready to run.
 ///
 /// A plan can be read but not changed from outside: executors rely on steps, shapes and kernels agreeing, down to
@@ -55,6 +64,7 @@ pub struct KernelId(pub(crate) usize);
 pub struct Plan {
     pub(crate) values: Vec<Value>,
     pub(crate) kernels: Vec<Kernel>,
+    pub(crate) constants: Vec<Constant>,
     pub(crate) steps: Vec<Step>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
@@ -100,6 +110,17 @@ pub enum KernelSource {
     Composed(Composed),
 }
 
+/// A map that never changes.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    /// The node it belongs to.
+    pub name: String,
+    /// Items, channels, height, width.
+    pub shape: Shape,
+    /// NCHW.
+    pub values: Vec<f32>,
+}
+
 /// One operation on feature maps.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -136,20 +157,69 @@ pub enum Step {
         /// As many channels as all inputs together.
         output: ValueId,
     },
-    /// NCHW to N·(CHW)·1·1.
-    Flatten {
-        /// Larger than 1×1.
-        input: ValueId,
-        /// 1×1.
+    /// A constant, once for every element of the batch.
+    Constant {
+        /// Its values.
+        constant: ConstantId,
+        /// Its shape.
         output: ValueId,
     },
-    /// Softmax over the channels of every pixel.
+    /// The values of a map in another order, some of them several times or not at all.
+    Rearrange {
+        /// Where every element comes from.
+        view: View,
+        /// Any shape that the view stays inside of.
+        input: ValueId,
+        /// Any shape.
+        output: ValueId,
+    },
+    /// Values around a map.
+    Pad(Pad),
+    /// Interpolation along rows, then along columns.
+    Resize {
+        /// A map `[1, 2, output height, taps]`: channel 0 holds the input rows that a row is made of, channel 1 their
+        /// weights.
+        rows: ConstantId,
+        /// The same for columns.
+        columns: ConstantId,
+        /// Any size.
+        input: ValueId,
+        /// The same channels.
+        output: ValueId,
+    },
+    /// Local response normalisation over channels.
+    Lrn {
+        /// Its parameters.
+        lrn: Lrn,
+        /// Any shape.
+        input: ValueId,
+        /// The same shape.
+        output: ValueId,
+    },
+    /// Softmax over the channels of every pixel, or its logarithm.
     Softmax {
+        /// Whether logarithms are wanted.
+        logarithm: bool,
         /// Logits.
         input: ValueId,
         /// Probabilities.
         output: ValueId,
     },
+}
+
+/// Values around a map; the number of those after it follows from the shapes.
+#[derive(Clone, Debug)]
+pub struct Pad {
+    /// How many before the first item, channel, row and column.
+    pub before: [usize; 4],
+    /// Where they come from.
+    pub mode: PaddingMode,
+    /// What [`PaddingMode::Zeros`] adds in place of zeros.
+    pub value: f32,
+    /// What is padded.
+    pub input: ValueId,
+    /// The result.
+    pub output: ValueId,
 }
 
 /// A convolution with everything that is fused into it.
@@ -202,13 +272,24 @@ pub struct Pool {
     pub output: ValueId,
 }
 
-/// Sum or product.
+/// A function of two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryOp {
-    /// Sum.
+    /// `a + b`.
     Add,
-    /// Product.
+    /// `a − b`.
+    Sub,
+    /// `a · b`.
     Mul,
+    /// `a / b`.
+    Div,
+    /// `a · b` where a is negative, else `a`.
+    Prelu,
+}
+
+impl BinaryOp {
+    /// Every function there is.
+    pub const ALL: [BinaryOp; 5] = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Prelu];
 }
 
 /// An element-wise function of two maps.
@@ -216,9 +297,10 @@ pub enum BinaryOp {
 pub struct Binary {
     /// Which.
     pub op: BinaryOp,
-    /// The shape of the output.
+    /// The shape of the output, or along any axis the extent 1, and then repeated along it; along the first, within
+    /// every element of the batch.
     pub a: ValueId,
-    /// The same shape, or 1×1 and repeated over the pixels of `a`.
+    /// The same. Of commutative functions this is never the larger operand.
     pub b: ValueId,
     /// Applied last.
     pub activation: Option<Activation>,
@@ -230,14 +312,17 @@ impl Step {
     /// The maps it reads.
     pub fn inputs(&self) -> Vec<ValueId> {
         match self {
-            Step::Compose(_) => vec![],
+            Step::Compose(_) | Step::Constant { .. } => vec![],
+            Step::Pad(pad) => vec![pad.input],
             Step::Conv(conv) => [Some(conv.input), conv.residual].into_iter().flatten().collect(),
             Step::Pool(pool) => vec![pool.input],
             Step::Binary(binary) => vec![binary.a, binary.b],
             Step::Concat { inputs, .. } => inputs.clone(),
             Step::GlobalPool { input, .. }
             | Step::Activation { input, .. }
-            | Step::Flatten { input, .. }
+            | Step::Rearrange { input, .. }
+            | Step::Resize { input, .. }
+            | Step::Lrn { input, .. }
             | Step::Softmax { input, .. } => vec![*input],
         }
     }
@@ -248,11 +333,15 @@ impl Step {
             Step::Compose(_) => None,
             Step::Conv(conv) => Some(conv.output),
             Step::Pool(pool) => Some(pool.output),
+            Step::Pad(pad) => Some(pad.output),
             Step::Binary(binary) => Some(binary.output),
             Step::GlobalPool { output, .. }
             | Step::Activation { output, .. }
             | Step::Concat { output, .. }
-            | Step::Flatten { output, .. }
+            | Step::Constant { output, .. }
+            | Step::Rearrange { output, .. }
+            | Step::Resize { output, .. }
+            | Step::Lrn { output, .. }
             | Step::Softmax { output, .. } => Some(*output),
         }
     }
@@ -311,6 +400,11 @@ impl Plan {
         &self.kernels
     }
 
+    /// Every map that never changes.
+    pub fn constants(&self) -> &[Constant] {
+        &self.constants
+    }
+
     /// What to do for every run, in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -326,8 +420,8 @@ impl Plan {
         &self.outputs
     }
 
-    /// The plan for an executor that has packed the weights: everything but their values, except those of kernels that
-    /// `keep` wants.
+    /// The plan for an executor that has packed the weights: everything but their values, those of constants too, except
+    /// those of kernels that `keep` wants.
     pub(crate) fn without_weights(&self, keep: impl Fn(KernelId) -> bool) -> Self {
         let strip = |(index, kernel): (usize, &Kernel)| {
             if keep(KernelId(index)) {
@@ -346,6 +440,7 @@ impl Plan {
         Self {
             values: self.values.clone(),
             kernels: self.kernels.iter().enumerate().map(strip).collect(),
+            constants: self.constants.iter().map(|constant| Constant { values: vec![], ..constant.clone() }).collect(),
             steps: self.steps.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
@@ -360,6 +455,11 @@ impl Plan {
     /// A value's description.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.0]
+    }
+
+    /// A constant.
+    pub fn constant(&self, id: ConstantId) -> &Constant {
+        &self.constants[id.0]
     }
 
     /// A kernel's description.

@@ -11,13 +11,15 @@
 mod conv;
 mod elementwise;
 mod map;
+mod moving;
 mod pool;
 mod rounding;
 mod walk;
 
-pub use conv::{conv2d, effective_d, feature_composition, fold, linear};
-pub use elementwise::{activation, add, batch_norm, concat, flatten, mul, softmax};
+pub use conv::{conv_transpose2d, conv2d, effective_d, feature_composition, fold, linear};
+pub use elementwise::{activation, batch_norm, binary, concat, flatten, log_softmax, lrn, softmax};
 pub use map::Map;
+pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 pub use rounding::{Estimate, run_with_error};
 pub use walk::run;

@@ -84,7 +84,7 @@ impl Graph {
         let network = Network {
             version: FORMAT_VERSION,
             name: name.into(),
-            inputs: vec![Input { name: "image".into(), shape: [channels, size, size] }],
+            inputs: vec![Input::new("image", [channels, size, size])],
             nodes: vec![],
             outputs: vec![],
             preprocess: None,
