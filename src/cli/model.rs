@@ -139,7 +139,7 @@ fn missing_arch(name: &str, weights: &StateDict) -> String {
     let what = format!("{name}: no model file: it holds weights, but not the network (no `{}`)", formats::NETWORK_KEY);
     match weights.fitting().as_slice() {
         [] => format!("{what}, and they fit no architecture that --arch knows (see --help)"),
-        [fitting @ ..] => format!("{what}; name it with --arch; these fit: {}", fitting.join(", ")),
+        fitting => format!("{what}; name it with --arch; these fit: {}", fitting.join(", ")),
     }
 }
 

@@ -155,3 +155,90 @@ pub(super) fn reorder_flattened(network: &Network, weights: &mut Weights) -> Res
 fn split(name: &str) -> (&str, &str) {
     name.rsplit_once('.').unwrap_or(("", name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{FORMAT_VERSION, Input, Linear, Node};
+
+    fn tensor(shape: &[usize]) -> Tensor {
+        Tensor::new(shape, (0..shape.iter().product()).map(|value| value as f32).collect()).unwrap()
+    }
+
+    fn weights<const N: usize>(tensors: [(&str, Tensor); N]) -> Weights {
+        tensors.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect()
+    }
+
+    #[test]
+    fn keras_layers_get_pytorchs_axes() {
+        let file = weights([
+            ("block/conv/kernel:0", tensor(&[2, 3, 4, 5])),
+            ("block/depthwise/depthwise_kernel:0", tensor(&[2, 3, 4, 2])),
+            ("block/bn/gamma:0", tensor(&[5])),
+            ("block/bn/moving_variance:0", tensor(&[5])),
+            ("fc/kernel:0", tensor(&[4, 2])),
+        ]);
+        let (weights, convention) = to_torch(file).unwrap();
+        assert_eq!(convention, Convention::TensorFlow);
+        let names: Vec<&str> = weights.keys().map(String::as_str).collect();
+        let expected =
+            ["block.bn.running_var", "block.bn.weight", "block.conv.weight", "block.depthwise.weight", "fc.weight"];
+        assert_eq!(names, expected);
+        // Output 3, input 2, row 1, column 0 lies at [1, 0, 2, 3] in HWIO.
+        let conv = &weights["block.conv.weight"];
+        assert_eq!(conv.shape(), [5, 4, 2, 3]);
+        assert_eq!(conv.data()[((3 * 4 + 2) * 2 + 1) * 3], (((3 * 4) + 2) * 5 + 3) as f32);
+        // Output 5 is the second of input channel 2.
+        let depthwise = &weights["block.depthwise.weight"];
+        assert_eq!(depthwise.shape(), [8, 1, 2, 3]);
+        assert_eq!(depthwise.data()[5 * 6], (2 * 2 + 1) as f32);
+        assert_eq!(weights["fc.weight"].data()[..4], [0.0, 2.0, 4.0, 6.0]);
+    }
+
+    #[test]
+    fn names_tell_whose_weights_they_are() {
+        let of = |names: &[&str]| {
+            let file: Weights = names.iter().map(|&name| (name.to_string(), tensor(&[1]))).collect();
+            Convention::of(&file)
+        };
+        assert_eq!(of(&["a.weight", "a.bias", "b.running_mean"]), Convention::Torch);
+        assert_eq!(of(&["a.W", "a.D", "b.gamma"]), Convention::Torch);
+        assert_eq!(of(&["a.kernel", "b.gamma"]), Convention::TensorFlow);
+        assert_eq!(of(&["a.weight", "b.gamma"]), Convention::Gluon);
+        assert_eq!(of(&["a.weight", "a.D"]), Convention::Gluon);
+    }
+
+    #[test]
+    fn tensors_that_become_one_are_named() {
+        let error = to_torch(weights([("a/bias", tensor(&[1])), ("a.bias", tensor(&[1]))])).unwrap_err().to_string();
+        assert!(error.starts_with("tensor `a.bias`: is there twice"), "{error}");
+        let both = weights([("a.gamma", tensor(&[1])), ("a.weight", tensor(&[1]))]);
+        let error = to_torch(both).unwrap_err().to_string();
+        assert!(error.starts_with("tensor `a.weight`: is there twice"), "{error}");
+        let odd = weights([("a.kernel", tensor(&[9, 4, 8])), ("a.D", tensor(&[9, 9, 6]))]);
+        let error = to_torch(odd).unwrap_err().to_string();
+        assert!(error.starts_with("tensor `a.D`: has 6 channels, no multiple of the 4"), "{error}");
+    }
+
+    #[test]
+    fn a_linear_layer_reads_a_flattened_map_channels_first() {
+        let (c, h, w) = (2, 3, 2);
+        let linear = Op::Linear(Linear { in_features: c * h * w, out_features: 1, bias: false });
+        let node = |name: &str, input: &str, op: Op| Node { name: name.into(), inputs: vec![input.into()], op };
+        let network = Network {
+            version: FORMAT_VERSION,
+            name: "test".into(),
+            inputs: vec![Input::new("x", [c, h, w])],
+            nodes: vec![node("flat", "x", Op::Flatten), node("fc", "flat", linear)],
+            outputs: vec!["fc".into()],
+            preprocess: None,
+            labels: vec![],
+        };
+        // Every column is numbered by its place in TensorFlow's order: row, column, channel.
+        let mut weights = weights([("fc.weight", tensor(&[1, c * h * w]))]);
+        reorder_flattened(&network, &mut weights).unwrap();
+        let expected: Vec<f32> =
+            (0..c).flat_map(|channel| (0..h * w).map(move |pixel| (pixel * c + channel) as f32)).collect();
+        assert_eq!(weights["fc.weight"].data(), expected);
+    }
+}
