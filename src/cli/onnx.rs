@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use doconv::formats::onnx::{Array, Data, File, Imported, Port};
 use doconv::{Model, Tensor, formats};
 
-use super::{arrays, npy};
+use super::arrays;
+use super::model::Opened;
 
 /// Whether a file is ONNX: by its name, or by its first bytes.
 pub fn is_onnx(path: &Path) -> bool {
@@ -22,8 +23,11 @@ pub fn is_onnx(path: &Path) -> bool {
 }
 
 /// The model in an ONNX file whose inputs need not be known.
-pub fn open(path: &Path) -> Result<Model> {
-    Ok(File::open(path)?.import(&BTreeMap::new())?.model)
+pub fn open(path: &Path) -> Result<Opened> {
+    let file = File::open(path)?;
+    let model = file.import(&BTreeMap::new())?.model;
+    let file_bytes = usize::try_from(std::fs::metadata(path)?.len())?;
+    Ok(Opened { model, file_bytes, dtypes: file.dtypes().join(", ") })
 }
 
 /// A model together with the arrays it is to be run on.
@@ -85,7 +89,7 @@ fn read(path: &Path, names: &[&str]) -> Result<BTreeMap<String, Array>> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).with_context(|| file.clone())?;
     if kind == arrays::Kind::Npy {
-        let tensor = npy::read(&bytes).with_context(|| file.clone())?;
+        let tensor = formats::read_npy(&bytes).map_err(|reason| anyhow::anyhow!("{file}: {reason}"))?;
         let array = Array::new(tensor.shape(), tensor.data().to_vec()).context(file)?;
         return Ok(BTreeMap::from([(names[0].to_string(), array)]));
     }

@@ -20,15 +20,18 @@ use super::{arrays, model, onnx, output};
 Examples:
   doconv run model.safetensors --input x.npy --output y.npy
   doconv run model.safetensors --input x.npy --output y.npy --repeat 20 --json
+  doconv run resnet18.pth --arch resnet18 --input x.npy --output y.npy
   doconv run two.safetensors --input inputs.safetensors --output outputs.safetensors
 
 A .npy file holds the one input or output of a network (float64 and Fortran order are converted); a .safetensors file
 holds several under the names that `doconv info MODEL` shows. Times include upload and read-back; the first run also
 includes what is done only once, such as making buffers and compiling shaders.")]
 pub struct Arguments {
-    /// Model file (.safetensors or .onnx)
+    /// Model file, ONNX file, or with --arch a file of weights (.pth, .pt, .npz, .safetensors)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    arch: model::Arch,
     /// Arrays to read (.npy or .safetensors)
     #[arg(long, value_name = "IN")]
     input: PathBuf,
@@ -102,10 +105,10 @@ enum Loaded {
 
 impl Loaded {
     fn open(arguments: &Arguments) -> Result<Self> {
-        if onnx::is_onnx(&arguments.model) {
+        if arguments.arch.names_onnx(&arguments.model)? {
             return Ok(Loaded::Onnx(onnx::bind(&arguments.model, &arguments.input)?));
         }
-        Ok(Loaded::Model(model::open(&arguments.model)?))
+        Ok(Loaded::Model(arguments.arch.open(&arguments.model)?))
     }
 
     fn model(&self) -> &Model {

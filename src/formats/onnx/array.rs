@@ -194,8 +194,12 @@ impl Array {
             let Ok(extent) = usize::try_from(extent) else { return fail(format!("an extent is {extent}")) };
             dims.push(extent);
         }
-        let count = element_count(&dims).filter(|&count| count <= MAX_ELEMENTS);
-        let Some(count) = count else { return fail(format!("its shape {dims:?} is too large")) };
+        // Also without its zeros, so that no product of some extents can overflow.
+        let extents: Vec<usize> = dims.iter().map(|&extent| extent.max(1)).collect();
+        let small = element_count(&extents).is_some_and(|count| count <= MAX_ELEMENTS);
+        let Some(count) = element_count(&dims).filter(|_| small) else {
+            return fail(format!("its shape {dims:?} is too large"));
+        };
         let Ok(kind) = DataType::try_from(tensor.data_type()) else {
             return fail(format!("the element type {} is unknown", tensor.data_type()));
         };

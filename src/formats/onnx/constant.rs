@@ -13,7 +13,7 @@ use crate::tensor::element_count;
 /// Nothing that is larger than its inputs may have more elements than this.
 const MAX_MADE: usize = 1 << 24;
 /// Nor may a product need more multiplications.
-const MAX_PRODUCTS: usize = 1 << 32;
+const MAX_PRODUCTS: usize = 1 << 30;
 
 type Inputs<'a> = &'a [Option<Arc<Array>>];
 

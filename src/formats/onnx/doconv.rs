@@ -8,6 +8,7 @@ use super::array::Array;
 use super::constant;
 use super::import::Importer;
 use super::node::Node;
+use super::rules;
 use crate::Tensor;
 use crate::doconv::{Composed as Kernels, add_identity, fold};
 use crate::network::{Conv2d, DoConv, Pairing};
@@ -159,7 +160,9 @@ fn sum(importer: &Importer, name: &str, layout: &Layout, effective: &Tensor) -> 
     }
     let total = importer.known_value(add.output(0)?)?;
     let term = |index: usize| {
-        let mut array = importer.known_value(add.input(index)?)?.broadcast(total.dims());
+        let array = importer.known_value(add.input(index)?)?;
+        rules::broadcast(array.dims(), total.dims()).ok().filter(|dims| dims == total.dims())?;
+        let mut array = array.broadcast(total.dims());
         for node in moves.iter().rev() {
             let mut inputs = vec![Some(std::sync::Arc::new(array))];
             inputs.extend((1..node.proto.input.len()).map(|index| importer.known_value(node.input(index)?)));

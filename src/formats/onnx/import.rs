@@ -726,7 +726,15 @@ impl<'a> Importer<'a> {
                     _ => return Err(format!("its output `{name}` is no array of floats").into()),
                 },
                 Some(Value::Missing(name)) => return Err(Stop::Known(BTreeSet::from([name]))),
-                Some(Value::Failed) | None => continue,
+                Some(Value::Failed) | None => {
+                    if self.problems.is_empty() {
+                        self.problems.push(format!(
+                            "its output `{name}` depends on a result that is not supported, such as the indices of a \
+                             MaxPool or the mask of a Dropout"
+                        ));
+                    }
+                    continue;
+                }
             };
             let placed = self.placed(&run)?;
             outputs.push((placed.node, Port { name, dims: run.dims, batched: self.batched }));

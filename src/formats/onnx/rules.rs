@@ -176,7 +176,7 @@ pub(super) fn slices(node: &Node, dims: &[usize], parameters: &[Option<Vec<i64>>
                 (start, start - end.clamp(-1, extent - 1))
             }
         };
-        let count = if way > 0 { (way - 1) / step.saturating_abs() + 1 } else { 0 };
+        let count = if way > 0 && extent > 0 { (way - 1) / step.saturating_abs() + 1 } else { 0 };
         let step = if count > 1 { step as isize } else { 1 };
         ranges[axis] = Range { start: start as usize, step, count: count as usize };
     }

@@ -48,7 +48,7 @@ impl Window {
         if auto.starts_with("SAME") {
             for axis in 0..count {
                 let stride = strides[axis].max(1);
-                let reach = (kernel[axis] - 1).saturating_mul(dilations[axis]) + 1;
+                let reach = (kernel[axis] - 1).saturating_mul(dilations[axis]).saturating_add(1);
                 let span = (size[axis].div_ceil(stride) - 1) * stride;
                 let total = span.saturating_add(reach).saturating_sub(size[axis]);
                 let less = total / 2;
@@ -153,8 +153,9 @@ impl Importer<'_> {
         }
         if let Some(wanted) = wanted {
             for axis in 0..count {
-                let reach = dims[axis + 2].saturating_sub(1).saturating_mul(dilations[axis]) + 1;
-                let whole = (size[axis] - 1).saturating_mul(strides[axis]) + reach + output_padding[axis];
+                let reach = dims[axis + 2].saturating_sub(1).saturating_mul(dilations[axis]).saturating_add(1);
+                let span = (size[axis] - 1).saturating_mul(strides[axis]);
+                let whole = span.saturating_add(reach).saturating_add(output_padding[axis]);
                 let total = whole.saturating_sub(wanted[axis]);
                 output_padding[axis] += wanted[axis].saturating_sub(whole);
                 let less = total / 2;
