@@ -200,3 +200,12 @@ fn what_does_not_fit_a_file_is_refused() {
     let error = check_size(MAX_BYTES + 1).unwrap_err().to_string();
     assert!(error.contains("2147483648") && error.contains("f16"), "{error}");
 }
+
+#[test]
+fn metadata_that_cannot_be_read_is_named() {
+    let mut proto = exported(&composed(), Dtype::F32);
+    proto.metadata_props[0].value = Some("cat, dog".into());
+    let file = super::super::File::from_bytes("m", &proto.encode_to_vec()).unwrap();
+    let error = file.import(&Default::default()).unwrap_err().to_string();
+    assert!(error.contains("`doconv.labels` cannot be read"), "{error}");
+}
