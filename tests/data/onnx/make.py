@@ -256,7 +256,7 @@ def names():
     odd = "in put/\u00e4:0"
     nodes = [
         helper.make_node("Conv", [odd, "l.weight"], ["a"], name="same"),
-        helper.make_node("Conv", ["a", "l.weight"], ["b"], name="same"),
+        helper.make_node("Conv", ["a", "l.weight"], ["b"], name="same again"),
         helper.make_node("Identity", [odd], ["echo"]),
         helper.make_node("Flatten", ["b"], ["out;\n"]),
     ]
