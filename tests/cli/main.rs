@@ -5,5 +5,6 @@ mod classify;
 mod command;
 mod errors;
 mod info;
+mod onnx;
 mod run;
 mod weights;
