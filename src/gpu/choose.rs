@@ -2,8 +2,8 @@
 
 use super::Tier;
 use super::layout::slices;
-use super::shader::{ActivationClass, Epilogue, Shader};
-use crate::network::Shape;
+use super::shader::{ActivationClass, Epilogue, GRADIENT_DEPTH, Shader};
+use crate::network::{Conv2d, Shape};
 use crate::plan::Conv;
 
 /// The families that can run a convolution.
@@ -97,4 +97,50 @@ fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader 
 fn columns(step: &Conv, outputs: usize) -> usize {
     let conv = &step.conv;
     (outputs - 1) * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1] + 1
+}
+
+/// How a long sum is cut into parts that are summed by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Number of parts.
+    pub parts: usize,
+    /// Terms of each; the last may have fewer.
+    pub terms: usize,
+}
+
+/// Bytes that the parts of a sum may take together.
+const PARTS_BYTES: usize = 32 << 20;
+
+impl Split {
+    /// Cuts `terms` into parts so that `invocations` of them with one part each are enough to occupy the adapter; parts
+    /// are multiples of `step`, and no shorter than pays. `bytes` is what the result of one part takes.
+    pub fn new(terms: usize, invocations: usize, bytes: usize, step: usize, tier: Tier) -> Self {
+        // Software adapters have as many invocations under way as a CPU has vector lanes, GPUs tens of thousands.
+        let (enough, least) = match tier {
+            Tier::Software => (2048, 64),
+            Tier::Hardware => (65_536, 128),
+        };
+        let wanted = enough / invocations.max(1);
+        let most = (terms / least).min(PARTS_BYTES / bytes.max(1)).min(4096);
+        let terms_each = terms.div_ceil(wanted.min(most).max(1)).next_multiple_of(step);
+        Self { parts: terms.div_ceil(terms_each), terms: terms_each }
+    }
+}
+
+/// Chooses a shader for the gradient of a convolution's kernel. `pixels` are those of the output and the whole batch.
+pub fn choose_kernel_gradient(conv: &Conv2d, pixels: usize, tier: Tier) -> Shader {
+    let (cpg, q) = (conv.channels_per_group(), conv.outputs_per_group());
+    if cpg == 1 && conv.groups > 1 {
+        return Shader::KernelGradientDepthwise { taps: conv.taps().min(9) as u32, multiplier: q > 1 };
+    }
+    if conv.groups > 1 && !(cpg.is_multiple_of(4) && q.is_multiple_of(4)) {
+        return Shader::KernelGradientGrouped { lanes: cpg.min(4) as u32 };
+    }
+    let (columns, slices) = (conv.taps() * slices(cpg), slices(q));
+    if tier == Tier::Hardware && columns >= 8 && slices >= 4 && pixels >= GRADIENT_DEPTH as usize {
+        let double = |count: usize| if count > 8 { 2 } else { 1 };
+        return Shader::KernelGradientTiled { slices: double(slices), columns: double(columns) };
+    }
+    let slices = if slices.is_multiple_of(2) || (conv.groups == 1 && slices >= 3) { 2 } else { 1 };
+    Shader::KernelGradientDirect { slices, columns: if columns >= 4 { 4 } else { 1 } }
 }

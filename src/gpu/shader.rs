@@ -10,7 +10,7 @@ use minijinja::{Environment, Value, context};
 
 use super::params;
 use crate::network::{Activation, Pairing};
-use crate::plan::{BinaryOp, PoolKind};
+use crate::plan::{BinaryOp, Factor, PoolKind};
 
 /// A specialised shader: the key of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,49 @@ pub enum Shader {
         /// Which D belongs to which channel.
         pairing: Pairing,
     },
+    /// The gradient of a kernel from storage, with register tiles.
+    KernelGradientDirect {
+        /// Output slices per invocation.
+        slices: u32,
+        /// Columns, input slices at a tap, per invocation.
+        columns: u32,
+    },
+    /// The gradient of a kernel through workgroup memory.
+    KernelGradientTiled {
+        /// Output slices per invocation; a workgroup has 8 × as many.
+        slices: u32,
+        /// Columns per invocation; a workgroup has 8 × as many.
+        columns: u32,
+    },
+    /// The gradient of a kernel with one input channel per group.
+    KernelGradientDepthwise {
+        /// Taps per invocation.
+        taps: u32,
+        /// Whether several outputs share an input channel.
+        multiplier: bool,
+    },
+    /// The gradient of a kernel with groups of any size.
+    KernelGradientGrouped {
+        /// In-group input channels of an invocation that exist: fewer than four only where groups have fewer.
+        lanes: u32,
+    },
+    /// The gradient of a bias.
+    BiasGradient,
+    /// The second pass of a split sum.
+    SumParts,
+    /// The gradient of W or D.
+    ComposeGradient {
+        /// Whose.
+        factor: Factor,
+        /// Which D belongs to which channel.
+        pairing: Pairing,
+    },
+    /// The kernel of an input gradient's convolution.
+    TransposeKernel,
+    /// A kernel as a map.
+    KernelMap,
+    /// Residues of a strided input gradient put together.
+    Interleave,
     /// Pooling over windows.
     Pool {
         /// Maximum or mean.
@@ -137,6 +180,8 @@ impl ActivationClass {
 
 /// Input slices that a workgroup of [`Shader::ConvTiled`] stages at a time.
 const TILE_DEPTH: u32 = 4;
+/// Pixels that a workgroup of [`Shader::KernelGradientTiled`] stages at a time.
+pub const GRADIENT_DEPTH: u32 = 16;
 /// Pixels of its tile: one for every invocation to gather.
 pub const TILE_PIXELS: u32 = 64;
 /// Invocations along output slices, each with `slices` of them.
@@ -152,6 +197,16 @@ impl Shader {
             Shader::ConvGrouped { .. } | Shader::Pool { .. } | Shader::Elementwise { .. } | Shader::CopyChannels => {
                 [64, 1]
             }
+            Shader::KernelGradientTiled { .. } => [8, 8],
+            Shader::KernelGradientDirect { .. }
+            | Shader::KernelGradientDepthwise { .. }
+            | Shader::KernelGradientGrouped { .. }
+            | Shader::BiasGradient => [32, 1],
+            Shader::SumParts
+            | Shader::ComposeGradient { .. }
+            | Shader::TransposeKernel
+            | Shader::KernelMap
+            | Shader::Interleave => [64, 1],
             Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Flatten => [64, 1],
             Shader::Softmax => [32, 1],
         }
@@ -193,12 +248,41 @@ impl Shader {
             ),
             Shader::ConvGrouped { epilogue } => ("conv_grouped.wgsl", epilogue.context("f32")),
             Shader::Compose { pairing } => {
-                let pairing = match pairing {
-                    Pairing::Paper => "paper",
-                    Pairing::Torch => "torch",
-                };
-                ("compose.wgsl", context! { pairing, params => params::Compose::WGSL })
+                ("compose.wgsl", context! { pairing => name(pairing), params => params::Compose::WGSL })
             }
+            Shader::KernelGradientDirect { slices, columns } => {
+                ("kernel_gradient_direct.wgsl", context! { slices, columns, ..kernel_gradient("vec4<f32>", "vec4<f32>") })
+            }
+            Shader::KernelGradientTiled { slices, columns } => (
+                "kernel_gradient_tiled.wgsl",
+                context! {
+                    slices, columns,
+                    tile_slices => 8 * slices,
+                    tile_columns => 8 * columns,
+                    depth => GRADIENT_DEPTH,
+                    ..kernel_gradient("vec4<f32>", "vec4<f32>")
+                },
+            ),
+            Shader::KernelGradientDepthwise { taps, multiplier } => {
+                let input = if multiplier { "f32" } else { "vec4<f32>" };
+                ("kernel_gradient_depthwise.wgsl", context! { taps, multiplier, ..kernel_gradient(input, "vec4<f32>") })
+            }
+            Shader::KernelGradientGrouped { lanes } => {
+                ("kernel_gradient_grouped.wgsl", context! { lanes, ..kernel_gradient("f32", "f32") })
+            }
+            Shader::BiasGradient => ("bias_gradient.wgsl", context! { params => params::BiasGradient::WGSL }),
+            Shader::SumParts => ("sum_parts.wgsl", context! { params => params::SumParts::WGSL }),
+            Shader::ComposeGradient { factor, pairing } => {
+                let factor = match factor {
+                    Factor::W => "w",
+                    Factor::D => "d",
+                };
+                let params = params::ComposeGradient::WGSL;
+                ("compose_gradient.wgsl", context! { factor, pairing => name(pairing), params })
+            }
+            Shader::TransposeKernel => ("transpose_kernel.wgsl", context! { params => params::TransposeKernel::WGSL }),
+            Shader::KernelMap => ("kernel_map.wgsl", context! { params => params::KernelMap::WGSL }),
+            Shader::Interleave => ("interleave.wgsl", context! { params => params::Interleave::WGSL }),
             Shader::Pool { kind } => ("pool.wgsl", context! { kind => kind.name(), params => params::Pool::WGSL }),
             Shader::GlobalPool { kind } => {
                 ("global_pool.wgsl", context! { kind => kind.name(), params => params::GlobalPool::WGSL })
@@ -216,6 +300,17 @@ impl Shader {
             Shader::Softmax => ("softmax.wgsl", context! { params => params::Softmax::WGSL }),
         }
     }
+}
+
+fn name(pairing: Pairing) -> &'static str {
+    match pairing {
+        Pairing::Paper => "paper",
+        Pairing::Torch => "torch",
+    }
+}
+
+fn kernel_gradient(input_type: &str, grad_type: &str) -> Value {
+    context! { input_type, grad_type, params => params::KernelGradient::WGSL }
 }
 
 impl Epilogue {
@@ -269,10 +364,13 @@ macro_rules! sources {
 }
 
 const SOURCES: &[(&str, &str)] = sources![
+    "bias_gradient.wgsl",
     "common/activation.wgsl",
     "common/conv_bindings.wgsl",
+    "common/kernel_gradient.wgsl",
     "common/map.wgsl",
     "compose.wgsl",
+    "compose_gradient.wgsl",
     "conv_depthwise.wgsl",
     "conv_direct.wgsl",
     "conv_grouped.wgsl",
@@ -281,6 +379,14 @@ const SOURCES: &[(&str, &str)] = sources![
     "elementwise.wgsl",
     "flatten.wgsl",
     "global_pool.wgsl",
+    "interleave.wgsl",
+    "kernel_gradient_depthwise.wgsl",
+    "kernel_gradient_direct.wgsl",
+    "kernel_gradient_grouped.wgsl",
+    "kernel_gradient_tiled.wgsl",
+    "kernel_map.wgsl",
     "pool.wgsl",
     "softmax.wgsl",
+    "sum_parts.wgsl",
+    "transpose_kernel.wgsl",
 ];

@@ -4,10 +4,14 @@
 //! the convolutions they follow, DO-Conv layers in the form that the [`Mode`] asks for. An executor, on a GPU or on
 //! the CPU, only replays it. Nothing here depends on the batch size; [`Plan::memory`] does.
 
+mod gradient;
 mod lower;
 mod memory;
+mod transposed;
 
 pub use memory::Memory;
+pub(crate) use gradient::Gradients;
+pub(crate) use transposed::transpose_kernel;
 
 use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d, Shape};
@@ -98,6 +102,9 @@ pub enum KernelSource {
     /// They are composed on the device that runs the network: once when the model is loaded, and again at each
     /// [`Step::Compose`].
     Composed(Composed),
+    /// They are made at each [`Step::Transpose`] from those of the kernel named, whose convolution's input gradient is
+    /// what this kernel is for.
+    Transposed(KernelId),
 }
 
 /// One operation on feature maps.
@@ -105,6 +112,8 @@ pub enum KernelSource {
 pub enum Step {
     /// Compose a kernel anew from its W and D.
     Compose(KernelId),
+    /// Make a [`KernelSource::Transposed`] kernel from the one it comes from.
+    Transpose(KernelId),
     /// `activation(conv(input) + bias + residual)`.
     Conv(Conv),
     /// Maximum or mean over windows.
@@ -150,6 +159,78 @@ pub enum Step {
         /// Probabilities.
         output: ValueId,
     },
+    /// The values of a kernel as a map `[out, in / groups, rows, columns]`.
+    KernelMap {
+        /// Which kernel, as it is at this step.
+        kernel: KernelId,
+        /// Its values.
+        output: ValueId,
+    },
+    /// The gradient of a convolution's kernel.
+    KernelGradient(KernelGradient),
+    /// The gradient of a bias: the sum over batch and pixels.
+    BiasGradient {
+        /// The gradient of what the bias was added to.
+        grad_output: ValueId,
+        /// `[1, out, 1, 1]`.
+        output: ValueId,
+    },
+    /// The gradient of W or D, from that of the kernel they compose to.
+    ComposeGradient(ComposeGradient),
+    /// The residues of a strided convolution's input gradient put together.
+    Interleave(Interleave),
+}
+
+/// The gradient of a convolution's kernel: `Σ grad_output · input` over batch and pixels.
+#[derive(Clone, Debug)]
+pub struct KernelGradient {
+    /// The layer's name.
+    pub name: String,
+    /// The convolution whose kernel it is.
+    pub conv: Conv2d,
+    /// What was convolved.
+    pub input: ValueId,
+    /// The gradient of the result.
+    pub grad_output: ValueId,
+    /// `[out, in / groups, rows, columns]`.
+    pub output: ValueId,
+}
+
+/// One of the two kernels that compose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Factor {
+    /// `[out, in / groups, S]`.
+    W,
+    /// `[in, K, S]`: the effective D, whose gradient is that of its trainable part.
+    D,
+}
+
+/// The gradient of W or D.
+#[derive(Clone, Debug)]
+pub struct ComposeGradient {
+    /// The composed kernel, with the other factor.
+    pub kernel: KernelId,
+    /// Whose gradient it is.
+    pub factor: Factor,
+    /// The gradient of the kernel, `[out, in / groups, rows, columns]`.
+    pub grad_kernel: ValueId,
+    /// `[out, in / groups, S, 1]` or `[in, K, S, 1]`.
+    pub output: ValueId,
+}
+
+/// Pixel `i` of an axis is that of residue `(i + offset) mod stride` at place `(i + offset) div stride`.
+#[derive(Clone, Debug)]
+pub struct Interleave {
+    /// Blocks of channels.
+    pub groups: usize,
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Where the first pixel lies, vertically and horizontally.
+    pub offset: [usize; 2],
+    /// Channels are, in every group, residue × channel of the output's group.
+    pub input: ValueId,
+    /// The result.
+    pub output: ValueId,
 }
 
 /// A convolution with everything that is fused into it.
@@ -230,7 +311,11 @@ impl Step {
     /// The maps it reads.
     pub fn inputs(&self) -> Vec<ValueId> {
         match self {
-            Step::Compose(_) => vec![],
+            Step::Compose(_) | Step::Transpose(_) | Step::KernelMap { .. } => vec![],
+            Step::KernelGradient(step) => vec![step.input, step.grad_output],
+            Step::BiasGradient { grad_output, .. } => vec![*grad_output],
+            Step::ComposeGradient(step) => vec![step.grad_kernel],
+            Step::Interleave(step) => vec![step.input],
             Step::Conv(conv) => [Some(conv.input), conv.residual].into_iter().flatten().collect(),
             Step::Pool(pool) => vec![pool.input],
             Step::Binary(binary) => vec![binary.a, binary.b],
@@ -245,11 +330,16 @@ impl Step {
     /// The map it writes, if any.
     pub fn output(&self) -> Option<ValueId> {
         match self {
-            Step::Compose(_) => None,
+            Step::Compose(_) | Step::Transpose(_) => None,
+            Step::KernelGradient(step) => Some(step.output),
+            Step::ComposeGradient(step) => Some(step.output),
+            Step::Interleave(step) => Some(step.output),
             Step::Conv(conv) => Some(conv.output),
             Step::Pool(pool) => Some(pool.output),
             Step::Binary(binary) => Some(binary.output),
             Step::GlobalPool { output, .. }
+            | Step::KernelMap { output, .. }
+            | Step::BiasGradient { output, .. }
             | Step::Activation { output, .. }
             | Step::Concat { output, .. }
             | Step::Flatten { output, .. }
@@ -334,6 +424,7 @@ impl Plan {
                 return kernel.clone();
             }
             let source = match &kernel.source {
+                KernelSource::Transposed(of) => KernelSource::Transposed(*of),
                 KernelSource::Plain(_) => KernelSource::Plain(vec![]),
                 KernelSource::Composed(Composed { attributes, .. }) => KernelSource::Composed(Composed {
                     w: Tensor::zeros([0]),
