@@ -9,7 +9,7 @@ fn main() -> Result<()> {
     let network = Network {
         version: FORMAT_VERSION,
         name: "by_hand".into(),
-        inputs: vec![Input { name: "image".into(), shape: [3, 32, 32] }],
+        inputs: vec![Input::new("image", [3, 32, 32])],
         nodes: vec![
             node("conv", "image", Op::Conv2d(conv)),
             node("relu", "conv", Op::Activation(Activation::Relu)),

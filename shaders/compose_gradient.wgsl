@@ -42,8 +42,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let channel = o / p.group_outputs * p.group_inputs + j;
 {% endif %}
     for (var tap = 0u; tap < p.taps; tap++) {
-        let from = channel + (tap * p.d_mul + s) * p.inputs;
-        let d = vec4<f32>(factor[from.x], factor[from.y], factor[from.z], factor[from.w]);
+        let place = channel + (tap * p.d_mul + s) * p.inputs;
+        let d = vec4<f32>(factor[place.x], factor[place.y], factor[place.z], factor[place.w]);
         sum += d * grad_kernel[(o * p.in_slices + slice) * p.taps + tap];
     }
     output[at] = sum;
@@ -64,8 +64,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let o = channel / p.group_inputs * p.group_outputs + term;
         let j = channel % p.group_inputs;
 {% endif %}
-        let from = (o * p.in_slices + j / 4u) * p.taps * 4u + j % 4u + tap;
-        let gradient = vec4<f32>(grad_kernel[from.x], grad_kernel[from.y], grad_kernel[from.z], grad_kernel[from.w]);
+        let place = (o * p.in_slices + j / 4u) * p.taps * 4u + j % 4u + tap;
+        let gradient = vec4<f32>(grad_kernel[place.x], grad_kernel[place.y], grad_kernel[place.z], grad_kernel[place.w]);
         sum += gradient * factor[(s * p.group_inputs + j) * p.outputs + o];
     }
     output[id.z * p.length + at] = sum;

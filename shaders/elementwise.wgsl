@@ -1,5 +1,10 @@
+{% if broadcast %}
+// An element-wise function of two maps, which are repeated along the axes where they have the extent 1; then an
+// activation. One pixel and four channels per invocation.
+{% else %}
 // An element-wise function of one map, or of two of which the second may be 1×1 and is then repeated over the pixels of
 // the first; then an activation. One pixel and four channels per invocation.
+{% endif %}
 //
 // Grid: x over pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
@@ -13,14 +18,37 @@
 
 {% include "common/activation.wgsl" %}
 
+{% if operator %}
+fn combine(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+{% if operator == "prelu" %}
+    return select(a, a * b, a < vec4<f32>());
+{% else %}
+    return a {{ operator }} b;
+{% endif %}
+}
+
+{% endif %}
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= p.area || id.y >= p.maps {
         return;
     }
     let at = id.y * p.area + id.x;
-{% if operator %}
-    output[at] = activate(a[at] {{ operator }} b[id.y * p.b_area + min(id.x, p.b_area - 1u)]);
+{% if broadcast %}
+    let slice = id.y % p.slices;
+    let item = id.y / p.slices % p.items;
+    let element = id.y / p.slices / p.items;
+    let row = id.x / p.width;
+    let column = id.x % p.width;
+{% for side in ["a", "b"] %}
+    var {{ side }}_value = {{ side }}[element * p.{{ side }}_element + item * p.{{ side }}_item + slice * p.{{ side }}_slice + row * p.{{ side }}_row + column * p.{{ side }}_column];
+    if p.{{ side }}_single != 0u {
+        {{ side }}_value = {{ side }}_value.xxxx;
+    }
+{% endfor %}
+    output[at] = activate(combine(a_value, b_value));
+{% elif operator %}
+    output[at] = activate(combine(a[at], b[id.y * p.b_area + min(id.x, p.b_area - 1u)]));
 {% else %}
     output[at] = activate(a[at]);
 {% endif %}

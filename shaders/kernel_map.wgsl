@@ -19,6 +19,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let o = at / p.taps / p.in_slices;
     // Beyond the last input of the group the last one is repeated; no one reads that.
     let j = min(vec4<u32>(slice * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.group_inputs - 1u));
-    let from = (tap * p.row_inputs + j) * p.row_outputs + o;
-    output[at] = vec4<f32>(kernel[from.x], kernel[from.y], kernel[from.z], kernel[from.w]);
+    let place = (tap * p.row_inputs + j) * p.row_outputs + o;
+    output[at] = vec4<f32>(kernel[place.x], kernel[place.y], kernel[place.z], kernel[place.w]);
 }

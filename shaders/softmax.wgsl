@@ -1,4 +1,4 @@
-// exp(x − max) / Σ exp(x − max) over the channels of a pixel: one pixel per workgroup, whose invocations share the
+// {% if logarithm %}x − max − log Σ exp(x − max){% else %}exp(x − max) / Σ exp(x − max){% endif %} over the channels of a pixel: one pixel per workgroup, whose invocations share the
 // channels; their partial results are combined in a fixed order.
 //
 // Grid: x over pixels, y over the batch.
@@ -47,6 +47,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     for (var slice = index; slice < slices; slice += LANES) {
         let at = first + slice * p.area;
-        output[at] = select(vec4<f32>(), exp(input[at] - maximum) / total, real(slice));
+{% if logarithm %}
+        let value = input[at] - maximum - log(total);
+{% else %}
+        let value = exp(input[at] - maximum) / total;
+{% endif %}
+        output[at] = select(vec4<f32>(), value, real(slice));
     }
 }

@@ -43,6 +43,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A safetensors file is no valid layer file: an attribute or a tensor is missing, unknown or wrong.
+    #[error("{name}: not a valid layer file: {reason}")]
+    LayerFile {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A network description contradicts itself.
     #[error("network node `{node}`: {reason}")]
     Network {

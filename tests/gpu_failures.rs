@@ -9,7 +9,7 @@ fn model(channels: usize, size: usize) -> Model {
     let network = Network {
         version: FORMAT_VERSION,
         name: "pointwise".into(),
-        inputs: vec![Input { name: "input".into(), shape: [channels, size, size] }],
+        inputs: vec![Input::new("input", [channels, size, size])],
         nodes: vec![Node {
             name: "conv".into(),
             inputs: vec!["input".into()],

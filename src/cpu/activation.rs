@@ -2,7 +2,7 @@
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp, SimdUnaryOp};
-use rten_vecmath::{Sigmoid, Silu};
+use rten_vecmath::{Sigmoid, Silu, Tanh};
 
 use crate::network::Activation;
 
@@ -37,6 +37,9 @@ impl Finish {
             None => Finish::Keep,
             Some(Activation::Relu) => Finish::Clamp(0.0, f32::INFINITY),
             Some(Activation::Relu6) => Finish::Clamp(0.0, 6.0),
+            Some(Activation::Clip { min, max }) => {
+                Finish::Clamp(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY))
+            }
             Some(other) => Finish::Then(other),
         }
     }
@@ -56,17 +59,24 @@ fn activate<I: Isa>(isa: I, activation: Activation, x: I::F32) -> I::F32 {
     match activation {
         Activation::Relu => clamp(isa, x, 0.0, f32::INFINITY),
         Activation::Relu6 => clamp(isa, x, 0.0, 6.0),
-        Activation::HardSigmoid => hard_sigmoid(isa, x),
-        Activation::HardSwish => ops.mul(x, hard_sigmoid(isa, x)),
+        Activation::Clip { min, max } => clamp(isa, x, min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY)),
+        Activation::LeakyRelu { slope } => {
+            let (positive, negative) = (ops.max(ops.zero(), x), ops.min(ops.zero(), x));
+            ops.mul_add(negative, ops.splat(slope), positive)
+        }
+        Activation::HardSigmoid => ramp(isa, x, 1.0 / 6.0, 0.5),
+        Activation::HardSwish => ops.mul(x, ramp(isa, x, 1.0 / 6.0, 0.5)),
+        Activation::Ramp { slope, offset } => ramp(isa, x, slope, offset),
         Activation::Sigmoid => Sigmoid {}.eval(isa, x),
         Activation::Silu => Silu {}.eval(isa, x),
+        Activation::Tanh => Tanh {}.eval(isa, x),
     }
 }
 
 #[inline(always)]
-fn hard_sigmoid<I: Isa>(isa: I, x: I::F32) -> I::F32 {
+fn ramp<I: Isa>(isa: I, x: I::F32, slope: f32, offset: f32) -> I::F32 {
     let ops = isa.f32();
-    clamp(isa, ops.mul_add(x, ops.splat(1.0 / 6.0), ops.splat(0.5)), 0.0, 1.0)
+    clamp(isa, ops.mul_add(x, ops.splat(slope), ops.splat(offset)), 0.0, 1.0)
 }
 
 /// Applies an activation to every value.
@@ -76,10 +86,14 @@ fn activate_slice<I: Isa>(isa: I, activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Relu => map(isa, values, Activation::Relu),
         Activation::Relu6 => map(isa, values, Activation::Relu6),
+        Activation::Clip { min, max } => map(isa, values, Activation::Clip { min, max }),
+        Activation::LeakyRelu { slope } => map(isa, values, Activation::LeakyRelu { slope }),
+        Activation::Ramp { slope, offset } => map(isa, values, Activation::Ramp { slope, offset }),
         Activation::HardSwish => map(isa, values, Activation::HardSwish),
         Activation::HardSigmoid => map(isa, values, Activation::HardSigmoid),
         Activation::Sigmoid => map(isa, values, Activation::Sigmoid),
         Activation::Silu => map(isa, values, Activation::Silu),
+        Activation::Tanh => map(isa, values, Activation::Tanh),
     }
 }
 

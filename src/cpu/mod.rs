@@ -26,9 +26,11 @@ mod depthwise;
 mod dots;
 mod elementwise;
 mod geometry;
+mod gradient;
 mod kernel;
 mod layout;
 mod matmul;
+mod moving;
 mod pack;
 mod parallel;
 mod pool;
@@ -43,8 +45,8 @@ use kernel::{Operands, Prepared};
 pub use parallel::threads;
 
 use crate::network::Shape;
-use crate::plan::{KernelId, Memory, Plan, Step, ValueId};
-use crate::{Error, Result};
+use crate::plan::{Factor, Kernel, KernelId, KernelSource, Memory, Plan, Step, Transposed, ValueId};
+use crate::{Error, Result, doconv};
 
 /// A plan with its weights packed for this machine's CPU.
 ///
@@ -59,6 +61,9 @@ pub struct Executor {
     plan: Plan,
     /// One for each of the plan's kernels.
     kernels: Vec<Prepared>,
+    /// One for each of the plan's constants: maps are NHWC, as all maps are; the tables of interpolations have one image
+    /// of two channels that are kept apart.
+    constants: Vec<Vec<f32>>,
     /// What padding looks like: as many as any convolution has input channels, times the columns of its kernel.
     zeros: Aligned,
     buffers: Buffers,
@@ -104,11 +109,25 @@ impl Executor {
     /// Those of [`doconv::fold`](crate::doconv::fold).
     pub fn new(plan: &Plan) -> Result<Self> {
         let every_run = |id| plan.composes_every_run(id);
-        let prepare = |(id, kernel)| Prepared::new(kernel, !every_run(KernelId(id)));
+        let prepare = |(id, kernel): (usize, &Kernel)| {
+            let now = !every_run(KernelId(id)) && !matches!(kernel.source, KernelSource::Transposed(_));
+            Prepared::new(kernel, now)
+        };
         let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
-        let plan = plan.without_weights(every_run);
-        Ok(Self { plan, kernels, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
+        let constants = plan.constants.iter().enumerate().map(|(id, constant)| {
+            let is_map = |step: &Step| matches!(step, Step::Constant { constant, .. } if constant.0 == id);
+            let [_, channels, height, width] = constant.shape;
+            if !plan.steps.iter().any(is_map) {
+                return constant.values.clone();
+            }
+            let mut values = vec![0.0; constant.values.len()];
+            layout::transpose(&constant.values, &mut values, channels, height * width);
+            values
+        });
+        let constants = constants.collect();
+        let plan = plan.without_weights(|id| every_run(id) || plan.reads_weights(id));
+        Ok(Self { plan, kernels, constants, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
     }
 
     /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.
@@ -132,7 +151,7 @@ impl Executor {
         parallel::enter(|| {
             self.compose()?;
             for start in (0..batch).step_by(images) {
-                self.replay(start, images.min(batch - start), inputs, &mut results);
+                self.replay(start, images.min(batch - start), inputs, &mut results)?;
             }
             Ok(results)
         })
@@ -148,19 +167,27 @@ impl Executor {
 
     fn compose(&mut self) -> Result<()> {
         for step in &self.plan.steps {
-            if let Step::Compose(id) = step {
-                self.kernels[id.0].fill(self.plan.kernel(*id))?;
+            match step {
+                Step::Compose(id) => self.kernels[id.0].fill(self.plan.kernel(*id))?,
+                Step::Transpose(id) => {
+                    let kernel = self.plan.kernel(*id);
+                    if let KernelSource::Transposed(Transposed { of, conv, sub_pixel }) = &kernel.source {
+                        let values = sub_pixel.kernel(conv, &kernel::values(self.plan.kernel(*of))?);
+                        self.kernels[id.0].set(&kernel.conv, &values);
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())
     }
 
     /// Runs all steps for `images` images from `start` on.
-    fn replay(&mut self, start: usize, images: usize, inputs: &[&[f32]], results: &mut [Vec<f32>]) {
+    fn replay(&mut self, start: usize, images: usize, inputs: &[&[f32]], results: &mut [Vec<f32>]) -> Result<()> {
         for (index, input) in inputs.iter().enumerate() {
             let id = self.plan.inputs[index];
-            let [_, channels, height, width] = self.plan.value(id).shape;
-            let image = channels * height * width;
+            let shape @ [_, channels, height, width] = self.plan.value(id).shape;
+            let image = elements(shape);
             let mut buffer = self.take(id);
             let input = &input[start * image..][..images * image];
             layout::transpose(input, &mut buffer[..input.len()], channels, height * width);
@@ -170,16 +197,17 @@ impl Executor {
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.
             let mut buffer = self.take(id);
-            self.step(&self.plan.steps[index], images, &mut buffer[..elements(self.shape(id, images))]);
+            self.step(&self.plan.steps[index], images, &mut buffer[..elements(self.shape(id, images))])?;
             self.put(id, buffer);
         }
         for (&id, result) in self.plan.outputs.iter().zip(results) {
-            let [_, channels, height, width] = self.plan.value(id).shape;
+            let shape @ [_, channels, height, width] = self.plan.value(id).shape;
             let value = self.value(id, images);
-            let image = channels * height * width;
+            let image = elements(shape);
             let result = &mut result[start * image..][..images * image];
             layout::transpose(value, result, height * width, channels);
         }
+        Ok(())
     }
 
     fn buffer_of(&self, id: ValueId) -> usize {
@@ -205,11 +233,42 @@ impl Executor {
         &self.buffers.buffers[self.buffer_of(id)][..elements(self.shape(id, batch))]
     }
 
-    fn step(&self, step: &Step, batch: usize, output: &mut [f32]) {
+    fn step(&self, step: &Step, batch: usize, output: &mut [f32]) -> Result<()> {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
         match step {
-            Step::Compose(_) => {}
+            Step::Compose(_) | Step::Transpose(_) => {}
+            Step::KernelMap { kernel, output: id } => {
+                let [_, channels, height, width] = shape(*id);
+                let values = kernel::values(self.plan.kernel(*kernel))?;
+                layout::transpose(&values, output, channels, height * width);
+            }
+            Step::KernelGradient(step) => {
+                let geometry = Geometry::of_conv(&step.conv, shape(step.input), shape(step.grad_output));
+                let (input, grad_output) = (value(step.input), value(step.grad_output));
+                gradient::KernelGradient { conv: &step.conv, geometry, input, grad_output }.run(output);
+            }
+            Step::BiasGradient { grad_output, .. } => {
+                gradient::bias(shape(*grad_output)[1], value(*grad_output), output);
+            }
+            Step::ComposeGradient(step) => {
+                let kernel = self.plan.kernel(step.kernel);
+                let KernelSource::Composed(composed) = &kernel.source else {
+                    return Err(Error::Unsupported(format!("{}: a plain kernel has no W and D", kernel.name)));
+                };
+                let [_, channels, height, width] = shape(step.grad_kernel);
+                let mut grad_kernel = vec![0.0; value(step.grad_kernel).len()];
+                layout::transpose(value(step.grad_kernel), &mut grad_kernel, height * width, channels);
+                let values = match step.factor {
+                    Factor::W => doconv::w_gradient(&kernel.conv, composed, &grad_kernel),
+                    Factor::D => doconv::d_gradient(&kernel.conv, composed, &grad_kernel),
+                };
+                let [_, channels, height, width] = shape(step.output);
+                layout::transpose(&values, output, channels, height * width);
+            }
+            Step::PadGradient(step) => {
+                gradient::pad(step, shape(step.grad_output), value(step.grad_output), shape(step.output), output);
+            }
             Step::Conv(conv) => {
                 let operands = Operands {
                     conv: &conv.conv,
@@ -231,19 +290,34 @@ impl Executor {
                 pool::global(*kind, height * width, channels, value(*input), output);
             }
             Step::Binary(binary) => {
-                let shape = shape(binary.a);
-                elementwise::binary(binary.op, binary.activation, value(binary.a), value(binary.b), shape, output);
+                let [a, b] = [binary.a, binary.b].map(|id| (value(id), shape(id)));
+                elementwise::binary(binary.op, binary.activation, a, b, batch, shape(binary.output), output);
             }
             Step::Activation { activation, input, .. } => elementwise::activate(*activation, value(*input), output),
             Step::Concat { inputs, output: id } => {
                 let inputs: Vec<_> = inputs.iter().map(|&input| (value(input), shape(input)[1])).collect();
                 elementwise::concat(&inputs, shape(*id)[1], output);
             }
-            Step::Flatten { input, .. } => {
-                let [_, channels, height, width] = shape(*input);
-                layout::transpose(value(*input), output, height * width, channels);
+            Step::Constant { constant, .. } => {
+                for element in output.chunks_exact_mut(self.constants[constant.0].len()) {
+                    element.copy_from_slice(&self.constants[constant.0]);
+                }
             }
-            Step::Softmax { input, .. } => elementwise::softmax(shape(*input)[1], value(*input), output),
+            Step::Rearrange { view, input, output: id } => {
+                moving::rearrange(view, batch, shape(*input), value(*input), shape(*id), output);
+            }
+            Step::Pad(pad) => {
+                moving::pad(pad, batch, shape(pad.input), value(pad.input), shape(pad.output), output);
+            }
+            Step::Resize { rows, columns, input, output: id } => {
+                let [rows, columns] = [rows, columns].map(|id| moving::Taps(&self.constants[id.0]));
+                moving::resize(&rows, &columns, shape(*input), value(*input), shape(*id), output);
+            }
+            Step::Lrn { lrn, input, .. } => elementwise::lrn(lrn, shape(*input)[1], value(*input), output),
+            Step::Softmax { logarithm, input, .. } => {
+                elementwise::softmax(*logarithm, shape(*input)[1], value(*input), output);
+            }
         }
+        Ok(())
     }
 }

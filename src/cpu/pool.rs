@@ -71,7 +71,7 @@ fn window<'a>(
 fn extent(geometry: &Geometry, axis: usize, output: usize) -> usize {
     let end = geometry.input[axis] + geometry.padding[axis] + geometry.padding[axis + 2];
     let start = output * geometry.stride[axis];
-    end.saturating_sub(start).min(geometry.kernel[axis])
+    end.saturating_sub(start).div_ceil(geometry.dilation[axis]).min(geometry.kernel[axis])
 }
 
 /// As in PyTorch, not-a-number wins.

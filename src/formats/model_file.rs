@@ -121,7 +121,7 @@ mod tests {
         let network = Network {
             version: FORMAT_VERSION,
             name: "tiny".into(),
-            inputs: vec![Input { name: "x".into(), shape: [1, 4, 4] }],
+            inputs: vec![Input::new("x", [1, 4, 4])],
             nodes: vec![Node { name: "c".into(), inputs: vec!["x".into()], op: Op::Conv2d(Conv2d::new(1, 2, [1, 1])) }],
             outputs: vec!["c".into()],
             preprocess: None,

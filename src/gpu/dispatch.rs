@@ -1,13 +1,13 @@
 //! From steps to dispatches: shader, parameters, bindings and grid, all without a device.
 
 use super::choose::{Split, choose, choose_kernel_gradient};
-use super::layout::{KernelLayout, slices};
+use super::layout::{KernelLayout, map_len, slices};
 use super::shader::{ActivationClass, GRADIENT_DEPTH, Shader, TILE_COLUMNS, TILE_PIXELS};
 use super::{Tier, params};
 use crate::network::{DoConv, Shape};
 use crate::plan::{
-    Binary, ComposeGradient, Conv, Factor, Interleave, Kernel, KernelGradient, KernelId, KernelSource, Plan, Pool, Step,
-    ValueId,
+    Binary, ComposeGradient, ConstantId, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad, PadGradient,
+    Plan, Pool, Step, ValueId, View,
 };
 use crate::{Error, Result};
 
@@ -35,6 +35,8 @@ pub enum Resource {
     Kernel(KernelId),
     /// Its bias.
     Bias(KernelId),
+    /// A map that never changes.
+    Constant(ConstantId),
     /// W of a composed kernel.
     W(KernelId),
     /// D of a composed kernel.
@@ -86,7 +88,7 @@ impl Lowering<'_> {
             Step::ComposeGradient(step) => return self.compose_gradient(step),
             Step::Transpose(kernel) => transpose(self.plan, *kernel)?,
             Step::KernelMap { kernel, output } => self.kernel_map(*kernel, *output)?,
-            Step::Interleave(step) => self.interleave(step)?,
+            Step::PadGradient(step) => self.pad_gradient(step)?,
             Step::Compose(kernel) => compose(self.plan, *kernel)?,
             Step::Conv(conv) => self.conv(conv)?,
             Step::Pool(pool) => self.pool(pool)?,
@@ -94,7 +96,7 @@ impl Lowering<'_> {
             Step::Concat { inputs, output } => return self.concat(inputs, *output),
             Step::Activation { activation, input, output } => {
                 let (activation, bounds) = ActivationClass::of(Some(*activation));
-                let shader = Shader::Elementwise { operator: None, activation };
+                let shader = Shader::Elementwise { operator: None, broadcast: false, activation };
                 self.elementwise(shader, bounds, 1, vec![(1, *input)], *output)?
             }
             Step::GlobalPool { kind, input, output } => {
@@ -104,22 +106,52 @@ impl Lowering<'_> {
                 let shader = Shader::GlobalPool { kind: *kind };
                 self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], [maps, 1, 1])?
             }
-            Step::Flatten { input, output } => {
-                let [n, c, h, w] = self.shape(*input);
-                let out_slices = slices(c * h * w);
-                let params = params::Flatten {
-                    area: (h * w) as u32,
-                    in_slices: slices(c) as u32,
-                    in_channels: c as u32,
-                    out_slices: out_slices as u32,
+            Step::Constant { constant, output } => self.constant(*constant, *output)?,
+            Step::Rearrange { view, input, output } => self.rearrange(view, *input, *output)?,
+            Step::Pad(pad) => self.pad(pad)?,
+            Step::Resize { rows, columns, input, output } => {
+                let [n, c, in_height, in_width] = self.shape(*input);
+                let [_, _, height, width] = self.shape(*output);
+                let maps = n * slices(c);
+                let params = params::Resize {
+                    maps: maps as u32,
+                    area: (height * width) as u32,
+                    width: width as u32,
+                    in_height: in_height as u32,
+                    in_width: in_width as u32,
+                    taps: self.plan.constant(*rows).shape[3] as u32,
                 };
-                self.maps_dispatch(Shader::Flatten, &params, vec![(1, *input), (2, *output)], [out_slices, n, 1])?
+                let bindings = vec![
+                    (1, Resource::Map(*input)),
+                    (2, Resource::Map(*output)),
+                    (3, Resource::Constant(*rows)),
+                    (4, Resource::Constant(*columns)),
+                ];
+                let label = &self.plan.value(*output).name;
+                dispatch(label, Shader::Resize, &params, bindings, [height * width, maps, 1])?
             }
-            Step::Softmax { input, output } => {
+            Step::Lrn { lrn, input, output } => {
+                let [n, c, h, w] = self.shape(*input);
+                let maps = n * slices(c);
+                let before = (lrn.size - 1) / 2;
+                let params = params::Lrn {
+                    maps: maps as u32,
+                    area: (h * w) as u32,
+                    channels: c as u32,
+                    before: before as u32,
+                    behind: (lrn.size - 1 - before) as u32,
+                    factor: lrn.alpha / lrn.size as f32,
+                    beta: lrn.beta,
+                    k: lrn.k,
+                };
+                self.maps_dispatch(Shader::Lrn, &params, vec![(1, *input), (2, *output)], [h * w, maps, 1])?
+            }
+            Step::Softmax { logarithm, input, output } => {
                 let [n, c, h, w] = self.shape(*input);
                 let params = params::Softmax { area: (h * w) as u32, channels: c as u32 };
-                let lanes = Shader::Softmax.workgroup()[0] as usize;
-                self.maps_dispatch(Shader::Softmax, &params, vec![(1, *input), (2, *output)], [h * w * lanes, n, 1])?
+                let shader = Shader::Softmax { logarithm: *logarithm };
+                let lanes = shader.workgroup()[0] as usize;
+                self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], [h * w * lanes, n, 1])?
             }
         }])
     }
@@ -210,9 +242,120 @@ impl Lowering<'_> {
 
     fn binary(&self, binary: &Binary) -> Result<Dispatch> {
         let (activation, bounds) = ActivationClass::of(binary.activation);
-        let shader = Shader::Elementwise { operator: Some(binary.op), activation };
-        let [_, _, b_height, b_width] = self.shape(binary.b);
-        self.elementwise(shader, bounds, b_height * b_width, vec![(1, binary.a), (2, binary.b)], binary.output)
+        let (a, b, output) = (self.shape(binary.a), self.shape(binary.b), self.shape(binary.output));
+        let broadcast = a != output || (b != output && b != [output[0], output[1], 1, 1]);
+        let shader = Shader::Elementwise { operator: Some(binary.op), broadcast, activation };
+        let maps = vec![(1, binary.a), (2, binary.b)];
+        if !broadcast {
+            return self.elementwise(shader, bounds, b[2] * b[3], maps, binary.output);
+        }
+        // Distances in vectors along elements of the batch, items, slices, rows and columns; none along axes that repeat.
+        let strides = |[n, c, h, w]: Shape| {
+            let items = n / self.batch;
+            let of = |repeats: bool, stride: usize| if repeats { 0 } else { stride as u32 };
+            let area = h * w;
+            [
+                (items * slices(c) * area) as u32,
+                of(items == 1, slices(c) * area),
+                of(c == 1, area),
+                of(h == 1, w),
+                of(w == 1, 1),
+            ]
+        };
+        let ([n, c, h, w], [lower, upper]) = (output, bounds);
+        let single = |shape: Shape| u32::from(shape[1] == 1 && c > 1);
+        let [a_element, a_item, a_slice, a_row, a_column] = strides(a);
+        let [b_element, b_item, b_slice, b_row, b_column] = strides(b);
+        let count = n * slices(c);
+        let params = params::Broadcast {
+            maps: count as u32,
+            area: (h * w) as u32,
+            items: (n / self.batch) as u32,
+            slices: slices(c) as u32,
+            width: w as u32,
+            a_element,
+            a_item,
+            a_slice,
+            a_row,
+            a_column,
+            a_single: single(a),
+            b_element,
+            b_item,
+            b_slice,
+            b_row,
+            b_column,
+            b_single: single(b),
+            lower,
+            upper,
+        };
+        self.maps_dispatch(shader, &params, [maps, vec![(3, binary.output)]].concat(), [h * w, count, 1])
+    }
+
+    fn constant(&self, constant: ConstantId, output: ValueId) -> Result<Dispatch> {
+        let vectors = map_len(self.plan.constant(constant).shape) / 4;
+        let params = params::Constant { vectors: vectors as u32 };
+        let bindings = vec![(1, Resource::Constant(constant)), (2, Resource::Map(output))];
+        let label = &self.plan.value(output).name;
+        dispatch(label, Shader::Constant, &params, bindings, [vectors, self.batch, 1])
+    }
+
+    fn rearrange(&self, view: &View, input: ValueId, output: ValueId) -> Result<Dispatch> {
+        let [in_n, in_c, in_h, in_w] = self.shape(input);
+        let [n, c, h, w] = self.shape(output);
+        let maps = n * slices(c);
+        let [item, channel, row, column] = view.axes;
+        let params = params::Rearrange {
+            maps: maps as u32,
+            area: (h * w) as u32,
+            items: (n / self.batch) as u32,
+            slices: slices(c) as u32,
+            channels: c as u32,
+            width: w as u32,
+            in_items: (in_n / self.batch) as u32,
+            in_channels: in_c as u32,
+            in_slices: slices(in_c) as u32,
+            in_area: (in_h * in_w) as u32,
+            offset: view.offset as u32,
+            item_inner: item.inner as u32,
+            item_outer_stride: item.outer_stride as i32,
+            item_inner_stride: item.inner_stride as i32,
+            channel_inner: channel.inner as u32,
+            channel_outer_stride: channel.outer_stride as i32,
+            channel_inner_stride: channel.inner_stride as i32,
+            row_inner: row.inner as u32,
+            row_outer_stride: row.outer_stride as i32,
+            row_inner_stride: row.inner_stride as i32,
+            column_inner: column.inner as u32,
+            column_outer_stride: column.outer_stride as i32,
+            column_inner_stride: column.inner_stride as i32,
+        };
+        self.maps_dispatch(Shader::Rearrange, &params, vec![(1, input), (2, output)], [h * w, maps, 1])
+    }
+
+    fn pad(&self, pad: &Pad) -> Result<Dispatch> {
+        let [in_n, in_c, in_h, in_w] = self.shape(pad.input);
+        let [n, c, h, w] = self.shape(pad.output);
+        let maps = n * slices(c);
+        let [before_item, before_channel, before_row, before_column] = pad.before.map(|count| count as u32);
+        let params = params::Pad {
+            maps: maps as u32,
+            area: (h * w) as u32,
+            items: (n / self.batch) as u32,
+            slices: slices(c) as u32,
+            channels: c as u32,
+            width: w as u32,
+            in_items: (in_n / self.batch) as u32,
+            in_channels: in_c as u32,
+            in_height: in_h as u32,
+            in_width: in_w as u32,
+            before_item,
+            before_channel,
+            before_row,
+            before_column,
+            value: pad.value,
+        };
+        let shader = Shader::Pad { mode: pad.mode };
+        self.maps_dispatch(shader, &params, vec![(1, pad.input), (2, pad.output)], [h * w, maps, 1])
     }
 
     fn elementwise(
@@ -406,27 +549,22 @@ impl Lowering<'_> {
         dispatch(&self.plan.value(output).name, Shader::KernelMap, &params, bindings, invocations)
     }
 
-    fn interleave(&self, step: &Interleave) -> Result<Dispatch> {
-        let [_, in_channels, in_height, in_width] = self.shape(step.input);
-        let [n, channels, out_height, out_width] = self.shape(step.output);
-        let maps = n * slices(channels);
-        let params = params::Interleave {
+    fn pad_gradient(&self, step: &PadGradient) -> Result<Dispatch> {
+        let [_, _, in_height, in_width] = self.shape(step.grad_output);
+        let [n, c, out_height, out_width] = self.shape(step.output);
+        let maps = n * slices(c);
+        let params = params::PadGradient {
             maps: maps as u32,
             in_height: in_height as u32,
             in_width: in_width as u32,
-            in_slices: slices(in_channels) as u32,
             out_height: out_height as u32,
             out_width: out_width as u32,
-            out_slices: slices(channels) as u32,
-            channels: channels as u32,
-            group_channels: (channels / step.groups) as u32,
-            stride_y: step.stride[0] as u32,
-            stride_x: step.stride[1] as u32,
-            offset_y: step.offset[0] as u32,
-            offset_x: step.offset[1] as u32,
+            before_row: step.before[0] as u32,
+            before_column: step.before[1] as u32,
         };
-        let maps_bound = vec![(1, step.input), (2, step.output)];
-        self.maps_dispatch(Shader::Interleave, &params, maps_bound, [out_height * out_width, maps, 1])
+        let maps_bound = vec![(1, step.grad_output), (2, step.output)];
+        let shader = Shader::PadGradient { mode: step.mode };
+        self.maps_dispatch(shader, &params, maps_bound, [out_height * out_width, maps, 1])
     }
 
     /// A dispatch that binds nothing but maps, the last of which names it.
@@ -472,14 +610,13 @@ fn composed(kernel: &Kernel) -> Result<DoConv> {
 
 fn transpose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
     let kernel = plan.kernel(id);
-    let KernelSource::Transposed(from) = kernel.source else {
+    let KernelSource::Transposed(transposed) = &kernel.source else {
         return Err(Error::Unsupported(format!("{}: not the transposed kernel of another", kernel.name)));
     };
-    let (conv, forward) = (&kernel.conv, &plan.kernel(from).conv);
+    let (conv, forward) = (&kernel.conv, &plan.kernel(transposed.of).conv);
     let (layout, from_layout) = (KernelLayout::of(conv), KernelLayout::of(forward));
     let (row, invocations) = flat(layout.len());
-    // A forward tap for every one here where the stride is 1; else distances count one by one.
-    let step = [0, 1].map(|axis| if forward.stride[axis] == 1 { conv.dilation[axis] as u32 } else { 1 });
+    let [[reach_y, step_y], [reach_x, step_x]] = transposed.sub_pixel.reach().map(|axis| axis.map(|value| value as i32));
     let params = params::TransposeKernel {
         row,
         length: layout.len() as u32,
@@ -490,7 +627,6 @@ fn transpose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
         row_outputs: layout.row_outputs as u32,
         kernel_height: conv.kernel[0] as u32,
         kernel_width: conv.kernel[1] as u32,
-        from_group_inputs: forward.channels_per_group() as u32,
         from_row_inputs: from_layout.row_inputs as u32,
         from_row_outputs: from_layout.row_outputs as u32,
         from_height: forward.kernel[0] as u32,
@@ -499,10 +635,12 @@ fn transpose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
         stride_x: forward.stride[1] as u32,
         dilation_y: forward.dilation[0] as u32,
         dilation_x: forward.dilation[1] as u32,
-        step_y: step[0],
-        step_x: step[1],
+        reach_y,
+        reach_x,
+        step_y,
+        step_x,
     };
-    let bindings = vec![(1, Resource::Kernel(from)), (2, Resource::Kernel(id))];
+    let bindings = vec![(1, Resource::Kernel(transposed.of)), (2, Resource::Kernel(id))];
     dispatch(&kernel.name, Shader::TransposeKernel, &params, bindings, invocations)
 }
 

@@ -6,7 +6,7 @@ use super::Device;
 use super::arena::{Layout, Region};
 use super::dispatch::{self, Dispatch, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
-use crate::plan::{KernelId, KernelSource, Plan, ValueId};
+use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
 use crate::{Error, Result};
 
 /// A plan on a device: weights uploaded, kernels folded, pipelines compiled.
@@ -337,6 +337,11 @@ impl Weights {
                 }
             }
         }
+        for (index, constant) in plan.constants.iter().enumerate() {
+            let bytes = 4 * map_len(constant.shape) as u64;
+            let region = parameters.place(device, &format!("constant `{}`", constant.name), bytes)?;
+            regions.insert(Resource::Constant(ConstantId(index)), (Arena::Parameters, region));
+        }
         let read = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let weights = Self {
             parameters: parameters.create(device, "weights", read).await?,
@@ -360,6 +365,11 @@ impl Weights {
             let bytes = bytemuck::cast_slice(values);
             device.queue.write_buffer(&self.parameters[region.buffer], region.offset, bytes);
         };
+        for (index, constant) in plan.constants.iter().enumerate() {
+            let mut packed = vec![0.0; map_len(constant.shape)];
+            pack_map(constant.shape, &constant.values, &mut packed);
+            write(Resource::Constant(ConstantId(index)), &packed);
+        }
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, conv) = (KernelId(index), &kernel.conv);
             write(Resource::Bias(id), &padded_bias(&kernel.bias));

@@ -66,8 +66,51 @@ params! {
 }
 
 params! {
-    /// Flattening.
-    Flatten { area: u32, in_slices: u32, in_channels: u32, out_slices: u32 }
+    /// An element-wise function of two maps with repetition. Strides are in vectors, 0 along repeated axes.
+    Broadcast {
+        maps: u32, area: u32, items: u32, slices: u32, width: u32,
+        a_element: u32, a_item: u32, a_slice: u32, a_row: u32, a_column: u32, a_single: u32,
+        b_element: u32, b_item: u32, b_slice: u32, b_row: u32, b_column: u32, b_single: u32,
+        lower: f32, upper: f32,
+    }
+}
+
+params! {
+    /// A constant map.
+    Constant { vectors: u32 }
+}
+
+params! {
+    /// A strided view. Strides are in elements.
+    Rearrange {
+        maps: u32, area: u32, items: u32, slices: u32, channels: u32, width: u32,
+        in_items: u32, in_channels: u32, in_slices: u32, in_area: u32,
+        offset: u32,
+        item_inner: u32, item_outer_stride: i32, item_inner_stride: i32,
+        channel_inner: u32, channel_outer_stride: i32, channel_inner_stride: i32,
+        row_inner: u32, row_outer_stride: i32, row_inner_stride: i32,
+        column_inner: u32, column_outer_stride: i32, column_inner_stride: i32,
+    }
+}
+
+params! {
+    /// Values around a map.
+    Pad {
+        maps: u32, area: u32, items: u32, slices: u32, channels: u32, width: u32,
+        in_items: u32, in_channels: u32, in_height: u32, in_width: u32,
+        before_item: u32, before_channel: u32, before_row: u32, before_column: u32,
+        value: f32,
+    }
+}
+
+params! {
+    /// Interpolation.
+    Resize { maps: u32, area: u32, width: u32, in_height: u32, in_width: u32, taps: u32 }
+}
+
+params! {
+    /// Local response normalisation.
+    Lrn { maps: u32, area: u32, channels: u32, before: u32, behind: u32, factor: f32, beta: f32, k: f32 }
 }
 
 params! {
@@ -106,13 +149,14 @@ params! {
 }
 
 params! {
-    /// Transposing a kernel; what begins with `from` is of the forward kernel.
+    /// Transposing a kernel; what begins with `from` is of the kernel that is transposed.
     TransposeKernel {
         row: u32, length: u32,
         outputs: u32, group_inputs: u32, group_outputs: u32, row_inputs: u32, row_outputs: u32,
         kernel_height: u32, kernel_width: u32,
-        from_group_inputs: u32, from_row_inputs: u32, from_row_outputs: u32, from_height: u32, from_width: u32,
-        stride_y: u32, stride_x: u32, dilation_y: u32, dilation_x: u32, step_y: u32, step_x: u32,
+        from_row_inputs: u32, from_row_outputs: u32, from_height: u32, from_width: u32,
+        stride_y: u32, stride_x: u32, dilation_y: u32, dilation_x: u32,
+        reach_y: i32, reach_x: i32, step_y: i32, step_x: i32,
     }
 }
 
@@ -124,9 +168,8 @@ params! {
 }
 
 params! {
-    /// The residues of a strided input gradient put together.
-    Interleave {
-        maps: u32, in_height: u32, in_width: u32, in_slices: u32, out_height: u32, out_width: u32, out_slices: u32,
-        channels: u32, group_channels: u32, stride_y: u32, stride_x: u32, offset_y: u32, offset_x: u32,
+    /// Gradients of padding.
+    PadGradient {
+        maps: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32, before_row: u32, before_column: u32,
     }
 }

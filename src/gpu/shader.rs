@@ -9,7 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 
 use super::params;
-use crate::network::{Activation, Pairing};
+use crate::network::{Activation, PaddingMode, Pairing};
 use crate::plan::{BinaryOp, Factor, PoolKind};
 
 /// A specialised shader: the key of a pipeline.
@@ -105,8 +105,11 @@ pub enum Shader {
     TransposeKernel,
     /// A kernel as a map.
     KernelMap,
-    /// Residues of a strided input gradient put together.
-    Interleave,
+    /// The gradient of what was padded.
+    PadGradient {
+        /// What was put around.
+        mode: PaddingMode,
+    },
     /// Pooling over windows.
     Pool {
         /// Maximum or mean.
@@ -121,15 +124,31 @@ pub enum Shader {
     Elementwise {
         /// The operator between two maps, if there are two.
         operator: Option<BinaryOp>,
+        /// Whether either of two maps may be repeated along any axis.
+        broadcast: bool,
         /// Applied last.
         activation: ActivationClass,
     },
     /// One part of a concatenation.
     CopyChannels,
-    /// All channels and pixels as channels.
-    Flatten,
+    /// A map that never changes.
+    Constant,
+    /// A strided view.
+    Rearrange,
+    /// Values around a map.
+    Pad {
+        /// Where they come from.
+        mode: PaddingMode,
+    },
+    /// Interpolation.
+    Resize,
+    /// Local response normalisation.
+    Lrn,
     /// Softmax over channels.
-    Softmax,
+    Softmax {
+        /// Whether its logarithm is wanted.
+        logarithm: bool,
+    },
 }
 
 /// What a convolution does with its sums before it stores them.
@@ -141,41 +160,62 @@ pub struct Epilogue {
     pub activation: ActivationClass,
 }
 
-/// Activations as pipelines tell them apart.
+/// Activations as pipelines tell them apart; what else they need comes with the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActivationClass {
-    /// None, ReLU and ReLU6: bounds that come with the parameters.
+    /// None, and those that only bound their argument.
     Bounds,
-    /// One that needs code of its own.
-    Function(Activation),
+    /// [`Activation::LeakyRelu`].
+    LeakyRelu,
+    /// [`Activation::Ramp`], of which the hard sigmoid is one.
+    Ramp,
+    /// [`Activation::HardSwish`].
+    HardSwish,
+    /// [`Activation::Sigmoid`].
+    Sigmoid,
+    /// [`Activation::Silu`].
+    Silu,
+    /// [`Activation::Tanh`].
+    Tanh,
 }
 
 impl ActivationClass {
-    /// The class of an activation, and its bounds.
+    /// The class of an activation, and its two parameters, which shaders know as `lower` and `upper`.
     pub fn of(activation: Option<Activation>) -> (Self, [f32; 2]) {
+        let Some(activation) = activation else { return (Self::Bounds, [f32::NEG_INFINITY, f32::INFINITY]) };
         match activation {
-            None => (Self::Bounds, [f32::NEG_INFINITY, f32::INFINITY]),
-            Some(Activation::Relu) => (Self::Bounds, [0.0, f32::INFINITY]),
-            Some(Activation::Relu6) => (Self::Bounds, [0.0, 6.0]),
-            Some(other) => (Self::Function(other), [0.0, 0.0]),
+            Activation::Relu => (Self::Bounds, [0.0, f32::INFINITY]),
+            Activation::Relu6 => (Self::Bounds, [0.0, 6.0]),
+            Activation::Clip { min, max } => {
+                let max = max.unwrap_or(f32::INFINITY);
+                // WGSL does not say what a clamp between crossed bounds gives; the upper one wins here.
+                (Self::Bounds, [min.unwrap_or(f32::NEG_INFINITY).min(max), max])
+            }
+            Activation::LeakyRelu { slope } => (Self::LeakyRelu, [slope, 0.0]),
+            Activation::HardSigmoid => (Self::Ramp, [1.0 / 6.0, 0.5]),
+            Activation::Ramp { slope, offset } => (Self::Ramp, [slope, offset]),
+            Activation::HardSwish => (Self::HardSwish, [0.0, 0.0]),
+            Activation::Sigmoid => (Self::Sigmoid, [0.0, 0.0]),
+            Activation::Silu => (Self::Silu, [0.0, 0.0]),
+            Activation::Tanh => (Self::Tanh, [0.0, 0.0]),
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Self::Bounds | Self::Function(Activation::Relu | Activation::Relu6) => "bounds",
-            Self::Function(Activation::HardSwish) => "hard_swish",
-            Self::Function(Activation::HardSigmoid) => "hard_sigmoid",
-            Self::Function(Activation::Sigmoid) => "sigmoid",
-            Self::Function(Activation::Silu) => "silu",
+            Self::Bounds => "bounds",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Ramp => "ramp",
+            Self::HardSwish => "hard_swish",
+            Self::Sigmoid => "sigmoid",
+            Self::Silu => "silu",
+            Self::Tanh => "tanh",
         }
     }
 
     /// Every class there is.
-    pub fn all() -> Vec<Self> {
-        let functions = Activation::ALL.into_iter().map(|activation| Self::of(Some(activation)).0);
-        functions.filter(|&class| class != Self::Bounds).chain([Self::Bounds]).collect()
-    }
+    pub const ALL: [Self; 7] =
+        [Self::Bounds, Self::LeakyRelu, Self::Ramp, Self::HardSwish, Self::Sigmoid, Self::Silu, Self::Tanh];
 }
 
 /// Input slices that a workgroup of [`Shader::ConvTiled`] stages at a time.
@@ -194,9 +234,6 @@ impl Shader {
             Shader::ConvDirect { workgroup, .. } | Shader::ConvDepthwise { workgroup, .. } => workgroup,
             Shader::ConvTiled { .. } => [8, 8],
             // All along pixels, so that 65 535 groups reach over the largest maps.
-            Shader::ConvGrouped { .. } | Shader::Pool { .. } | Shader::Elementwise { .. } | Shader::CopyChannels => {
-                [64, 1]
-            }
             Shader::KernelGradientTiled { .. } => [8, 8],
             Shader::KernelGradientDirect { .. }
             | Shader::KernelGradientDepthwise { .. }
@@ -206,9 +243,17 @@ impl Shader {
             | Shader::ComposeGradient { .. }
             | Shader::TransposeKernel
             | Shader::KernelMap
-            | Shader::Interleave => [64, 1],
-            Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Flatten => [64, 1],
-            Shader::Softmax => [32, 1],
+            | Shader::PadGradient { .. } => [64, 1],
+            Shader::ConvGrouped { .. }
+            | Shader::Pool { .. }
+            | Shader::Elementwise { .. }
+            | Shader::CopyChannels
+            | Shader::Rearrange
+            | Shader::Pad { .. }
+            | Shader::Resize
+            | Shader::Lrn => [64, 1],
+            Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Constant => [64, 1],
+            Shader::Softmax { .. } => [32, 1],
         }
     }
 
@@ -282,22 +327,34 @@ impl Shader {
             }
             Shader::TransposeKernel => ("transpose_kernel.wgsl", context! { params => params::TransposeKernel::WGSL }),
             Shader::KernelMap => ("kernel_map.wgsl", context! { params => params::KernelMap::WGSL }),
-            Shader::Interleave => ("interleave.wgsl", context! { params => params::Interleave::WGSL }),
+            Shader::PadGradient { mode } => {
+                ("pad_gradient.wgsl", context! { mode => padding(mode), params => params::PadGradient::WGSL })
+            }
             Shader::Pool { kind } => ("pool.wgsl", context! { kind => kind.name(), params => params::Pool::WGSL }),
             Shader::GlobalPool { kind } => {
                 ("global_pool.wgsl", context! { kind => kind.name(), params => params::GlobalPool::WGSL })
             }
-            Shader::Elementwise { operator, activation } => {
+            Shader::Elementwise { operator, broadcast, activation } => {
                 let operator = operator.map(|operator| match operator {
                     BinaryOp::Add => "+",
+                    BinaryOp::Sub => "-",
                     BinaryOp::Mul => "*",
+                    BinaryOp::Div => "/",
+                    BinaryOp::Prelu => "prelu",
                 });
-                let params = params::Elementwise::WGSL;
-                ("elementwise.wgsl", context! { operator, activation => activation.name(), params })
+                let params = if broadcast { params::Broadcast::WGSL } else { params::Elementwise::WGSL };
+                ("elementwise.wgsl", context! { operator, broadcast, activation => activation.name(), params })
             }
             Shader::CopyChannels => ("copy_channels.wgsl", context! { params => params::CopyChannels::WGSL }),
-            Shader::Flatten => ("flatten.wgsl", context! { params => params::Flatten::WGSL }),
-            Shader::Softmax => ("softmax.wgsl", context! { params => params::Softmax::WGSL }),
+            Shader::Constant => ("constant.wgsl", context! { params => params::Constant::WGSL }),
+            Shader::Rearrange => ("rearrange.wgsl", context! { params => params::Rearrange::WGSL }),
+            Shader::Pad { mode } => {
+                let mode = padding(mode);
+                ("pad.wgsl", context! { mode, params => params::Pad::WGSL })
+            }
+            Shader::Resize => ("resize.wgsl", context! { params => params::Resize::WGSL }),
+            Shader::Lrn => ("lrn.wgsl", context! { params => params::Lrn::WGSL }),
+            Shader::Softmax { logarithm } => ("softmax.wgsl", context! { logarithm, params => params::Softmax::WGSL }),
         }
     }
 }
@@ -306,6 +363,15 @@ fn name(pairing: Pairing) -> &'static str {
     match pairing {
         Pairing::Paper => "paper",
         Pairing::Torch => "torch",
+    }
+}
+
+fn padding(mode: PaddingMode) -> &'static str {
+    match mode {
+        PaddingMode::Zeros => "zeros",
+        PaddingMode::Reflect => "reflect",
+        PaddingMode::Replicate => "replicate",
+        PaddingMode::Circular => "circular",
     }
 }
 
@@ -325,7 +391,7 @@ impl Epilogue {
 
     /// Every epilogue there is.
     pub fn all() -> Vec<Self> {
-        let classes = ActivationClass::all();
+        let classes = ActivationClass::ALL;
         let both = [false, true];
         both.into_iter()
             .flat_map(|residual| classes.iter().map(move |&activation| Self { residual, activation }))
@@ -371,21 +437,25 @@ const SOURCES: &[(&str, &str)] = sources![
     "common/map.wgsl",
     "compose.wgsl",
     "compose_gradient.wgsl",
+    "constant.wgsl",
     "conv_depthwise.wgsl",
     "conv_direct.wgsl",
     "conv_grouped.wgsl",
     "conv_tiled.wgsl",
     "copy_channels.wgsl",
     "elementwise.wgsl",
-    "flatten.wgsl",
     "global_pool.wgsl",
-    "interleave.wgsl",
     "kernel_gradient_depthwise.wgsl",
     "kernel_gradient_direct.wgsl",
     "kernel_gradient_grouped.wgsl",
     "kernel_gradient_tiled.wgsl",
     "kernel_map.wgsl",
+    "lrn.wgsl",
+    "pad.wgsl",
+    "pad_gradient.wgsl",
     "pool.wgsl",
+    "rearrange.wgsl",
+    "resize.wgsl",
     "softmax.wgsl",
     "sum_parts.wgsl",
     "transpose_kernel.wgsl",

@@ -145,7 +145,7 @@ mod tests {
         Network {
             version: FORMAT_VERSION,
             name: "test".into(),
-            inputs: vec![Input { name: "x".into(), shape: [1, 3, 3] }],
+            inputs: vec![Input::new("x", [1, 3, 3])],
             nodes,
             outputs: outputs.iter().map(|&name| name.into()).collect(),
             preprocess: None,

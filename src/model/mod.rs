@@ -201,6 +201,13 @@ impl Model {
                     self.conv_weights(node, conv)?;
                     used.extend(KERNEL_PARTS.iter().map(|part| format!("{}.{part}", node.name)));
                 }
+                Op::ConvTranspose2d(conv) => {
+                    need("weight", &conv.kernel_shape())?;
+                    if conv.bias {
+                        need("bias", &[conv.out_channels])?;
+                    }
+                }
+                Op::Constant(shape) => need("value", shape)?,
                 Op::Linear(linear) => {
                     need("weight", &[linear.out_features, linear.in_features])?;
                     if linear.bias {

@@ -43,13 +43,16 @@ impl Network {
     /// Those of [`Network::infer`].
     pub fn cost(&self) -> Result<NetworkCost> {
         let inferred = self.infer(1)?;
-        let layers = self.nodes.iter().zip(&inferred.nodes).filter_map(|(node, &shape)| node.cost(shape)).collect();
-        Ok(NetworkCost { layers })
+        let layer = |(index, node): (usize, &Node)| {
+            let input = inferred.edges[index].first().map_or([0; 4], |&source| inferred.shape(source));
+            node.cost(input, inferred.nodes[index])
+        };
+        Ok(NetworkCost { layers: self.nodes.iter().enumerate().filter_map(layer).collect() })
     }
 }
 
 impl Node {
-    fn cost(&self, output: Shape) -> Option<LayerCost> {
+    fn cost(&self, input: Shape, output: Shape) -> Option<LayerCost> {
         let layer = |parameters: u64, macs: u64| LayerCost {
             name: self.name.clone(),
             output,
@@ -61,6 +64,14 @@ impl Node {
         };
         match &self.op {
             Op::Conv2d(conv) => Some(conv.cost(layer(0, 0))),
+            Op::ConvTranspose2d(conv) => {
+                let factors = conv.kernel_shape().map(|extent| extent as u64);
+                let weights = factors.iter().fold(1u64, |product, &factor| product.saturating_mul(factor));
+                let bias = if conv.bias { conv.out_channels as u64 } else { 0 };
+                let pixels = (input[0] * input[2] * input[3]) as u64;
+                Some(layer(weights.saturating_add(bias), weights.saturating_mul(pixels)))
+            }
+            Op::Constant(shape) => Some(layer(shape.iter().product::<usize>() as u64, 0)),
             Op::Linear(linear) => {
                 let weights = (linear.in_features as u64).saturating_mul(linear.out_features as u64);
                 let bias = if linear.bias { linear.out_features as u64 } else { 0 };
@@ -74,7 +85,8 @@ impl Node {
 
 impl Conv2d {
     fn cost(&self, empty: LayerCost) -> LayerCost {
-        let [_, outputs, height, width] = empty.output.map(|extent| extent as u64);
+        let [items, outputs, height, width] = empty.output.map(|extent| extent as u64);
+        let height = items.saturating_mul(height);
         // Sizes that no machine could run may still be described; their cost need not be exact.
         let product = |factors: &[u64]| factors.iter().fold(1u64, |product, &factor| product.saturating_mul(factor));
         let (inputs, cpg, taps) = (self.in_channels as u64, self.channels_per_group() as u64, self.taps() as u64);

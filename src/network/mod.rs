@@ -4,7 +4,8 @@
 //! value goes by the node's name, and the parameters of a node go by that name too: a convolution called
 //! `layer1.0.conv1` finds its kernel in the tensor `layer1.0.conv1.weight`, as in PyTorch.
 //!
-//! All values are feature maps `[N, C, H, W]`; vectors are maps of 1×1.
+//! All values are feature maps `[N, C, H, W]`; vectors are maps of 1×1. The first axis is the batch: every element of
+//! a batch has `N` maps ("items", nearly always one) of its own, and no operator mixes elements of a batch.
 
 mod cost;
 mod layers;
@@ -12,7 +13,10 @@ mod shapes;
 pub mod zoo;
 
 pub use cost::{LayerCost, NetworkCost};
-pub use layers::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Pairing};
+pub use layers::{
+    Activation, AvgPool, BatchNorm, Conv2d, ConvTranspose2d, Coordinates, DoConv, Interpolation, Linear, Lrn, MaxPool,
+    Pad, PaddingMode, Pairing, Resize, Rounding, Slice,
+};
 pub use shapes::{Inferred, Shape, Source};
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +69,24 @@ pub struct Input {
     pub name: String,
     /// Channels, height and width; the batch size is free.
     pub shape: [usize; 3],
+    /// Maps in one element of a batch: the first axis of the array is the batch size times this. More than one only
+    /// where a network mixes values along an axis that is no batch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub items: usize,
+}
+
+const fn one() -> usize {
+    1
+}
+const fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+impl Input {
+    /// An input whose first axis is the batch.
+    pub fn new(name: impl Into<String>, shape: [usize; 3]) -> Self {
+        Self { name: name.into(), shape, items: 1 }
+    }
 }
 
 /// One operation of a network.
@@ -86,6 +108,8 @@ pub struct Node {
 pub enum Op {
     /// Convolution, plain or DO-Conv.
     Conv2d(Conv2d),
+    /// Transposed convolution.
+    ConvTranspose2d(ConvTranspose2d),
     /// Batch normalisation with running statistics.
     BatchNorm(BatchNorm),
     /// An element-wise function.
@@ -100,16 +124,38 @@ pub enum Op {
     GlobalAvgPool,
     /// Maximum over all pixels of a channel.
     GlobalMaxPool,
-    /// Sum of two maps; one may be 1×1 and is then repeated over the pixels of the other.
+    /// Sum of two maps; along any axis one may have the extent 1 and is then repeated.
     Add,
+    /// First minus second, with the same rule.
+    Sub,
     /// Product of two maps, with the same rule: the gate of a squeeze-and-excitation block.
     Mul,
+    /// First divided by second, with the same rule.
+    Div,
+    /// The first, times the second where the first is negative, with the same rule: ONNX `PRelu`.
+    Prelu,
+    /// A map that never changes, of this shape for every element of the batch: the parameter `value`.
+    Constant([usize; 4]),
     /// Channels of all inputs, one after the other.
     Concat,
     /// All channels and pixels as channels of a 1×1 map, in NCHW order.
     Flatten,
+    /// The same values in NCHW order as maps of this shape: items, channels, height, width.
+    Reshape([usize; 4]),
+    /// Axis `i` of the result is axis `axes[i]` of the input.
+    Transpose([usize; 4]),
+    /// Part of a map.
+    Slice(Slice),
+    /// Values around a map.
+    Pad(Pad),
+    /// Another height and width by interpolation.
+    Resize(Resize),
+    /// Local response normalisation.
+    Lrn(Lrn),
     /// `exp(x) / Σ exp(x)` over the channels.
     Softmax,
+    /// `x − log Σ exp(x)` over the channels.
+    LogSoftmax,
 }
 
 impl Op {
@@ -117,6 +163,7 @@ impl Op {
     pub fn name(&self) -> &'static str {
         match self {
             Op::Conv2d(_) => "conv2d",
+            Op::ConvTranspose2d(_) => "conv_transpose2d",
             Op::BatchNorm(_) => "batch_norm",
             Op::Activation(_) => "activation",
             Op::Linear(_) => "linear",
@@ -125,10 +172,21 @@ impl Op {
             Op::GlobalAvgPool => "global_avg_pool",
             Op::GlobalMaxPool => "global_max_pool",
             Op::Add => "add",
+            Op::Sub => "sub",
             Op::Mul => "mul",
+            Op::Div => "div",
+            Op::Prelu => "prelu",
+            Op::Constant(_) => "constant",
             Op::Concat => "concat",
             Op::Flatten => "flatten",
+            Op::Reshape(_) => "reshape",
+            Op::Transpose(_) => "transpose",
+            Op::Slice(_) => "slice",
+            Op::Pad(_) => "pad",
+            Op::Resize(_) => "resize",
+            Op::Lrn(_) => "lrn",
             Op::Softmax => "softmax",
+            Op::LogSoftmax => "log_softmax",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Conv2d, FORMAT_VERSION, Network, Node, Op};
+use super::{Conv2d, ConvTranspose2d, FORMAT_VERSION, Interpolation, Network, Node, Op, PaddingMode};
 use crate::{Error, Result};
 
 /// Extents of a feature map: batch, channels, height, width.
@@ -72,7 +72,8 @@ impl Network {
 
         for (index, input) in self.inputs.iter().enumerate() {
             let [c, h, w] = input.shape;
-            let shape = checked_map(&input.name, [batch, c, h, w])?;
+            let items = batch.checked_mul(input.items).unwrap_or(usize::MAX);
+            let shape = checked_map(&input.name, [items, c, h, w])?;
             if known.insert(&input.name, Source::Input(index)).is_some() {
                 return Err(Error::node(&input.name, "two inputs have this name"));
             }
@@ -81,7 +82,7 @@ impl Network {
         for (index, node) in self.nodes.iter().enumerate() {
             let edges = node.inputs.iter().map(|name| self.resolve(&known, node, name)).collect::<Result<Vec<_>>>()?;
             let shapes: Vec<Shape> = edges.iter().map(|&source| inferred.shape(source)).collect();
-            let shape = checked_map(&node.name, node.output_shape(&shapes)?)?;
+            let shape = checked_map(&node.name, node.output_shape(&shapes, batch)?)?;
             if known.insert(&node.name, Source::Node(index)).is_some() {
                 return Err(Error::node(&node.name, "this name is used twice"));
             }
@@ -161,19 +162,24 @@ impl Network {
 }
 
 impl Node {
-    /// The shape of this node's value, given those of its inputs.
+    /// The shape of this node's value for a batch, given those of its inputs.
     ///
     /// # Errors
     /// [`Error::Network`] if the operator cannot take them.
-    pub fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
+    pub fn output_shape(&self, inputs: &[Shape], batch: usize) -> Result<Shape> {
         let fail = |reason: String| Err(Error::node(&self.name, reason));
-        let arity = match self.op {
-            Op::Add | Op::Mul => 2..=2,
-            Op::Concat => 1..=usize::MAX,
-            _ => 1..=1,
+        let (arity, inputs_wanted) = match self.op {
+            Op::Constant(_) => (0..=0, "no input"),
+            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Prelu => (2..=2, "two inputs"),
+            Op::Concat => (1..=usize::MAX, "at least one input"),
+            _ => (1..=1, "one input"),
         };
         if !arity.contains(&inputs.len()) {
-            return fail(format!("{} takes {arity:?} inputs, got {}", self.op.name(), inputs.len()));
+            return fail(format!("{} takes {inputs_wanted}, got {}", self.op.name(), inputs.len()));
+        }
+        if let Op::Constant(shape) = self.op {
+            let [n, c, h, w] = checked_map(&self.name, shape)?;
+            return Ok([n * batch, c, h, w]);
         }
         let [n, c, h, w] = inputs[0];
         let expect_channels = |expected: usize| {
@@ -186,9 +192,18 @@ impl Node {
             Op::Conv2d(conv) => {
                 conv.check().map_err(|reason| Error::node(&self.name, reason))?;
                 expect_channels(conv.in_channels)?;
+                check_padding(conv.padding_mode, [conv.padding[0], conv.padding[1]], [h, w])
+                    .and_then(|()| check_padding(conv.padding_mode, [conv.padding[2], conv.padding[3]], [h, w]))
+                    .map_err(|reason| Error::node(&self.name, reason))?;
                 let window =
                     Window { kernel: conv.kernel, stride: conv.stride, padding: conv.padding, dilation: conv.dilation };
                 let [oh, ow] = window.output(&self.name, [h, w], false)?;
+                Ok([n, conv.out_channels, oh, ow])
+            }
+            Op::ConvTranspose2d(conv) => {
+                conv.check().map_err(|reason| Error::node(&self.name, reason))?;
+                expect_channels(conv.in_channels)?;
+                let [oh, ow] = conv.output([h, w]).map_err(|reason| Error::node(&self.name, reason))?;
                 Ok([n, conv.out_channels, oh, ow])
             }
             Op::BatchNorm(norm) => {
@@ -214,21 +229,106 @@ impl Node {
             }
             Op::AvgPool(pool) => {
                 let window =
-                    Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding, dilation: [1, 1] };
+                    Window { kernel: pool.kernel, stride: pool.stride, padding: pool.padding, dilation: pool.dilation };
                 window.check_pool().map_err(|reason| Error::node(&self.name, reason))?;
                 let [oh, ow] = window.output(&self.name, [h, w], pool.ceil_mode)?;
+                if !pool.count_include_pad {
+                    window.check_reads([h, w], [oh, ow]).map_err(|reason| Error::node(&self.name, reason))?;
+                }
                 Ok([n, c, oh, ow])
             }
             Op::GlobalAvgPool | Op::GlobalMaxPool => Ok([n, c, 1, 1]),
-            Op::Activation(_) | Op::Softmax => Ok(inputs[0]),
+            Op::Activation(activation) => {
+                activation.check().map_err(|reason| Error::node(&self.name, reason))?;
+                Ok(inputs[0])
+            }
+            Op::Softmax | Op::LogSoftmax => Ok(inputs[0]),
             Op::Flatten => Ok([n, c * h * w, 1, 1]),
-            Op::Add | Op::Mul => {
-                let [n2, c2, h2, w2] = inputs[1];
-                let same_maps = [h, w] == [h2, w2] || [h, w] == [1, 1] || [h2, w2] == [1, 1];
-                if n != n2 || c != c2 || !same_maps {
-                    return fail(format!("cannot combine {c}×{h}×{w} with {c2}×{h2}×{w2}"));
+            Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Prelu => {
+                let [a, b] = [inputs[0], inputs[1]];
+                // Items are those of one element of the batch; the batch itself is never repeated.
+                let items = |shape: Shape| [shape[0] / batch, shape[1], shape[2], shape[3]];
+                let (a, b) = (items(a), items(b));
+                if a.iter().zip(&b).any(|(&a, &b)| a != b && a != 1 && b != 1) {
+                    return fail(format!("cannot combine {} with {}", describe(a), describe(b)));
                 }
-                Ok([n, c, h.max(h2), w.max(w2)])
+                let shape: Shape = std::array::from_fn(|axis| a[axis].max(b[axis]));
+                Ok([shape[0] * batch, shape[1], shape[2], shape[3]])
+            }
+            Op::Constant(shape) => Ok(*shape),
+            Op::Reshape([items, c2, h2, w2]) => {
+                let count = [*items, *c2, *h2, *w2].iter().try_fold(batch, |count, &extent| count.checked_mul(extent));
+                if count != Some(n * c * h * w) {
+                    let from = describe([n / batch, c, h, w]);
+                    return fail(format!("cannot reshape {from} to {}", describe([*items, *c2, *h2, *w2])));
+                }
+                Ok([items * batch, *c2, *h2, *w2])
+            }
+            Op::Transpose(axes) => {
+                let mut seen = *axes;
+                seen.sort_unstable();
+                if seen != [0, 1, 2, 3] {
+                    return fail(format!("{axes:?} does not name each of the axes 0, 1, 2 and 3 once"));
+                }
+                let shape = [n / batch, c, h, w];
+                let [items, c, h, w] = axes.map(|axis| shape[axis]);
+                Ok([items * batch, c, h, w])
+            }
+            Op::Slice(slice) => {
+                let shape = [n / batch, c, h, w];
+                for (axis, &extent) in shape.iter().enumerate() {
+                    let (start, step, count) = (slice.start[axis], slice.step[axis], slice.count[axis]);
+                    let last = isize::try_from(count)
+                        .ok()
+                        .and_then(|count| (count - 1).checked_mul(step))
+                        .and_then(|way| way.checked_add_unsigned(start));
+                    let inside = |at: isize| usize::try_from(at).is_ok_and(|at| at < extent);
+                    if step == 0 || count == 0 || start >= extent || !last.is_some_and(inside) {
+                        return fail(format!(
+                            "{count} elements from {start} on, {step} apart, do not lie within the {extent} of axis {axis}"
+                        ));
+                    }
+                }
+                let [items, c, h, w] = slice.count;
+                Ok([items * batch, c, h, w])
+            }
+            Op::Pad(pad) => {
+                let shape = [n / batch, c, h, w];
+                if !pad.value.is_finite() {
+                    return fail(format!("pads with {}", pad.value));
+                }
+                let mut padded = shape;
+                for (axis, extent) in padded.iter_mut().enumerate() {
+                    let (before, after) = (pad.before[axis], pad.after[axis]);
+                    if before > MAX_EXTENT || after > MAX_EXTENT {
+                        return fail(format!("padding {before}+{after} is larger than {MAX_EXTENT}"));
+                    }
+                    check_padding(pad.mode, [before, after], [*extent, *extent])
+                        .map_err(|reason| Error::node(&self.name, reason))?;
+                    *extent += before + after;
+                }
+                let [items, c, h, w] = padded;
+                Ok([items * batch, c, h, w])
+            }
+            Op::Resize(resize) => {
+                if let Some(scale) = resize.scale
+                    && !scale.iter().all(|scale| scale.is_finite() && *scale > 0.0)
+                {
+                    return fail(format!("scale {scale:?} is not positive"));
+                }
+                if let Interpolation::Cubic(a) = resize.interpolation
+                    && !a.is_finite()
+                {
+                    return fail(format!("the cubic coefficient is {a}"));
+                }
+                Ok([n, c, resize.size[0], resize.size[1]])
+            }
+            Op::Lrn(lrn) => {
+                let finite = [lrn.alpha, lrn.beta, lrn.k].iter().all(|value| value.is_finite());
+                if lrn.size == 0 || lrn.size > MAX_EXTENT || !finite {
+                    return fail(format!("{lrn:?} has a parameter out of range"));
+                }
+                Ok(inputs[0])
             }
             Op::Concat => {
                 let mut channels = 0;
@@ -377,6 +477,69 @@ impl Conv2d {
     }
 }
 
+impl ConvTranspose2d {
+    /// What is wrong with the attributes themselves, if anything.
+    fn check(&self) -> Result<(), String> {
+        self.mirrored().check()?;
+        for axis in 0..2 {
+            if self.output_padding[axis] >= self.stride[axis].max(self.dilation[axis]) {
+                return Err(format!(
+                    "output_padding {:?} is not smaller than the stride {:?} or the dilation {:?}",
+                    self.output_padding, self.stride, self.dilation
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The convolution whose input gradient this is, without padding.
+    pub(crate) fn mirrored(&self) -> Conv2d {
+        Conv2d {
+            stride: self.stride,
+            dilation: self.dilation,
+            groups: self.groups,
+            ..Conv2d::new(self.out_channels, self.in_channels, self.kernel)
+        }
+    }
+
+    /// Height and width of the output for an input of `size`.
+    fn output(&self, size: [usize; 2]) -> Result<[usize; 2], String> {
+        let mut output = [0; 2];
+        for axis in 0..2 {
+            let whole = (size[axis] - 1) * self.stride[axis]
+                + (self.kernel[axis] - 1) * self.dilation[axis]
+                + 1
+                + self.output_padding[axis];
+            let cut = self.padding[axis].saturating_add(self.padding[axis + 2]);
+            output[axis] = whole
+                .checked_sub(cut)
+                .filter(|&left| left > 0)
+                .ok_or_else(|| format!("padding {:?} leaves nothing of the {whole} rows or columns", self.padding))?;
+        }
+        Ok(output)
+    }
+}
+
+/// A map can only be mirrored as far as it reaches, and be repeated once.
+fn check_padding(mode: PaddingMode, padding: [usize; 2], size: [usize; 2]) -> Result<(), String> {
+    for (&padding, &size) in padding.iter().zip(&size) {
+        let (possible, limit) = match mode {
+            PaddingMode::Zeros | PaddingMode::Replicate => continue,
+            PaddingMode::Reflect => (padding < size, "less than"),
+            PaddingMode::Circular => (padding <= size, "at most"),
+        };
+        if !possible {
+            return Err(format!("{mode:?} padding must be {limit} the map's {size}, not {padding}"));
+        }
+    }
+    Ok(())
+}
+
+/// A shape for one element of a batch in words: the items are mentioned where they are several.
+fn describe([items, c, h, w]: Shape) -> String {
+    if items == 1 { format!("{c}×{h}×{w}") } else { format!("{items}×{c}×{h}×{w}") }
+}
+
 fn checked_map(name: &str, shape: Shape) -> Result<Shape> {
     let count = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
     let sane = shape.iter().all(|&extent| (1..=MAX_EXTENT).contains(&extent));
@@ -397,8 +560,8 @@ mod tests {
             MaxPool { kernel: [1, 2], stride: [1, 1], padding: [0, 2, 0, 2], dilation: [1, 3], ceil_mode: false };
         let node = Node { name: "pool".into(), inputs: vec!["input".into()], op: Op::MaxPool(pool) };
         // Windows start at −2 and −1, so that their taps are at −2 and 1, and at −1 and 2.
-        assert!(node.output_shape(&[[1, 1, 1, 1]]).is_err());
-        assert!(node.output_shape(&[[1, 1, 1, 2]]).is_err());
-        assert_eq!(node.output_shape(&[[1, 1, 1, 3]]).unwrap(), [1, 1, 1, 4]);
+        assert!(node.output_shape(&[[1, 1, 1, 1]], 1).is_err());
+        assert!(node.output_shape(&[[1, 1, 1, 2]], 1).is_err());
+        assert_eq!(node.output_shape(&[[1, 1, 1, 3]], 1).unwrap(), [1, 1, 1, 4]);
     }
 }

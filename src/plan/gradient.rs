@@ -3,11 +3,11 @@
 //! Gradients sum over the batch, so the batch has to be part of the plan: every shape is for all of it, and the plan is
 //! run as a batch of one.
 
-use super::transposed::Transposed;
 use super::{
-    ComposeGradient, Conv, Factor, Interleave, Kernel, KernelGradient, KernelId, KernelSource, Plan, Step, Value, ValueId,
+    Binary, BinaryOp, ComposeGradient, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad, PadGradient,
+    Plan, Step, SubPixel, Transposed, Value, ValueId,
 };
-use crate::network::Shape;
+use crate::network::{ConvTranspose2d, Shape};
 use crate::{Error, Result};
 
 /// Where the gradients of a plan are.
@@ -36,6 +36,16 @@ impl Plan {
     pub(crate) fn with_batch(mut self, batch: usize) -> Self {
         self.values.iter_mut().for_each(|value| value.shape = value.batched(batch));
         self
+    }
+
+    pub(crate) fn add_kernel(&mut self, kernel: Kernel) -> KernelId {
+        self.kernels.push(kernel);
+        KernelId(self.kernels.len() - 1)
+    }
+
+    pub(crate) fn add_value(&mut self, name: String, shape: Shape) -> ValueId {
+        self.values.push(Value { name, shape });
+        ValueId(self.values.len() - 1)
     }
 
     /// Adds a value that holds a kernel, and makes it an output.
@@ -93,8 +103,8 @@ impl Plan {
                 Step::Conv(conv) => used[conv.kernel.0] = true,
                 Step::KernelMap { kernel, .. } => used[kernel.0] = true,
                 Step::Transpose(kernel) => {
-                    if let KernelSource::Transposed(of) = self.kernel(*kernel).source {
-                        used[of.0] = true;
+                    if let KernelSource::Transposed(transposed) = &self.kernel(*kernel).source {
+                        used[transposed.of.0] = true;
                     }
                 }
                 _ => {}
@@ -103,11 +113,6 @@ impl Plan {
         }
         kept.reverse();
         self.steps = kept;
-    }
-
-    fn add_value(&mut self, name: String, shape: Shape) -> ValueId {
-        self.values.push(Value { name, shape });
-        ValueId(self.values.len() - 1)
     }
 }
 
@@ -124,6 +129,7 @@ impl Backward<'_> {
         let Some(gradient) = self.gradient_of[output.0] else { return Ok(()) };
         match step {
             Step::Conv(conv) if conv.activation.is_none() && conv.residual.is_none() => self.conv(conv, gradient),
+            Step::Pad(pad) if pad.before[..2] == [0, 0] && self.keeps_channels(pad) => self.pad(pad, gradient),
             _ => {
                 return Err(Error::Unsupported(format!(
                     "`{}`: this operator has no gradient yet",
@@ -132,6 +138,11 @@ impl Backward<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether only rows and columns are padded.
+    fn keeps_channels(&self, pad: &Pad) -> bool {
+        self.plan.value(pad.input).shape[..2] == self.plan.value(pad.output).shape[..2]
     }
 
     fn conv(&mut self, step: &Conv, grad_output: ValueId) {
@@ -161,39 +172,55 @@ impl Backward<'_> {
         }))
     }
 
+    fn pad(&mut self, step: &Pad, grad_output: ValueId) {
+        let input = self.plan.value(step.input);
+        let (name, shape) = (format!("gradient of {}", input.name), input.shape);
+        let output = self.plan.add_value(name, shape);
+        let before = [step.before[2], step.before[3]];
+        self.plan.steps.push(Step::PadGradient(PadGradient { before, mode: step.mode, grad_output, output }));
+        self.accumulate(step.input, output);
+    }
+
+    /// The transposed convolution, with the kernel as it is at this run.
     fn conv_input(&mut self, step: &Conv, grad_output: ValueId) -> ValueId {
-        let name = format!("gradient of {}.input", step.name);
-        let (input, output) = (self.plan.value(step.input).shape, self.plan.value(grad_output).shape);
-        let transposed = Transposed::of(&step.conv, input, output);
-        let conv = transposed.conv.clone();
-        let source = KernelSource::Transposed(step.kernel);
-        let bias = vec![0.0; conv.out_channels];
-        let kernel = KernelId(self.plan.kernels.len());
-        self.plan.kernels.push(Kernel { name: format!("{} transposed", step.name), conv: conv.clone(), source, bias });
+        let forward = &step.conv;
+        let input = self.plan.value(step.input);
+        let (name, shape) = (format!("gradient of {}", input.name), input.shape);
+        let conv = ConvTranspose2d {
+            in_channels: forward.out_channels,
+            out_channels: forward.in_channels,
+            kernel: forward.kernel,
+            stride: forward.stride,
+            padding: forward.padding,
+            output_padding: [0, 0],
+            dilation: forward.dilation,
+            groups: forward.groups,
+            bias: false,
+        };
+        let [n, _, height, width] = self.plan.value(grad_output).shape;
+        let sub_pixel = SubPixel::new(&conv, [height, width], [shape[2], shape[3]]);
+        let (run, view) = (sub_pixel.conv.clone(), sub_pixel.view.clone());
+        let [rows, columns] = sub_pixel.computed([height, width]);
+        let kernel = self.plan.add_kernel(Kernel {
+            name: format!("{} transposed", step.name),
+            conv: run.clone(),
+            source: KernelSource::Transposed(Transposed { of: step.kernel, conv, sub_pixel }),
+            bias: vec![0.0; run.out_channels],
+        });
         self.plan.steps.push(Step::Transpose(kernel));
-        let [height, width] = transposed.size;
-        let residues = self.plan.add_value(name.clone(), [input[0], conv.out_channels, height, width]);
-        let (residual, activation) = (None, None);
+        let output = self.plan.add_value(name.clone(), [n, run.out_channels, rows, columns]);
         self.plan.steps.push(Step::Conv(Conv {
             name: name.clone(),
-            conv,
+            conv: run,
             kernel,
             input: grad_output,
-            residual,
-            activation,
-            output: residues,
+            residual: None,
+            activation: None,
+            output,
         }));
-        if transposed.is_whole(&step.conv) {
-            return residues;
-        }
-        let gradient = self.plan.add_value(name, input);
-        self.plan.steps.push(Step::Interleave(Interleave {
-            groups: step.conv.groups,
-            stride: step.conv.stride,
-            offset: transposed.offset,
-            input: residues,
-            output: gradient,
-        }));
+        let Some(view) = view else { return output };
+        let gradient = self.plan.add_value(name, shape);
+        self.plan.steps.push(Step::Rearrange { view, input: output, output: gradient });
         gradient
     }
 
@@ -204,8 +231,8 @@ impl Backward<'_> {
             Some(earlier) => {
                 let (name, shape) = (self.plan.value(earlier).name.clone(), self.plan.value(earlier).shape);
                 let output = self.plan.add_value(name, shape);
-                self.plan.steps.push(Step::Binary(super::Binary {
-                    op: super::BinaryOp::Add,
+                self.plan.steps.push(Step::Binary(Binary {
+                    op: BinaryOp::Add,
                     a: earlier,
                     b: gradient,
                     activation: None,

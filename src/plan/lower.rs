@@ -2,10 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::{Binary, BinaryOp, Conv, Kernel, KernelId, KernelSource, Mode, Plan, Pool, PoolKind, Step, Value, ValueId};
+use super::resize::Table;
+use super::{
+    Binary, BinaryOp, Constant, ConstantId, Conv, Kernel, KernelId, KernelSource, Mode, Pad, Plan, Pool, PoolKind,
+    Step, SubPixel, Value, ValueId, View,
+};
 use crate::doconv::{Composed, has_feature_form};
 use crate::model::{Affine, ConvWeights};
-use crate::network::{Activation, BatchNorm, Conv2d, Inferred, Linear, Network, Node, Op, Shape, Source};
+use crate::network::{
+    Activation, BatchNorm, Conv2d, ConvTranspose2d, Inferred, Linear, Network, Node, Op, PaddingMode, Resize, Shape,
+    Source,
+};
 use crate::{Error, Model, Result, Tensor};
 
 /// How far the D of a folded layer is moved from the identity when it has to be expanded: enough that composing does
@@ -60,7 +67,14 @@ impl<'a> Lowering<'a> {
             network,
             inferred,
             mode,
-            plan: Plan { values: vec![], kernels: vec![], steps: vec![], inputs: vec![], outputs: vec![] },
+            plan: Plan {
+                values: vec![],
+                kernels: vec![],
+                constants: vec![],
+                steps: vec![],
+                inputs: vec![],
+                outputs: vec![],
+            },
             value_of: HashMap::new(),
             sources_at: HashMap::new(),
             writer: HashMap::new(),
@@ -109,8 +123,8 @@ impl<'a> Lowering<'a> {
             self.place(Source::Node(index), value);
             return Ok(());
         }
-        if let Op::Flatten = node.op
-            && (self.inferred.shape(edges[0]) == shape || self.only_feeds_linear(index))
+        if let Op::Flatten | Op::Reshape(_) = node.op
+            && (self.inferred.shape(edges[0]) == shape || self.is_flat_for_linear(index))
         {
             self.place(Source::Node(index), inputs[0]);
             return Ok(());
@@ -138,7 +152,7 @@ impl<'a> Lowering<'a> {
                 kernel: pool.kernel,
                 stride: pool.stride,
                 padding: pool.padding,
-                dilation: [1, 1],
+                dilation: pool.dilation,
                 input: inputs[0],
                 output,
             })),
@@ -147,13 +161,48 @@ impl<'a> Lowering<'a> {
                 self.push(Step::GlobalPool { kind, input: inputs[0], output });
             }
             Op::GlobalMaxPool => self.push(Step::GlobalPool { kind: PoolKind::Max, input: inputs[0], output }),
+            Op::ConvTranspose2d(conv) => self.transposed(node, conv, inputs[0], output)?,
             Op::Add => self.binary(BinaryOp::Add, inputs[0], inputs[1], output),
+            Op::Sub => self.binary(BinaryOp::Sub, inputs[0], inputs[1], output),
             Op::Mul => self.binary(BinaryOp::Mul, inputs[0], inputs[1], output),
+            Op::Div => self.binary(BinaryOp::Div, inputs[0], inputs[1], output),
+            Op::Prelu => self.binary(BinaryOp::Prelu, inputs[0], inputs[1], output),
+            Op::Constant(shape) => {
+                let values = self.model.tensor(&format!("{}.value", node.name), shape)?.data().to_vec();
+                let constant = self.push_constant(Constant { name: node.name.clone(), shape: *shape, values });
+                self.push(Step::Constant { constant, output });
+            }
             Op::Concat => self.push(Step::Concat { inputs, output }),
-            Op::Flatten => self.push(Step::Flatten { input: inputs[0], output }),
-            Op::Softmax => self.push(Step::Softmax { input: inputs[0], output }),
+            Op::Flatten | Op::Reshape(_) => {
+                self.push(Step::Rearrange { view: View::reshape(shape), input: inputs[0], output });
+            }
+            Op::Transpose(axes) => {
+                let view = View::transpose(self.shape(inputs[0]), *axes);
+                self.push(Step::Rearrange { view, input: inputs[0], output });
+            }
+            Op::Slice(slice) => {
+                let view = View::slice(self.shape(inputs[0]), slice);
+                self.push(Step::Rearrange { view, input: inputs[0], output });
+            }
+            Op::Pad(pad) => {
+                let (before, mode, value) = (pad.before, pad.mode, pad.value);
+                self.push(Step::Pad(Pad { before, mode, value, input: inputs[0], output }));
+            }
+            Op::Resize(resize) => self.resize(node, resize, inputs[0], output),
+            Op::Lrn(lrn) => self.push(Step::Lrn { lrn: lrn.clone(), input: inputs[0], output }),
+            Op::Softmax => self.push(Step::Softmax { logarithm: false, input: inputs[0], output }),
+            Op::LogSoftmax => self.push(Step::Softmax { logarithm: true, input: inputs[0], output }),
         }
         Ok(())
+    }
+
+    fn shape(&self, value: ValueId) -> Shape {
+        self.plan.values[value.0].shape
+    }
+
+    fn push_constant(&mut self, constant: Constant) -> ConstantId {
+        self.plan.constants.push(constant);
+        ConstantId(self.plan.constants.len() - 1)
     }
 
     /// Whether a value is read once, by a node, so that the step that writes it may write something else instead.
@@ -211,17 +260,35 @@ impl<'a> Lowering<'a> {
         self.sources_at[&self.value_of[&source]].iter().any(|other| *other != source && wanted(other))
     }
 
-    fn only_feeds_linear(&self, flatten: usize) -> bool {
-        let source = Source::Node(flatten);
+    /// Whether a node only makes vectors of maps for fully connected layers, which take maps just as well.
+    fn is_flat_for_linear(&self, node: usize) -> bool {
+        let source = Source::Node(node);
+        let [n, ..] = self.inferred.shape(self.inferred.edges[node][0]);
+        if self.inferred.nodes[node][0] != n || self.inferred.nodes[node][2..] != [1, 1] {
+            return false;
+        }
         let readers = self.network.nodes.iter().zip(&self.inferred.edges);
         !self.inferred.outputs.contains(&source)
             && readers.filter(|(_, edges)| edges.contains(&source)).all(|(node, _)| matches!(node.op, Op::Linear(_)))
     }
 
     fn binary(&mut self, op: BinaryOp, a: ValueId, b: ValueId, output: ValueId) {
-        let pixels = |value: ValueId| self.plan.values[value.0].shape[2] * self.plan.values[value.0].shape[3];
-        let (a, b) = if pixels(a) >= pixels(b) { (a, b) } else { (b, a) };
+        let count = |value: ValueId| self.shape(value).iter().product::<usize>();
+        let commutative = matches!(op, BinaryOp::Add | BinaryOp::Mul);
+        let (a, b) = if commutative && count(a) < count(b) { (b, a) } else { (a, b) };
         self.push(Step::Binary(Binary { op, a, b, activation: None, output }));
+    }
+
+    fn resize(&mut self, node: &Node, resize: &Resize, input: ValueId, output: ValueId) {
+        let shape = self.shape(input);
+        let [rows, columns] = [0, 1].map(|axis| {
+            let table = Table::new(resize, axis, shape[2 + axis]);
+            let indices = table.indices.iter().map(|&index| index as f32);
+            let values = indices.chain(table.weights.iter().map(|&weight| weight as f32)).collect();
+            let shape = [1, 2, resize.size[axis], table.taps];
+            self.push_constant(Constant { name: format!("{}.axis{}", node.name, 2 + axis), shape, values })
+        });
+        self.push(Step::Resize { rows, columns, input, output });
     }
 
     fn bias(&self, node: &Node, present: bool, channels: usize) -> Result<Vec<f32>> {
@@ -240,7 +307,10 @@ impl<'a> Lowering<'a> {
     fn convolution(&mut self, node: &Node, conv: &Conv2d, input: ValueId, output: ValueId) -> Result<()> {
         let bias = self.bias(node, conv.bias, conv.out_channels)?;
         let name = node.name.clone();
-        match (self.model.conv_weights(node, conv)?, self.mode) {
+        let weights = self.model.conv_weights(node, conv)?;
+        let (input, conv) = self.padded(&name, conv, input);
+        let conv = &conv;
+        match (weights, self.mode) {
             (ConvWeights::Composed(composed), Mode::Feature) => {
                 self.feature_composition(&name, conv, composed, bias, input, output)?;
             }
@@ -256,6 +326,45 @@ impl<'a> Lowering<'a> {
                 self.push_conv(Kernel { name, conv: conv.clone(), source, bias }, input, output);
             }
         }
+        Ok(())
+    }
+
+    /// Convolutions only know zeros outside their input; whatever else is wanted there becomes part of it.
+    fn padded(&mut self, name: &str, conv: &Conv2d, input: ValueId) -> (ValueId, Conv2d) {
+        let [top, left, bottom, right] = conv.padding;
+        if conv.padding_mode == PaddingMode::Zeros || conv.padding == [0; 4] {
+            return (input, Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() });
+        }
+        let [n, c, h, w] = self.shape(input);
+        let output = self.new_value(&format!("{name}.padded"), [n, c, h + top + bottom, w + left + right]);
+        let (before, mode) = ([0, 0, top, left], conv.padding_mode);
+        self.push(Step::Pad(Pad { before, mode, value: 0.0, input, output }));
+        (output, Conv2d { padding: [0; 4], padding_mode: PaddingMode::Zeros, ..conv.clone() })
+    }
+
+    /// A sub-pixel convolution and, where there is a stride, its interleaving.
+    fn transposed(&mut self, node: &Node, conv: &ConvTranspose2d, input: ValueId, output: ValueId) -> Result<()> {
+        let weight = self.model.tensor(&format!("{}.weight", node.name), &conv.kernel_shape())?;
+        let [n, _, height, width] = self.shape(input);
+        let [_, _, out_height, out_width] = self.shape(output);
+        let sub_pixel = SubPixel::new(conv, [height, width], [out_height, out_width]);
+        sub_pixel.conv.check().map_err(|reason| Error::node(&node.name, reason))?;
+        let parts = sub_pixel.parts[0] * sub_pixel.parts[1];
+        let bias = self.bias(node, conv.bias, conv.out_channels)?;
+        let kernel = Kernel {
+            name: node.name.clone(),
+            source: KernelSource::Plain(sub_pixel.kernel(conv, weight.data())),
+            bias: bias.iter().flat_map(|&bias| std::iter::repeat_n(bias, parts)).collect(),
+            conv: sub_pixel.conv.clone(),
+        };
+        let Some(view) = sub_pixel.view.clone() else {
+            self.push_conv(kernel, input, output);
+            return Ok(());
+        };
+        let [rows, columns] = sub_pixel.computed([height, width]);
+        let blocks = self.new_value(&format!("{}.parts", node.name), [n, kernel.conv.out_channels, rows, columns]);
+        self.push_conv(kernel, input, blocks);
+        self.push(Step::Rearrange { view, input: blocks, output });
         Ok(())
     }
 

@@ -7,14 +7,17 @@
 mod gradient;
 mod lower;
 mod memory;
+mod resize;
 mod transposed;
+mod view;
 
-pub use memory::Memory;
 pub(crate) use gradient::Gradients;
-pub(crate) use transposed::transpose_kernel;
+pub use memory::Memory;
+pub use transposed::SubPixel;
+pub use view::{AxisView, View};
 
 use crate::doconv::Composed;
-use crate::network::{Activation, Conv2d, Shape};
+use crate::network::{Activation, Conv2d, ConvTranspose2d, Lrn, PaddingMode, Shape};
 use crate::{Error, Model, Result, Tensor};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
@@ -51,6 +54,10 @@ pub struct ValueId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KernelId(pub(crate) usize);
 
+/// Index of a [`Constant`] in [`Plan::constants`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConstantId(pub(crate) usize);
+
 /// A network made ready to run.
 ///
 /// A plan can be read but not changed from outside: executors rely on steps, shapes and kernels agreeing, down to
@@ -59,6 +66,7 @@ pub struct KernelId(pub(crate) usize);
 pub struct Plan {
     pub(crate) values: Vec<Value>,
     pub(crate) kernels: Vec<Kernel>,
+    pub(crate) constants: Vec<Constant>,
     pub(crate) steps: Vec<Step>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
@@ -102,9 +110,31 @@ pub enum KernelSource {
     /// They are composed on the device that runs the network: once when the model is loaded, and again at each
     /// [`Step::Compose`].
     Composed(Composed),
-    /// They are made at each [`Step::Transpose`] from those of the kernel named, whose convolution's input gradient is
-    /// what this kernel is for.
-    Transposed(KernelId),
+    /// They are made at each [`Step::Transpose`] from those of another kernel, whose convolution's input gradient is what
+    /// this one is for.
+    Transposed(Transposed),
+}
+
+/// The kernel of a transposed convolution, made from the one that it shares its values with.
+#[derive(Clone, Debug)]
+pub struct Transposed {
+    /// The kernel of the convolution whose input gradient the transposed convolution is.
+    pub of: KernelId,
+    /// The transposed convolution.
+    pub conv: ConvTranspose2d,
+    /// The form in which it is run.
+    pub sub_pixel: SubPixel,
+}
+
+/// A map that never changes.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    /// The node it belongs to.
+    pub name: String,
+    /// Items, channels, height, width.
+    pub shape: Shape,
+    /// NCHW.
+    pub values: Vec<f32>,
 }
 
 /// One operation on feature maps.
@@ -145,15 +175,49 @@ pub enum Step {
         /// As many channels as all inputs together.
         output: ValueId,
     },
-    /// NCHW to N·(CHW)·1·1.
-    Flatten {
-        /// Larger than 1×1.
-        input: ValueId,
-        /// 1×1.
+    /// A constant, once for every element of the batch.
+    Constant {
+        /// Its values.
+        constant: ConstantId,
+        /// Its shape.
         output: ValueId,
     },
-    /// Softmax over the channels of every pixel.
+    /// The values of a map in another order, some of them several times or not at all.
+    Rearrange {
+        /// Where every element comes from.
+        view: View,
+        /// Any shape that the view stays inside of.
+        input: ValueId,
+        /// Any shape.
+        output: ValueId,
+    },
+    /// Values around a map.
+    Pad(Pad),
+    /// Interpolation along rows, then along columns.
+    Resize {
+        /// A map `[1, 2, output height, taps]`: channel 0 holds the input rows that a row is made of, channel 1 their
+        /// weights.
+        rows: ConstantId,
+        /// The same for columns.
+        columns: ConstantId,
+        /// Any size.
+        input: ValueId,
+        /// The same channels.
+        output: ValueId,
+    },
+    /// Local response normalisation over channels.
+    Lrn {
+        /// Its parameters.
+        lrn: Lrn,
+        /// Any shape.
+        input: ValueId,
+        /// The same shape.
+        output: ValueId,
+    },
+    /// Softmax over the channels of every pixel, or its logarithm.
     Softmax {
+        /// Whether logarithms are wanted.
+        logarithm: bool,
         /// Logits.
         input: ValueId,
         /// Probabilities.
@@ -177,8 +241,8 @@ pub enum Step {
     },
     /// The gradient of W or D, from that of the kernel they compose to.
     ComposeGradient(ComposeGradient),
-    /// The residues of a strided convolution's input gradient put together.
-    Interleave(Interleave),
+    /// The gradient of what a [`Step::Pad`] with values around rows and columns has read.
+    PadGradient(PadGradient),
 }
 
 /// The gradient of a convolution's kernel: `Σ grad_output · input` over batch and pixels.
@@ -218,16 +282,29 @@ pub struct ComposeGradient {
     pub output: ValueId,
 }
 
-/// Pixel `i` of an axis is that of residue `(i + offset) mod stride` at place `(i + offset) div stride`.
+/// The gradient of a map that was padded: every pixel gets the gradients of all padded pixels that are like it.
 #[derive(Clone, Debug)]
-pub struct Interleave {
-    /// Blocks of channels.
-    pub groups: usize,
-    /// Vertical and horizontal stride.
-    pub stride: [usize; 2],
-    /// Where the first pixel lies, vertically and horizontally.
-    pub offset: [usize; 2],
-    /// Channels are, in every group, residue × channel of the output's group.
+pub struct PadGradient {
+    /// How many rows were put above, and how many columns before.
+    pub before: [usize; 2],
+    /// What was put there.
+    pub mode: PaddingMode,
+    /// The gradient of the padded map.
+    pub grad_output: ValueId,
+    /// The gradient of the map.
+    pub output: ValueId,
+}
+
+/// Values around a map; the number of those after it follows from the shapes.
+#[derive(Clone, Debug)]
+pub struct Pad {
+    /// How many before the first item, channel, row and column.
+    pub before: [usize; 4],
+    /// Where they come from.
+    pub mode: PaddingMode,
+    /// What [`PaddingMode::Zeros`] adds in place of zeros.
+    pub value: f32,
+    /// What is padded.
     pub input: ValueId,
     /// The result.
     pub output: ValueId,
@@ -283,13 +360,24 @@ pub struct Pool {
     pub output: ValueId,
 }
 
-/// Sum or product.
+/// A function of two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryOp {
-    /// Sum.
+    /// `a + b`.
     Add,
-    /// Product.
+    /// `a − b`.
+    Sub,
+    /// `a · b`.
     Mul,
+    /// `a / b`.
+    Div,
+    /// `a · b` where a is negative, else `a`.
+    Prelu,
+}
+
+impl BinaryOp {
+    /// Every function there is.
+    pub const ALL: [BinaryOp; 5] = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Prelu];
 }
 
 /// An element-wise function of two maps.
@@ -297,9 +385,10 @@ pub enum BinaryOp {
 pub struct Binary {
     /// Which.
     pub op: BinaryOp,
-    /// The shape of the output.
+    /// The shape of the output, or along any axis the extent 1, and then repeated along it; along the first, within
+    /// every element of the batch.
     pub a: ValueId,
-    /// The same shape, or 1×1 and repeated over the pixels of `a`.
+    /// The same. Of commutative functions this is never the larger operand.
     pub b: ValueId,
     /// Applied last.
     pub activation: Option<Activation>,
@@ -311,18 +400,21 @@ impl Step {
     /// The maps it reads.
     pub fn inputs(&self) -> Vec<ValueId> {
         match self {
-            Step::Compose(_) | Step::Transpose(_) | Step::KernelMap { .. } => vec![],
+            Step::Compose(_) | Step::Transpose(_) | Step::KernelMap { .. } | Step::Constant { .. } => vec![],
             Step::KernelGradient(step) => vec![step.input, step.grad_output],
             Step::BiasGradient { grad_output, .. } => vec![*grad_output],
             Step::ComposeGradient(step) => vec![step.grad_kernel],
-            Step::Interleave(step) => vec![step.input],
+            Step::PadGradient(step) => vec![step.grad_output],
+            Step::Pad(pad) => vec![pad.input],
             Step::Conv(conv) => [Some(conv.input), conv.residual].into_iter().flatten().collect(),
             Step::Pool(pool) => vec![pool.input],
             Step::Binary(binary) => vec![binary.a, binary.b],
             Step::Concat { inputs, .. } => inputs.clone(),
             Step::GlobalPool { input, .. }
             | Step::Activation { input, .. }
-            | Step::Flatten { input, .. }
+            | Step::Rearrange { input, .. }
+            | Step::Resize { input, .. }
+            | Step::Lrn { input, .. }
             | Step::Softmax { input, .. } => vec![*input],
         }
     }
@@ -333,16 +425,20 @@ impl Step {
             Step::Compose(_) | Step::Transpose(_) => None,
             Step::KernelGradient(step) => Some(step.output),
             Step::ComposeGradient(step) => Some(step.output),
-            Step::Interleave(step) => Some(step.output),
+            Step::PadGradient(step) => Some(step.output),
             Step::Conv(conv) => Some(conv.output),
             Step::Pool(pool) => Some(pool.output),
+            Step::Pad(pad) => Some(pad.output),
             Step::Binary(binary) => Some(binary.output),
             Step::GlobalPool { output, .. }
             | Step::KernelMap { output, .. }
             | Step::BiasGradient { output, .. }
             | Step::Activation { output, .. }
             | Step::Concat { output, .. }
-            | Step::Flatten { output, .. }
+            | Step::Constant { output, .. }
+            | Step::Rearrange { output, .. }
+            | Step::Resize { output, .. }
+            | Step::Lrn { output, .. }
             | Step::Softmax { output, .. } => Some(*output),
         }
     }
@@ -401,6 +497,11 @@ impl Plan {
         &self.kernels
     }
 
+    /// Every map that never changes.
+    pub fn constants(&self) -> &[Constant] {
+        &self.constants
+    }
+
     /// What to do for every run, in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
@@ -416,15 +517,15 @@ impl Plan {
         &self.outputs
     }
 
-    /// The plan for an executor that has packed the weights: everything but their values, except those of kernels that
-    /// `keep` wants.
+    /// The plan for an executor that has packed the weights: everything but their values, those of constants too, except
+    /// those of kernels that `keep` wants.
     pub(crate) fn without_weights(&self, keep: impl Fn(KernelId) -> bool) -> Self {
         let strip = |(index, kernel): (usize, &Kernel)| {
             if keep(KernelId(index)) {
                 return kernel.clone();
             }
             let source = match &kernel.source {
-                KernelSource::Transposed(of) => KernelSource::Transposed(*of),
+                KernelSource::Transposed(transposed) => KernelSource::Transposed(transposed.clone()),
                 KernelSource::Plain(_) => KernelSource::Plain(vec![]),
                 KernelSource::Composed(Composed { attributes, .. }) => KernelSource::Composed(Composed {
                     w: Tensor::zeros([0]),
@@ -437,6 +538,7 @@ impl Plan {
         Self {
             values: self.values.clone(),
             kernels: self.kernels.iter().enumerate().map(strip).collect(),
+            constants: self.constants.iter().map(|constant| Constant { values: vec![], ..constant.clone() }).collect(),
             steps: self.steps.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
@@ -448,9 +550,26 @@ impl Plan {
         self.steps.iter().any(|step| matches!(step, Step::Compose(id) if *id == kernel))
     }
 
+    /// Whether a step reads what this kernel is made of, rather than what an executor makes of it.
+    pub(crate) fn reads_weights(&self, kernel: KernelId) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::KernelMap { kernel: read, .. } => *read == kernel,
+            Step::ComposeGradient(step) => step.kernel == kernel,
+            Step::Transpose(id) => {
+                matches!(&self.kernel(*id).source, KernelSource::Transposed(transposed) if transposed.of == kernel)
+            }
+            _ => false,
+        })
+    }
+
     /// A value's description.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.0]
+    }
+
+    /// A constant.
+    pub fn constant(&self, id: ConstantId) -> &Constant {
+        &self.constants[id.0]
     }
 
     /// A kernel's description.

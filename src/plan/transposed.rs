@@ -1,117 +1,135 @@
-//! The convolution that gives the gradient of a convolution's input.
+//! Transposed convolutions as ordinary ones.
 //!
-//! Pixel `i` of an axis gets `Σ_t kernel[t] · grad_output[y]` over all taps `t` with `y · stride + t · dilation = i + pad`.
-//! With `i + pad = stride · a + r` that is, for every residue `r`, a convolution of stride 1 over `a`, whose tap of
-//! distance `e` is the forward tap with `t · dilation = r + stride · e`. So one convolution with `stride_y · stride_x` times
-//! the channels, and the residues interleaved afterwards, is the whole gradient, and the forward kernels serve.
-//! (Shi et al., *Is the deconvolution layer the same as a convolutional layer?*, 2016.)
+//! Along an axis with stride s, output pixel `q·s + r` reads the input pixels `q + e` with `s·e = r + padding − k·dilation`
+//! for those taps `k` where that is a multiple of s. So all output pixels with the same `r` are a convolution of their
+//! own with stride 1, and those for the s·s pairs of remainders are the output channels of a single one (the sub-pixel
+//! convolution of Shi et al., 2016), which only has to be interleaved. No tap meets an inserted zero, and the kernels
+//! of ordinary convolutions do the work. This is also how the gradient of a convolution's input is computed.
 
-use crate::network::{Conv2d, Shape};
+use super::View;
+use crate::network::{Conv2d, ConvTranspose2d, Shape};
 
-/// The convolution, and how its result becomes the gradient.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Transposed {
-    /// From `grad_output` to the residues: within a group, residue × input channel of the forward group.
+/// A transposed convolution as a convolution of stride 1 and what becomes of its result.
+#[derive(Clone, Debug)]
+pub struct SubPixel {
+    /// Of the same input; it has an output channel `o·p + r·parts[1] + s` for the pixels in row `r` and column `s` of
+    /// every block of channel `o`, with `p` the number of parts.
     pub conv: Conv2d,
-    /// Height and width of its output.
-    pub size: [usize; 2],
-    /// Where pixel 0 of the gradient lies among the interleaved ones.
-    pub offset: [usize; 2],
+    /// Rows and columns of a block of output pixels: the stride.
+    pub parts: [usize; 2],
+    /// How the output is put together from the convolution's; nothing where that is the output already.
+    pub view: Option<View>,
+    /// The same along rows and columns.
+    axes: [Axis; 2],
 }
 
-/// One axis of it.
+/// One axis.
+#[derive(Clone, Copy, Debug)]
 struct Axis {
-    taps: usize,
-    pad: usize,
+    stride: usize,
+    padding: usize,
     dilation: usize,
-    size: usize,
-    offset: usize,
+    kernel: usize,
+    /// The first of the input pixels that are read, relative to q; not positive.
+    first: isize,
+    /// Distance of the input pixels that are read: the dilation, where there is no stride that mixes it up.
+    step: usize,
 }
 
 impl Axis {
-    fn new(taps: usize, stride: usize, dilation: usize, pad: usize, extent: usize) -> Self {
-        let first = pad / stride;
-        // Where the padding exceeds the reach of the kernel, zero taps keep the transposed padding from being negative.
-        let (reach, step) = match stride {
-            1 => (dilation * (taps - 1).max(pad.div_ceil(dilation)), dilation),
-            _ => ((dilation * (taps - 1) / stride).max(first), 1),
+    /// The tap of the transposed convolution that the convolution's tap `tap` is for pixels of remainder `part`.
+    fn source(&self, part: usize, tap: usize) -> Option<usize> {
+        let e = self.first + (tap * self.step) as isize;
+        let reach = (part + self.padding) as isize - e * self.stride as isize;
+        let reach = usize::try_from(reach).ok()?;
+        (reach.is_multiple_of(self.dilation) && reach / self.dilation < self.kernel).then(|| reach / self.dilation)
+    }
+}
+
+impl SubPixel {
+    /// For an input and an output of these heights and widths.
+    pub fn new(transposed: &ConvTranspose2d, input: [usize; 2], output: [usize; 2]) -> Self {
+        let mut conv = Conv2d {
+            groups: transposed.groups,
+            bias: transposed.bias,
+            ..Conv2d::new(
+                transposed.in_channels,
+                transposed.out_channels * transposed.stride[0] * transposed.stride[1],
+                [1, 1],
+            )
         };
-        Self {
-            taps: reach / step + 1,
-            pad: reach - first,
-            dilation: step,
-            size: (extent - 1 + pad) / stride - first + 1,
-            offset: pad - first * stride,
+        let mut computed = [0; 2];
+        let axes = [0, 1].map(|at| {
+            let (stride, padding) = (transposed.stride[at], transposed.padding[at]);
+            let (dilation, kernel) = (transposed.dilation[at], transposed.kernel[at]);
+            let offsets = || {
+                (0..stride)
+                    .flat_map(move |r| (0..kernel).map(move |k| (r + padding) as isize - (k * dilation) as isize))
+            };
+            let whole = |offset: isize| offset.rem_euclid(stride as isize) == 0;
+            let e = || offsets().filter(|&offset| whole(offset)).map(|offset| offset / stride as isize);
+            let step = if stride == 1 { dilation } else { 1 };
+            let lowest = e().min().unwrap_or(0);
+            // Zeros before the input need no negative padding, in whole steps.
+            let first = lowest - lowest.max(0).unsigned_abs().next_multiple_of(step) as isize;
+            let last = e().max().unwrap_or(0).max(first);
+            let taps = (last - first) as usize / step + 1;
+            let blocks = output[at].div_ceil(stride);
+            let before = first.unsigned_abs();
+            let reach = (taps - 1) * step;
+            let after = (blocks + reach).saturating_sub(input[at] + before);
+            conv.kernel[at] = taps;
+            conv.dilation[at] = step;
+            (conv.padding[at], conv.padding[at + 2]) = (before, after);
+            computed[at] = input[at] + before + after - reach;
+            Axis { stride, padding, dilation, kernel, first, step }
+        });
+        let parts = transposed.stride;
+        let from: Shape = [1, conv.out_channels, computed[0], computed[1]];
+        let view = (parts != [1, 1] || computed != output).then(|| View::interleave(from, parts));
+        Self { conv, parts, view, axes }
+    }
+
+    /// Height and width of the convolution's output, for an input of this size.
+    pub fn computed(&self, input: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|at| {
+            let reach = (self.conv.kernel[at] - 1) * self.conv.dilation[at];
+            input[at] + self.conv.padding[at] + self.conv.padding[at + 2] - reach
+        })
+    }
+
+    /// Where an element of the convolution's OIHW kernel, its output channel split into the channel and the part, comes
+    /// from in the transposed one's: its row and column; `None` for an element that is zero.
+    pub fn tap(&self, part: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
+        Some([self.axes[0].source(part[0], tap[0])?, self.axes[1].source(part[1], tap[1])?])
+    }
+
+    /// The same as numbers: tap `u` for remainder `r` comes from tap `t` with `t · dilation = r + reach − u · step`, along
+    /// rows and columns, given as `[reach, step]`.
+    pub(crate) fn reach(&self) -> [[isize; 2]; 2] {
+        self.axes.map(|axis| {
+            let stride = axis.stride as isize;
+            [axis.padding as isize - axis.first * stride, axis.step as isize * stride]
+        })
+    }
+
+    /// The convolution's kernel, OIHW, from that of the transposed one, `[in, out / groups, M, N]`.
+    pub fn kernel(&self, transposed: &ConvTranspose2d, weight: &[f32]) -> Vec<f32> {
+        let (cpg, q) = (transposed.channels_per_group(), transposed.outputs_per_group());
+        let [rows, columns] = transposed.kernel;
+        let mut kernel = Vec::with_capacity(self.conv.out_channels * cpg * self.conv.taps());
+        for o in 0..transposed.out_channels {
+            for part in 0..self.parts[0] * self.parts[1] {
+                let part = [part / self.parts[1], part % self.parts[1]];
+                for j in 0..cpg {
+                    for tap in 0..self.conv.taps() {
+                        let tap = [tap / self.conv.kernel[1], tap % self.conv.kernel[1]];
+                        let row = ((o / q * cpg + j) * q + o % q) * rows * columns;
+                        kernel.push(self.tap(part, tap).map_or(0.0, |[y, x]| weight[row + y * columns + x]));
+                    }
+                }
+            }
         }
-    }
-}
-
-impl Transposed {
-    /// For a convolution of a map of the shape `input`, which its own padding pads with zeros.
-    pub fn of(conv: &Conv2d, input: Shape, grad_output: Shape) -> Self {
-        let axes =
-            [0, 1].map(|a| Axis::new(conv.kernel[a], conv.stride[a], conv.dilation[a], conv.padding[a], input[2 + a]));
-        let [y, x] = &axes;
-        // Only what the other end needs: pixels that no window reads may be left over there.
-        let after =
-            [0, 1].map(|a| (axes[a].size + axes[a].dilation * (axes[a].taps - 1)).saturating_sub(grad_output[2 + a] + axes[a].pad));
-        let conv = Conv2d {
-            padding: [y.pad, x.pad, after[0], after[1]],
-            dilation: [y.dilation, x.dilation],
-            groups: conv.groups,
-            ..Conv2d::new(conv.out_channels, conv.in_channels * conv.stride[0] * conv.stride[1], [y.taps, x.taps])
-        };
-        Self { conv, size: [y.size, x.size], offset: [y.offset, x.offset] }
-    }
-
-    /// Whether the result of the convolution is the gradient already.
-    pub fn is_whole(&self, forward: &Conv2d) -> bool {
-        forward.stride == [1, 1]
-    }
-}
-
-/// The kernel of the convolution `transposed` from that of `forward`, both OIHW: the twin of
-/// `shaders/transpose_kernel.wgsl`.
-pub(crate) fn transpose_kernel(forward: &Conv2d, transposed: &Conv2d, kernel: &[f32]) -> Vec<f32> {
-    let (cpg, q, taps) = (forward.channels_per_group(), forward.outputs_per_group(), forward.taps());
-    let [rows, columns] = transposed.kernel;
-    let forward_tap = |axis: usize, u: usize, residue: usize| {
-        let step = if forward.stride[axis] == 1 { transposed.dilation[axis] } else { 1 };
-        let distance = residue + forward.stride[axis] * step * (transposed.kernel[axis] - 1 - u);
-        let tap = distance / forward.dilation[axis];
-        (distance.is_multiple_of(forward.dilation[axis]) && tap < forward.kernel[axis]).then_some(tap)
-    };
-    let mut values = vec![0.0; transposed.out_channels * q * rows * columns];
-    for (index, value) in values.iter_mut().enumerate() {
-        let (u, input, output) = (index % (rows * columns), index / (rows * columns) % q, index / (rows * columns) / q);
-        let (group, within) = (output / transposed.outputs_per_group(), output % transposed.outputs_per_group());
-        let (residue, j) = (within / cpg, within % cpg);
-        let y = forward_tap(0, u / columns, residue / forward.stride[1]);
-        let x = forward_tap(1, u % columns, residue % forward.stride[1]);
-        if let (Some(y), Some(x)) = (y, x) {
-            *value = kernel[((group * q + input) * cpg + j) * taps + y * forward.kernel[1] + x];
-        }
-    }
-    values
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_layer_is_transposed_in_place() {
-        let conv = Conv2d { padding: [1, 1, 1, 1], ..Conv2d::new(2, 4, [3, 3]) };
-        let transposed = Transposed::of(&conv, [1, 2, 8, 9], [1, 4, 8, 9]);
-        assert_eq!(transposed.conv, Conv2d { padding: [1; 4], ..Conv2d::new(4, 2, [3, 3]) });
-        assert_eq!((transposed.size, transposed.offset), ([8, 9], [0, 0]));
-    }
-
-    #[test]
-    fn strides_become_channels() {
-        let conv = Conv2d { padding: [1; 4], stride: [2, 2], ..Conv2d::new(4, 6, [3, 3]) };
-        let transposed = Transposed::of(&conv, [2, 4, 10, 7], [2, 6, 5, 4]);
-        assert_eq!((transposed.conv.out_channels, transposed.conv.kernel), (16, [2, 2]));
-        assert_eq!((transposed.size, transposed.offset), ([6, 4], [1, 1]));
+        kernel
     }
 }

@@ -1,9 +1,10 @@
 //! Convolution, and what DO-Conv makes of it.
 
 use super::Map;
-use crate::network::{Conv2d, Pairing};
+use super::map::continued;
+use crate::network::{Conv2d, ConvTranspose2d, Pairing};
 
-/// Cross-correlation with zeros outside the input, as in PyTorch and ONNX `Conv`.
+/// Cross-correlation, as in PyTorch and ONNX `Conv`; the input continues as the padding mode says.
 ///
 /// `kernel` is OIHW; `conv` gives the geometry, its `bias` and `doconv` are not looked at.
 pub fn conv2d(conv: &Conv2d, input: &Map, kernel: &[f64], bias: Option<&[f64]>) -> Map {
@@ -22,7 +23,7 @@ pub fn conv2d(conv: &Conv2d, input: &Map, kernel: &[f64], bias: Option<&[f64]>) 
                 for kx in 0..columns {
                     let iy = (y * conv.stride[0] + ky * conv.dilation[0]) as isize - top as isize;
                     let ix = (x * conv.stride[1] + kx * conv.dilation[1]) as isize - left as isize;
-                    if let Some(value) = input.get(n, o / q * cpg + j, iy, ix) {
+                    if let Some(value) = input.continued(conv.padding_mode, n, o / q * cpg + j, iy, ix) {
                         sum += kernel[((o * cpg + j) * rows + ky) * columns + kx] * value;
                     }
                 }
@@ -30,6 +31,41 @@ pub fn conv2d(conv: &Conv2d, input: &Map, kernel: &[f64], bias: Option<&[f64]>) 
         }
         sum
     })
+}
+
+/// Transposed convolution, as it is defined: every input pixel adds its multiple of the kernel to the output.
+///
+/// `kernel` is `[in, out / groups, M, N]`.
+pub fn conv_transpose2d(conv: &ConvTranspose2d, input: &Map, kernel: &[f64], bias: Option<&[f64]>) -> Map {
+    let [batch, channels, height, width] = input.shape;
+    let (cpg, q) = (conv.in_channels / conv.groups, conv.out_channels / conv.groups);
+    let [rows, columns] = conv.kernel;
+    let extent = |axis: usize, size: usize| {
+        (size - 1) * conv.stride[axis] + (conv.kernel[axis] - 1) * conv.dilation[axis] + 1 + conv.output_padding[axis]
+            - conv.padding[axis]
+            - conv.padding[axis + 2]
+    };
+    let shape = [batch, conv.out_channels, extent(0, height), extent(1, width)];
+    let mut output = Map::from_fn(shape, |_, o, _, _| bias.map_or(0.0, |bias| bias[o]));
+    for n in 0..batch {
+        for c in 0..channels {
+            for y in 0..height {
+                for x in 0..width {
+                    for (index, weight) in kernel[c * q * rows * columns..][..q * rows * columns].iter().enumerate() {
+                        let (o, ky, kx) =
+                            (c / cpg * q + index / (rows * columns), index / columns % rows, index % columns);
+                        let oy = (y * conv.stride[0] + ky * conv.dilation[0]) as isize - conv.padding[0] as isize;
+                        let ox = (x * conv.stride[1] + kx * conv.dilation[1]) as isize - conv.padding[1] as isize;
+                        if oy >= 0 && ox >= 0 && (oy as usize) < shape[2] && (ox as usize) < shape[3] {
+                            let at = ((n * shape[1] + o) * shape[2] + oy as usize) * shape[3] + ox as usize;
+                            output.data[at] += weight * input.at(n, c, y, x);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    output
 }
 
 /// The D that composes: residual plus constant, or plus the identity tiled along S where no constant is stored.
@@ -104,7 +140,7 @@ pub(super) fn effective_taps(
 ) -> Vec<(usize, usize, [usize; 2])> {
     let along = |axis: usize, output: usize, tap: usize, extent: usize| {
         let at = (output * conv.stride[axis] + tap * conv.dilation[axis]) as isize - conv.padding[axis] as isize;
-        usize::try_from(at).ok().filter(|&at| at < extent)
+        continued(conv.padding_mode, at, extent)
     };
     let mut taps = vec![];
     for ky in 0..conv.kernel[0] {

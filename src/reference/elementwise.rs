@@ -1,17 +1,29 @@
 //! Operators that look at one pixel at a time.
 
 use super::Map;
-use crate::network::Activation;
+use crate::network::{Activation, Lrn, Op};
 
 /// An activation of a single number.
 pub(super) fn activate(function: Activation, x: f64) -> f64 {
     match function {
         Activation::Relu => x.max(0.0),
         Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Clip { min, max } => {
+            x.max(min.map_or(f64::NEG_INFINITY, f64::from)).min(max.map_or(f64::INFINITY, f64::from))
+        }
+        Activation::LeakyRelu { slope } => {
+            if x < 0.0 {
+                x * f64::from(slope)
+            } else {
+                x
+            }
+        }
         Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
         Activation::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::Ramp { slope, offset } => (x * f64::from(slope) + f64::from(offset)).clamp(0.0, 1.0),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
     }
 }
 
@@ -27,24 +39,30 @@ pub fn batch_norm(input: &Map, weight: &[f64], bias: &[f64], mean: &[f64], varia
     })
 }
 
-/// `function(a, b)` where either may be 1×1 and is then repeated over the pixels of the other.
-pub(super) fn broadcast(a: &Map, b: &Map, function: impl Fn(f64, f64) -> f64) -> Map {
-    let [batch, channels, height, width] = a.shape;
-    let shape = [batch, channels, height.max(b.shape[2]), width.max(b.shape[3])];
-    let at = |map: &Map, n: usize, c: usize, y: usize, x: usize| {
-        if map.shape[2..] == [1, 1] { map.at(n, c, 0, 0) } else { map.at(n, c, y, x) }
+/// `function(a, b)` where either may have the extent 1 along an axis and is then repeated along it; along the first,
+/// within every element of a batch.
+pub(super) fn broadcast(batch: usize, a: &Map, b: &Map, function: impl Fn(f64, f64) -> f64) -> Map {
+    let items = [a.shape[0] / batch, b.shape[0] / batch];
+    let most = items[0].max(items[1]);
+    let extent = |axis: usize| a.shape[axis].max(b.shape[axis]);
+    let at = |map: &Map, items: usize, n: usize, c: usize, y: usize, x: usize| {
+        let limit = |index: usize, axis: usize| index.min(map.shape[axis] - 1);
+        map.at(n / most * items + (n % most).min(items - 1), limit(c, 1), limit(y, 2), limit(x, 3))
     };
-    Map::from_fn(shape, |n, c, y, x| function(at(a, n, c, y, x), at(b, n, c, y, x)))
+    Map::from_fn([batch * most, extent(1), extent(2), extent(3)], |n, c, y, x| {
+        function(at(a, items[0], n, c, y, x), at(b, items[1], n, c, y, x))
+    })
 }
 
-/// The sum of two maps.
-pub fn add(a: &Map, b: &Map) -> Map {
-    broadcast(a, b, |a, b| a + b)
-}
-
-/// The product of two maps.
-pub fn mul(a: &Map, b: &Map) -> Map {
-    broadcast(a, b, |a, b| a * b)
+/// An element-wise function of two maps: [`Op::Add`](crate::network::Op::Add) and its kin.
+pub fn binary(op: &Op, batch: usize, a: &Map, b: &Map) -> Map {
+    match op {
+        Op::Sub => broadcast(batch, a, b, |a, b| a - b),
+        Op::Mul => broadcast(batch, a, b, |a, b| a * b),
+        Op::Div => broadcast(batch, a, b, |a, b| a / b),
+        Op::Prelu => broadcast(batch, a, b, |a, b| if a < 0.0 { a * b } else { a }),
+        _ => broadcast(batch, a, b, |a, b| a + b),
+    }
 }
 
 /// The channels of all maps, one after the other.
@@ -78,6 +96,31 @@ pub fn softmax(input: &Map) -> Map {
     })
 }
 
+/// `x − log Σ exp(x)` over the channels of every pixel.
+pub fn log_softmax(input: &Map) -> Map {
+    let channels = input.shape[1];
+    Map::from_fn(input.shape, |n, c, y, x| {
+        let largest = (0..channels).map(|k| input.at(n, k, y, x)).fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = (0..channels).map(|k| (input.at(n, k, y, x) - largest).exp()).sum();
+        input.at(n, c, y, x) - largest - sum.ln()
+    })
+}
+
+/// `k + alpha / size · Σ x²` over the channels around every one.
+pub(super) fn lrn_base(lrn: &Lrn, input: &Map) -> Map {
+    let before = (lrn.size - 1) / 2;
+    Map::from_fn(input.shape, |n, c, y, x| {
+        let window = c.saturating_sub(before)..(c + lrn.size - before).min(input.shape[1]);
+        let squares: f64 = window.map(|k| input.at(n, k, y, x).powi(2)).sum();
+        f64::from(lrn.k) + f64::from(lrn.alpha) / lrn.size as f64 * squares
+    })
+}
+
+/// Local response normalisation.
+pub fn lrn(lrn: &Lrn, input: &Map) -> Map {
+    input.zip(&lrn_base(lrn, input), |x, base| x / base.powf(f64::from(lrn.beta)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +130,11 @@ mod tests {
         let expected = [
             (Activation::Relu, [0.0, 0.0, 7.0]),
             (Activation::Relu6, [0.0, 0.0, 6.0]),
+            (Activation::Clip { min: Some(-0.5), max: None }, [-0.5, 0.0, 7.0]),
+            (Activation::Clip { min: Some(3.0), max: Some(1.0) }, [1.0, 1.0, 1.0]),
+            (Activation::LeakyRelu { slope: 0.25 }, [-0.25, 0.0, 7.0]),
+            (Activation::Ramp { slope: 0.25, offset: 0.5 }, [0.25, 0.5, 1.0]),
+            (Activation::Tanh, [-0.761_594_155_955_764_9, 0.0, 0.999_998_336_943_944_7]),
             (Activation::HardSwish, [-1.0 / 3.0, 0.0, 7.0]),
             (Activation::HardSigmoid, [1.0 / 3.0, 0.5, 1.0]),
             (Activation::Sigmoid, [0.268_941_421_369_995_1, 0.5, 0.999_088_948_805_599_4]),

@@ -1,5 +1,6 @@
 //! The only data type of the reference.
 
+use crate::network::PaddingMode;
 use crate::{Error, Result, Tensor};
 
 /// A feature map in double precision: batch, channel, row, column, the last one fastest.
@@ -51,6 +52,14 @@ impl Map {
         inside.then(|| self.at(n, c, y as usize, x as usize))
     }
 
+    /// The value at a place that may lie outside the map, which continues as the mode says; none where it does not.
+    pub fn continued(&self, mode: PaddingMode, n: usize, c: usize, y: isize, x: isize) -> Option<f64> {
+        let [_, _, height, width] = self.shape;
+        let row = continued(mode, y, height)?;
+        let column = continued(mode, x, width)?;
+        Some(self.at(n, c, row, column))
+    }
+
     /// A function of every value by itself.
     pub fn map(&self, function: impl Fn(f64) -> f64) -> Self {
         Self { shape: self.shape, data: self.data.iter().map(|&value| function(value)).collect() }
@@ -65,4 +74,36 @@ impl Map {
         let pairs = self.data.iter().zip(&other.data);
         Self { shape: self.shape, data: pairs.map(|(&a, &b)| function(a, b)).collect() }
     }
+}
+
+/// Walks from a place towards a row of `len` values until it is inside, step by step as the mode says.
+pub(super) fn continued(mode: PaddingMode, mut at: isize, len: usize) -> Option<usize> {
+    let len = len as isize;
+    while at < 0 || at >= len {
+        at = match mode {
+            PaddingMode::Zeros => return None,
+            PaddingMode::Reflect => {
+                if at < 0 {
+                    -at
+                } else {
+                    2 * (len - 1) - at
+                }
+            }
+            PaddingMode::Replicate => {
+                if at < 0 {
+                    0
+                } else {
+                    len - 1
+                }
+            }
+            PaddingMode::Circular => {
+                if at < 0 {
+                    at + len
+                } else {
+                    at - len
+                }
+            }
+        };
+    }
+    Some(at as usize)
 }

@@ -12,17 +12,19 @@ mod conv;
 mod elementwise;
 mod gradient;
 mod map;
+mod moving;
 mod pool;
 mod rounding;
 mod walk;
 
-pub use conv::{conv2d, effective_d, feature_composition, fold, linear};
-pub use elementwise::{activation, add, batch_norm, concat, flatten, mul, softmax};
+pub use conv::{conv_transpose2d, conv2d, effective_d, feature_composition, fold, linear};
+pub use elementwise::{activation, batch_norm, binary, concat, flatten, log_softmax, lrn, softmax};
 pub use gradient::{
     LayerGradients, bias_gradient, conv2d_input_gradient, conv2d_kernel_gradient, feature_composition_gradient,
     fold_gradient, kernel_composition_gradient,
 };
 pub use map::Map;
+pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 pub use rounding::{Estimate, run_with_error};
 pub use walk::run;

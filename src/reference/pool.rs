@@ -43,14 +43,16 @@ pub fn max_pool(pool: &MaxPool, input: &Map) -> Map {
 pub fn avg_pool(pool: &AvgPool, input: &Map) -> Map {
     let [batch, channels, height, width] = input.shape;
     let [top, left, bottom, right] = pool.padding;
-    let out_height = output_size(height, pool.kernel[0], pool.stride[0], (top, bottom), pool.ceil_mode);
-    let out_width = output_size(width, pool.kernel[1], pool.stride[1], (left, right), pool.ceil_mode);
+    let reach = [0, 1].map(|axis| (pool.kernel[axis] - 1) * pool.dilation[axis] + 1);
+    let out_height = output_size(height, reach[0], pool.stride[0], (top, bottom), pool.ceil_mode);
+    let out_width = output_size(width, reach[1], pool.stride[1], (left, right), pool.ceil_mode);
     Map::from_fn([batch, channels, out_height, out_width], |n, c, y, x| {
         let (mut sum, mut count) = (0.0, 0);
         for ky in 0..pool.kernel[0] {
             for kx in 0..pool.kernel[1] {
                 // In the coordinates of the padded map.
-                let (py, px) = (y * pool.stride[0] + ky, x * pool.stride[1] + kx);
+                let py = y * pool.stride[0] + ky * pool.dilation[0];
+                let px = x * pool.stride[1] + kx * pool.dilation[1];
                 let value = input.get(n, c, py as isize - top as isize, px as isize - left as isize);
                 sum += value.unwrap_or(0.0);
                 let padded = py < top + height + bottom && px < left + width + right;
@@ -97,6 +99,7 @@ mod tests {
             kernel: [1, 3],
             stride: [1, 2],
             padding: [0, 1, 0, 1],
+            dilation: [1, 1],
             ceil_mode: true,
             count_include_pad,
         };

@@ -1,9 +1,14 @@
 //! How far a sound single-precision implementation may be off.
 
 use super::elementwise::broadcast;
+use super::elementwise::lrn_base;
+use super::moving::interpolate;
 use super::walk::{ConvKernel, checked, parameter, pick, value};
-use super::{Map, avg_pool, concat, conv2d, flatten, global_avg_pool, global_max_pool, linear, max_pool, mul, softmax};
-use crate::network::{Activation, Node, Op};
+use super::{
+    Map, avg_pool, concat, conv_transpose2d, conv2d, flatten, global_avg_pool, global_max_pool, linear, log_softmax,
+    max_pool, pad, reshape, slice, softmax, transpose,
+};
+use crate::network::{Activation, Lrn, Node, Op, Pad};
 use crate::{Model, Result, Tensor};
 
 /// Half the distance between 1 and the next `f32`.
@@ -43,23 +48,24 @@ impl Estimate {
 /// # Errors
 /// Those of [`run`](super::run).
 pub fn run_with_error(model: &Model, inputs: &[Tensor]) -> Result<Vec<Estimate>> {
-    let (inferred, inputs) = checked(model, inputs)?;
+    let (batch, inferred, inputs) = checked(model, inputs)?;
     let exact = |value: Map| Estimate { error: value.map(|_| 0.0), value };
     let inputs: Vec<Estimate> = inputs.into_iter().map(exact).collect();
     let mut nodes: Vec<Estimate> = vec![];
     for (node, edges) in model.network().nodes.iter().zip(&inferred.edges) {
         let read: Vec<&Estimate> = edges.iter().map(|&source| pick(&inputs, &nodes, source)).collect();
         let values: Vec<&Map> = read.iter().map(|estimate| &estimate.value).collect();
-        let value = value(model, node, &values)?;
-        let error = error(model, node, &read, &value)?;
+        let value = value(model, node, &values, batch)?;
+        let error = error(model, node, &read, &value, batch)?;
         nodes.push(Estimate { value, error });
     }
     Ok(inferred.outputs.iter().map(|&source| pick(&inputs, &nodes, source).clone()).collect())
 }
 
 /// The error of a node's value, given those of its inputs.
-fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map) -> Result<Map> {
-    let input = inputs[0];
+fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map, batch: usize) -> Result<Map> {
+    // A constant is what it is.
+    let Some(&input) = inputs.first() else { return Ok(output.map(|_| 0.0)) };
     let absolute = input.value.map(f64::abs);
     let variance = input.error.map(|error| error * error);
     let part = |part: &str| parameter(model, node, part);
@@ -99,16 +105,54 @@ fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map) -> Resu
             propagated_sum(variance, global_avg_pool(&absolute), pixels)
         }
         Op::GlobalMaxPool => global_max_pool(&input.error),
-        // The operands of these two are often related, so that their errors are added in full.
-        Op::Add => {
-            let magnitude = broadcast(&input.value, &inputs[1].value, |a, b| a.abs() + b.abs());
-            broadcast(&input.error, &inputs[1].error, |a, b| a + b).zip(&magnitude, |error, size| error + UNIT * size)
+        Op::ConvTranspose2d(conv) => {
+            let weight = part("weight")?;
+            let bias = conv.bias.then(|| part("bias").map(absolutes)).transpose()?;
+            let magnitude = conv_transpose2d(conv, &absolute, &absolutes(weight.clone()), bias.as_deref());
+            let terms = conv.channels_per_group() * conv.taps();
+            propagated_sum(conv_transpose2d(conv, &variance, &squares(weight), None), magnitude, terms)
         }
-        Op::Mul => {
-            let first = mul(&input.error, &inputs[1].value.map(f64::abs));
-            let second = mul(&absolute, &inputs[1].error);
-            first.zip(&second, |a, b| a + b).zip(output, |error, value| error + UNIT * value.abs())
+        // The operands of these are often related, so that their errors are added in full.
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Prelu => {
+            let magnitudes = [&input.value, &inputs[1].value].map(|map| map.map(f64::abs));
+            let of = |map: [&Map; 2], function: fn(f64, f64) -> f64| broadcast(batch, map[0], map[1], function);
+            let values = [&magnitudes[0], &magnitudes[1]];
+            let errors = [&input.error, &inputs[1].error];
+            let propagated = match node.op {
+                Op::Mul => of([errors[0], values[1]], |error, b| error * b)
+                    .zip(&of([values[0], errors[1]], |a, error| a * error), |a, b| a + b),
+                Op::Div => of([errors[0], values[1]], |error, b| error / b).zip(
+                    &of([values[0], values[1]], |a, b| a / b)
+                        .zip(&of([errors[1], values[1]], |error, b| error / b), |quotient, relative| {
+                            quotient * relative
+                        }),
+                    |a, b| a + b,
+                ),
+                Op::Prelu => of([errors[0], values[1]], |error, b| error * b.max(1.0))
+                    .zip(&of([values[0], errors[1]], |a, error| a * error), |a, b| a + b),
+                _ => of(errors, |a, b| a + b),
+            };
+            let own = match node.op {
+                Op::Add | Op::Sub => of(values, |a, b| a + b).map(|size| UNIT * size),
+                // WGSL grants a quotient 2.5 units in the last place.
+                Op::Div => output.map(|value| 5.0 * UNIT * value.abs()),
+                _ => output.map(|value| UNIT * value.abs()),
+            };
+            propagated.zip(&own, |a, b| a + b)
         }
+        Op::Constant(_) => output.map(|_| 0.0),
+        Op::Reshape(shape) => reshape(*shape, batch, &input.error),
+        Op::Transpose(axes) => transpose(*axes, batch, &input.error),
+        Op::Slice(part) => slice(part, batch, &input.error),
+        Op::Pad(around) => pad(&Pad { value: 0.0, ..around.clone() }, batch, &input.error),
+        Op::Resize(resize) => {
+            let propagated = interpolate(resize, &input.error, f64::abs);
+            // The weights are rounded, multiplied and added up; near a whole coordinate they are small differences.
+            let terms = input.value.map(|x| x.abs() * UNIT * 4.0 * OPERATIONS);
+            propagated.zip(&interpolate(resize, &terms, f64::abs), |a, b| a + b)
+        }
+        Op::Lrn(attributes) => lrn_error(attributes, input, output),
+        Op::LogSoftmax => log_softmax_error(input),
         Op::Concat => concat(&inputs.iter().map(|input| &input.error).collect::<Vec<_>>()),
         Op::Flatten => flatten(&input.error),
         Op::Softmax => softmax_error(input),
@@ -130,7 +174,13 @@ fn activation_error(function: Activation, input: &Estimate, output: &Map) -> Map
     let ramp_error = |x: f64| if x.abs() < 3.1 { 2.0 * UNIT } else { 0.0 };
     // The largest derivative of every function, and the error of computing it.
     let of = |x: f64, y: f64| match function {
-        Activation::Relu | Activation::Relu6 => (1.0, 0.0),
+        Activation::Relu | Activation::Relu6 | Activation::Clip { .. } => (1.0, 0.0),
+        Activation::LeakyRelu { slope } => (f64::from(slope).abs().max(1.0), UNIT * y.abs()),
+        Activation::Ramp { slope, offset } => {
+            let size = f64::from(slope).abs() * x.abs() + f64::from(offset).abs();
+            (f64::from(slope).abs(), if (0.0..=1.0).contains(&y) { 2.0 * UNIT * size } else { 0.0 })
+        }
+        Activation::Tanh => (1.0, UNIT * (2.0 * OPERATIONS + (6.0 + 8.0 * x.abs()) * (1.0 - y * y))),
         Activation::HardSigmoid => (1.0 / 6.0, ramp_error(x)),
         Activation::HardSwish => (1.5, UNIT * y.abs() + x.abs() * ramp_error(x)),
         Activation::Sigmoid => (0.25, sigmoid_error(x)),
@@ -152,6 +202,42 @@ fn softmax_error(input: &Estimate) -> Map {
         };
         let of_sum: f64 = (0..channels).map(|k| output.at(n, k, y, x) * exponential(k)).sum();
         output.at(n, c, y, x) * (exponential(c) + of_sum + UNIT * (OPERATIONS + (channels as f64).sqrt()))
+    })
+}
+
+fn log_softmax_error(input: &Estimate) -> Map {
+    let channels = input.value.shape[1];
+    let (shares, output) = (softmax(&input.value), log_softmax(&input.value));
+    Map::from_fn(output.shape, |n, c, y, x| {
+        let largest = (0..channels).map(|k| input.value.at(n, k, y, x)).fold(f64::NEG_INFINITY, f64::max);
+        let of_others: f64 = (0..channels)
+            .map(|k| {
+                let distance = largest - input.value.at(n, k, y, x);
+                shares.at(n, k, y, x) * (input.error.at(n, k, y, x) + UNIT * (OPERATIONS + 6.0 + 5.0 * distance))
+            })
+            .sum();
+        let sizes = input.value.at(n, c, y, x).abs() + largest.abs() + output.at(n, c, y, x).abs() + 1.0;
+        // The logarithm may be off by 2⁻²¹ near one.
+        input.error.at(n, c, y, x) + of_others + UNIT * (OPERATIONS * sizes + 8.0 + (channels as f64).sqrt())
+    })
+}
+
+fn lrn_error(lrn: &Lrn, input: &Estimate, output: &Map) -> Map {
+    let base = lrn_base(lrn, &input.value);
+    let beta = f64::from(lrn.beta).abs();
+    let before = (lrn.size - 1) / 2;
+    Map::from_fn(output.shape, |n, c, y, x| {
+        let window = c.saturating_sub(before)..(c + lrn.size - before).min(output.shape[1]);
+        let terms = window.len() as f64;
+        let of_squares: f64 = window.map(|k| 2.0 * input.value.at(n, k, y, x).abs() * input.error.at(n, k, y, x)).sum();
+        let (base, value) = (base.at(n, c, y, x), input.value.at(n, c, y, x));
+        let relative_base =
+            (f64::from(lrn.alpha).abs() / lrn.size as f64 * of_squares) / base + UNIT * (OPERATIONS + terms.sqrt());
+        // x^y is exp2(y · log2 x): the logarithm may be off by 2⁻²¹ near one, the exponential by 3 + 2·|x| units.
+        let logarithm = base.log2().abs();
+        let power = UNIT * (8.0 * beta + 6.0 * beta * logarithm + 2.0 * (3.0 + 2.0 * beta * logarithm) + OPERATIONS);
+        let factor = (output.at(n, c, y, x) / if value == 0.0 { 1.0 } else { value }).abs();
+        factor * input.error.at(n, c, y, x) + output.at(n, c, y, x).abs() * (beta * relative_base + power)
     })
 }
 

@@ -1,8 +1,9 @@
 //! Node by node through a network.
 
 use super::{
-    Map, activation, add, avg_pool, batch_norm, concat, conv2d, effective_d, flatten, fold, global_avg_pool,
-    global_max_pool, linear, max_pool, mul, softmax,
+    Map, activation, avg_pool, batch_norm, binary, concat, conv_transpose2d, conv2d, effective_d, flatten, fold,
+    global_avg_pool, global_max_pool, linear, log_softmax, lrn, max_pool, pad, reshape, resize, slice, softmax,
+    transpose,
 };
 use crate::network::{Conv2d, Inferred, Node, Op, Source};
 use crate::{Error, Model, Result, Tensor};
@@ -14,11 +15,11 @@ use crate::{Error, Model, Result, Tensor};
 /// # Errors
 /// [`Error::Input`] if the arrays do not fit the network's inputs.
 pub fn run(model: &Model, inputs: &[Tensor]) -> Result<Vec<Map>> {
-    let (inferred, inputs) = checked(model, inputs)?;
+    let (batch, inferred, inputs) = checked(model, inputs)?;
     let mut values: Vec<Map> = vec![];
     for (node, edges) in model.network().nodes.iter().zip(&inferred.edges) {
         let read: Vec<&Map> = edges.iter().map(|&source| pick(&inputs, &values, source)).collect();
-        values.push(value(model, node, &read)?);
+        values.push(value(model, node, &read, batch)?);
     }
     Ok(inferred.outputs.iter().map(|&source| pick(&inputs, &values, source).clone()).collect())
 }
@@ -31,27 +32,30 @@ pub(super) fn pick<'a, T>(inputs: &'a [T], nodes: &'a [T], source: Source) -> &'
     }
 }
 
-/// The inputs as maps, if they are what the network wants.
-pub(super) fn checked(model: &Model, inputs: &[Tensor]) -> Result<(Inferred, Vec<Map>)> {
+/// The batch size and the inputs as maps, if they are what the network wants.
+pub(super) fn checked(model: &Model, inputs: &[Tensor]) -> Result<(usize, Inferred, Vec<Map>)> {
     let wanted = &model.network().inputs;
     let fail = |input: &str, reason: String| Err(Error::Input { input: input.into(), reason });
     if wanted.len() != inputs.len() {
         return fail(&wanted[0].name, format!("the network takes {} arrays, got {}", wanted.len(), inputs.len()));
     }
-    let batch = inputs[0].shape().first().copied().unwrap_or(0);
+    let batch = inputs[0].shape().first().copied().unwrap_or(0) / wanted[0].items;
     let inferred = model.network().infer(batch)?;
     for ((input, tensor), shape) in wanted.iter().zip(inputs).zip(&inferred.inputs) {
         if tensor.shape() != shape {
             return fail(&input.name, format!("expected shape {shape:?}, got {:?}", tensor.shape()));
         }
     }
-    Ok((inferred, inputs.iter().map(Map::from_tensor).collect::<Result<_>>()?))
+    Ok((batch, inferred, inputs.iter().map(Map::from_tensor).collect::<Result<_>>()?))
 }
 
 /// What one node makes of its inputs.
-pub(super) fn value(model: &Model, node: &Node, inputs: &[&Map]) -> Result<Map> {
-    let input = inputs[0];
+pub(super) fn value(model: &Model, node: &Node, inputs: &[&Map], batch: usize) -> Result<Map> {
     let part = |part: &str| parameter(model, node, part);
+    if let Op::Constant([items, c, h, w]) = node.op {
+        return Ok(Map { shape: [batch * items, c, h, w], data: part("value")?.repeat(batch) });
+    }
+    let input = inputs[0];
     Ok(match &node.op {
         Op::Conv2d(conv) => {
             let bias = conv.bias.then(|| part("bias")).transpose()?;
@@ -69,8 +73,19 @@ pub(super) fn value(model: &Model, node: &Node, inputs: &[&Map]) -> Result<Map> 
         Op::AvgPool(pool) => avg_pool(pool, input),
         Op::GlobalAvgPool => global_avg_pool(input),
         Op::GlobalMaxPool => global_max_pool(input),
-        Op::Add => add(input, inputs[1]),
-        Op::Mul => mul(input, inputs[1]),
+        Op::ConvTranspose2d(conv) => {
+            let bias = conv.bias.then(|| part("bias")).transpose()?;
+            conv_transpose2d(conv, input, &part("weight")?, bias.as_deref())
+        }
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Prelu => binary(&node.op, batch, input, inputs[1]),
+        Op::Constant(_) => unreachable!("constants have no inputs"),
+        Op::Reshape(shape) => reshape(*shape, batch, input),
+        Op::Transpose(axes) => transpose(*axes, batch, input),
+        Op::Slice(part) => slice(part, batch, input),
+        Op::Pad(around) => pad(around, batch, input),
+        Op::Resize(attributes) => resize(attributes, input),
+        Op::Lrn(attributes) => lrn(attributes, input),
+        Op::LogSoftmax => log_softmax(input),
         Op::Concat => concat(inputs),
         Op::Flatten => flatten(input),
         Op::Softmax => softmax(input),

@@ -29,7 +29,7 @@ impl Graph {
     /// A further input.
     pub fn input(&mut self, name: &str, shape: [usize; 3]) -> String {
         let [c, h, w] = shape;
-        self.network.inputs.push(Input { name: name.into(), shape });
+        self.network.inputs.push(Input::new(name, shape));
         self.shapes.push((name.into(), [1, c, h, w]));
         name.into()
     }
@@ -40,7 +40,7 @@ impl Graph {
         let inputs = inputs.iter().map(|&input| input.to_string()).collect::<Vec<_>>();
         let shapes: Vec<Shape> = inputs.iter().map(|input| self.shape(input)).collect();
         let node = Node { name: name.clone(), inputs, op };
-        let shape = node.output_shape(&shapes).ok()?;
+        let shape = node.output_shape(&shapes, 1).ok()?;
         self.network.nodes.push(node);
         self.shapes.push((name.clone(), shape));
         Some(name)

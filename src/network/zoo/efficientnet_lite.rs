@@ -52,7 +52,7 @@ pub(super) fn build(name: &str, width: f64, depth: f64, resolution: usize) -> Ne
     Network {
         version: FORMAT_VERSION,
         name: name.into(),
-        inputs: vec![Input { name: "image".into(), shape: [3, resolution, resolution] }],
+        inputs: vec![Input::new("image", [3, resolution, resolution])],
         nodes: graph.nodes,
         outputs: vec!["_fc".into()],
         preprocess: Some(Preprocess {

@@ -1,0 +1,16 @@
+// A constant map, once for every element of the batch: four channels of a pixel per invocation.
+//
+// Grid: x over the vectors of the constant, y over the batch.
+{% include "common/map.wgsl" %}
+{{ params }}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> constant: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+
+@compute @workgroup_size({{ workgroup[0] }})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= p.vectors {
+        return;
+    }
+    output[id.y * p.vectors + id.x] = constant[id.x];
+}
