@@ -21,9 +21,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     while pixel < end {
         let place = pixel % p.area;
         let count = min(end - pixel, p.area - place);
-        let from = (pixel / p.area * p.slices + slice) * p.area + place;
+        let first = (pixel / p.area * p.slices + slice) * p.area + place;
         for (var i = 0u; i < count; i++) {
-            sum += grad_output[from + i];
+            sum += grad_output[first + i];
         }
         pixel += count;
     }

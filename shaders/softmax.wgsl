@@ -1,7 +1,7 @@
 // {% if logarithm %}x − max − log Σ exp(x − max){% else %}exp(x − max) / Σ exp(x − max){% endif %} over the channels of a pixel: one pixel per workgroup, whose invocations share the
 // channels; their partial results are combined in a fixed order.
 //
-// Grid: x over pixels, y over the batch.
+// Grid: x and y over pixels, up to {{ columns }} along x; z over the batch.
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
@@ -18,8 +18,12 @@ fn real(slice: u32) -> vec4<bool> {
 
 @compute @workgroup_size({{ workgroup[0] }})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let pixel = group.y * {{ columns }}u + group.x;
+    if pixel >= p.area {
+        return;
+    }
     let slices = (p.channels + 3u) / 4u;
-    let first = group.y * slices * p.area + group.x;
+    let first = group.z * slices * p.area + pixel;
     let lowest = vec4<f32>(-3.4028234e38);
 
     var highest = lowest;

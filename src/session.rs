@@ -97,7 +97,8 @@ impl Session {
         &self.outputs
     }
 
-    /// Runs the network on arrays `[N, C, H, W]`, one for each of its inputs and all of the same batch N.
+    /// Runs the network on arrays `[N, C, H, W]`, one for each of its inputs and all of the same batch N; of inputs with
+    /// several items per element of the batch, the first extent is N times as many.
     ///
     /// # Errors
     /// [`Error::Input`] if number or shape of the inputs is wrong; those of the adapter.
@@ -108,10 +109,11 @@ impl Session {
                 reason: format!("the network has {}, {} were given", self.inputs.len(), inputs.len()),
             });
         }
-        let batch = inputs[0].shape().first().copied().unwrap_or(0);
-        for ((name, [_, c, h, w]), tensor) in self.inputs.iter().zip(inputs) {
-            if batch == 0 || tensor.shape() != [batch, *c, *h, *w] {
-                let reason = format!("expected [N, {c}, {h}, {w}] with N ≥ 1, got {:?}", tensor.shape());
+        let batch = inputs[0].shape().first().copied().unwrap_or(0) / self.inputs[0].1[0];
+        for ((name, [items, c, h, w]), tensor) in self.inputs.iter().zip(inputs) {
+            if batch == 0 || tensor.shape() != [batch * items, *c, *h, *w] {
+                let of = if *items == 1 { "N".into() } else { format!("{items}·N") };
+                let reason = format!("expected [{of}, {c}, {h}, {w}] with N ≥ 1, got {:?}", tensor.shape());
                 return Err(Error::Input { input: name.clone(), reason });
             }
         }

@@ -1,6 +1,6 @@
 //! What goes wrong on a GPU is a typed error, and a lost device can be opened again.
 
-use doconv::network::{Conv2d, FORMAT_VERSION, Input, Node, Op};
+use doconv::network::{Activation, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
 use doconv::{Adapter, AdapterKind, Error, Mode, Model, Network, Selector, Session, Tensor, Weights};
 use pollster::block_on;
 
@@ -134,6 +134,51 @@ fn sessions_refuse_inputs_that_do_not_fit() {
         ];
         for (inputs, message) in cases {
             assert_eq!(block_on(session.run(inputs)).unwrap_err().to_string(), message);
+        }
+    }
+}
+
+/// More weights than every WebGPU device can bind at once, and more pixels than a grid has along one axis.
+#[test]
+fn large_layers_are_split() {
+    let (inputs, outputs) = (8192, 4200);
+    let node = |name: &str, input: &str, op: Op| Node { name: name.into(), inputs: vec![input.into()], op };
+    let network = |shape, nodes: Vec<Node>| Network {
+        outputs: vec![nodes.last().unwrap().name.clone()],
+        inputs: vec![Input::new("input", shape)],
+        nodes,
+        ..model(1, 1).network().clone()
+    };
+    let linear = Linear { in_features: inputs, out_features: outputs, bias: true };
+    let dense = network(
+        [inputs, 1, 1],
+        vec![node("fc", "input", Op::Linear(linear)), node("r", "fc", Op::Activation(Activation::Relu))],
+    );
+    // Every output has one weight of its own.
+    let mut weight = vec![0.0; inputs * outputs];
+    (0..outputs).for_each(|o| weight[o * inputs + o] = if o % 2 == 0 { 1.0 } else { -1.0 });
+    let weights = Weights::from([
+        ("fc.weight".into(), Tensor::new([outputs, inputs], weight).unwrap()),
+        ("fc.bias".into(), Tensor::new([outputs], (0..outputs).map(|o| o as f32).collect()).unwrap()),
+    ]);
+    let dense = Model::new(dense, weights).unwrap();
+    let input = Tensor::new([1, inputs, 1, 1], vec![3.0; inputs]).unwrap();
+    let want: Vec<f32> = (0..outputs).map(|o| (o as f32 + if o % 2 == 0 { 3.0 } else { -3.0 }).max(0.0)).collect();
+
+    let pixels = network([2, 300, 300], vec![node("s", "input", Op::Softmax)]);
+    let pixels = Model::new(pixels, Weights::new()).unwrap();
+    let map = Tensor::new([2, 2, 300, 300], (0..360_000).map(|i| (i % 7) as f32).collect()).unwrap();
+    for adapter in gpus().into_iter().chain([Adapter::cpu()]) {
+        let mut session = block_on(Session::load(&adapter, &dense, Mode::Folded)).unwrap();
+        let got = block_on(session.run(std::slice::from_ref(&input))).unwrap();
+        assert_eq!(got[0].data(), want, "{}", adapter.info().name);
+
+        let mut session = block_on(Session::load(&adapter, &pixels, Mode::Folded)).unwrap();
+        let got = block_on(session.run(std::slice::from_ref(&map))).unwrap();
+        for at in [0, 65_535, 65_536, 89_999, 180_000, 269_999] {
+            let (a, b) = (f64::from(map.data()[at]), f64::from(map.data()[at + 90_000]));
+            let want = 1.0 / (1.0 + (b - a).exp());
+            assert!((f64::from(got[0].data()[at]) - want).abs() < 1e-6, "{}, {at}", adapter.info().name);
         }
     }
 }

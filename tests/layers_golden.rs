@@ -11,7 +11,7 @@ use common::runners::SessionRunner;
 use common::suite::Runner;
 use doconv::doconv::{Composed, add_identity, fold};
 use doconv::gpu::Tier;
-use doconv::network::{Conv2d, DoConv, Op, Pairing};
+use doconv::network::{Conv2d, DoConv, Op, PaddingMode, Pairing};
 use doconv::plan::Mode;
 use doconv::{Adapter, Error, Model, Selector, Tensor, Weights, reference};
 use pollster::block_on;
@@ -61,6 +61,7 @@ fn load(name: &'static str) -> Golden {
         kernel: pair("kernel_size"),
         stride: pair("stride"),
         padding: [vertical, horizontal, vertical, horizontal],
+        padding_mode: PaddingMode::Zeros,
         dilation: pair("dilation"),
         groups: number("groups"),
         bias: layer["bias"].as_bool().unwrap(),

@@ -35,6 +35,7 @@ macro_rules! families {
 families!(
     conv2d,
     doconv,
+    transposed,
     pool,
     global_pool,
     binary,
@@ -42,6 +43,10 @@ families!(
     activation,
     batch_norm,
     softmax,
+    lrn,
+    rearrange,
+    pad,
+    resize,
     flatten,
     linear,
     blocks,

@@ -3,14 +3,16 @@
 
 use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
 use doconv::gpu::{Tier, dispatch};
-use doconv::network::Pairing;
-use doconv::plan::{BinaryOp, Plan, PoolKind};
+use doconv::network::{PaddingMode, Pairing};
+use doconv::plan::{BinaryOp, Factor, Plan, PoolKind};
 use doconv::{Mode, Model};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// The families with every value of every parameter that the heuristics may choose.
 fn variants() -> Vec<Shader> {
-    let mut shaders = vec![Shader::CopyChannels, Shader::Flatten, Shader::Softmax];
+    let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
+    shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
+    shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
         for (pixels, slices) in [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)] {
             for workgroup in [[1, 32], [8, 4]] {
@@ -33,15 +35,30 @@ fn variants() -> Vec<Shader> {
         }
         shaders.push(Shader::ConvGrouped { epilogue });
     }
-    for activation in ActivationClass::all() {
-        let operators = [None, Some(BinaryOp::Add), Some(BinaryOp::Mul)];
-        shaders.extend(operators.map(|operator| Shader::Elementwise { operator, activation }));
+    for activation in ActivationClass::ALL {
+        shaders.push(Shader::Elementwise { operator: None, broadcast: false, activation });
+        for operator in BinaryOp::ALL.map(Some) {
+            shaders.extend([false, true].map(|broadcast| Shader::Elementwise { operator, broadcast, activation }));
+        }
     }
     let means = [true, false].map(|count_include_pad| PoolKind::Mean { count_include_pad });
     for kind in [PoolKind::Max, means[0], means[1]] {
         shaders.extend([Shader::Pool { kind }, Shader::GlobalPool { kind }]);
     }
-    shaders.extend([Pairing::Paper, Pairing::Torch].map(|pairing| Shader::Compose { pairing }));
+    for pairing in [Pairing::Paper, Pairing::Torch] {
+        shaders.push(Shader::Compose { pairing });
+        shaders.extend([Factor::W, Factor::D].map(|factor| Shader::ComposeGradient { factor, pairing }));
+    }
+    shaders.extend(PaddingMode::ALL.map(|mode| Shader::PadGradient { mode }));
+    shaders.extend([Shader::BiasGradient, Shader::SumParts, Shader::TransposeKernel, Shader::KernelMap]);
+    for slices in 1..=2 {
+        shaders.extend([1, 4].map(|columns| Shader::KernelGradientDirect { slices, columns }));
+        shaders.extend([1, 2].map(|columns| Shader::KernelGradientTiled { slices, columns }));
+    }
+    for taps in 1..=9 {
+        shaders.extend([false, true].map(|multiplier| Shader::KernelGradientDepthwise { taps, multiplier }));
+    }
+    shaders.extend((1..=4).map(|lanes| Shader::KernelGradientGrouped { lanes }));
     shaders
 }
 
@@ -122,7 +139,19 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::GlobalPool::WGSL, size_of::<params::GlobalPool>()),
         (params::Elementwise::WGSL, size_of::<params::Elementwise>()),
         (params::CopyChannels::WGSL, size_of::<params::CopyChannels>()),
-        (params::Flatten::WGSL, size_of::<params::Flatten>()),
+        (params::Broadcast::WGSL, size_of::<params::Broadcast>()),
+        (params::Constant::WGSL, size_of::<params::Constant>()),
+        (params::KernelGradient::WGSL, size_of::<params::KernelGradient>()),
+        (params::SumParts::WGSL, size_of::<params::SumParts>()),
+        (params::BiasGradient::WGSL, size_of::<params::BiasGradient>()),
+        (params::ComposeGradient::WGSL, size_of::<params::ComposeGradient>()),
+        (params::TransposeKernel::WGSL, size_of::<params::TransposeKernel>()),
+        (params::KernelMap::WGSL, size_of::<params::KernelMap>()),
+        (params::PadGradient::WGSL, size_of::<params::PadGradient>()),
+        (params::Rearrange::WGSL, size_of::<params::Rearrange>()),
+        (params::Pad::WGSL, size_of::<params::Pad>()),
+        (params::Resize::WGSL, size_of::<params::Resize>()),
+        (params::Lrn::WGSL, size_of::<params::Lrn>()),
         (params::Softmax::WGSL, size_of::<params::Softmax>()),
     ];
     for (wgsl, size) in blocks {
@@ -134,7 +163,7 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
 
 #[test]
 fn the_check_rejects_an_invalid_shader() {
-    let broken = Shader::Softmax.wgsl().replace("var total = 0.0;", "var total = 0u;");
+    let broken = Shader::Softmax { logarithm: false }.wgsl().replace("var total = 0.0;", "var total = 0u;");
     assert!(parse(&broken).is_err());
     let beyond_the_baseline = "enable f16; @compute @workgroup_size(1) fn main() { var x = 1.0h; _ = x; }";
     assert!(parse(beyond_the_baseline).is_err());

@@ -2,7 +2,9 @@
 
 use super::Executor;
 use crate::network::{Activation, Conv2d, Shape};
-use crate::plan::{Binary, BinaryOp, Conv, Kernel, KernelId, KernelSource, Plan, Pool, PoolKind, Step, Value, ValueId};
+use crate::plan::{
+    Binary, BinaryOp, Conv, Kernel, KernelId, KernelSource, Plan, Pool, PoolKind, Step, Value, ValueId, View,
+};
 use crate::{Error, Tensor};
 
 /// Evenly distributed in [−1, 1), the same for every run.
@@ -18,7 +20,14 @@ fn value(name: &str, [c, h, w]: [usize; 3]) -> Value {
 /// A plan of one step, which reads all but the last of the values and writes the last.
 fn plan_of(values: Vec<Value>, kernels: Vec<Kernel>, steps: Vec<Step>) -> Plan {
     let last = values.len() - 1;
-    Plan { inputs: (0..last).map(ValueId).collect(), outputs: vec![ValueId(last)], values, kernels, steps }
+    Plan {
+        inputs: (0..last).map(ValueId).collect(),
+        outputs: vec![ValueId(last)],
+        values,
+        kernels,
+        constants: vec![],
+        steps,
+    }
 }
 
 fn run(plan: &Plan, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
@@ -55,14 +64,7 @@ fn compare(actual: &[f32], expected: &[f64], tolerance: f64) -> Result<(), Misma
 }
 
 fn reference_activation(activation: Activation, x: f64) -> f64 {
-    match activation {
-        Activation::Relu => x.max(0.0),
-        Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
-        Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Activation::Silu => x / (1.0 + (-x).exp()),
-    }
+    crate::reference::activation(activation, &crate::reference::Map { shape: [1; 4], data: vec![x] }).data[0]
 }
 
 /// Every (output pixel, tap inside the input): calls `visit(n, y, x, tap, iy, ix)`.
@@ -440,7 +442,11 @@ fn concat_keeps_images_apart() {
 #[test]
 fn flatten_gives_nchw_order() {
     let values = vec![value("input", [7, 5, 6]), value("output", [210, 1, 1])];
-    let plan = plan_of(values, vec![], vec![Step::Flatten { input: ValueId(0), output: ValueId(1) }]);
+    let plan = plan_of(
+        values,
+        vec![],
+        vec![Step::Rearrange { view: View::reshape([1, 210, 1, 1]), input: ValueId(0), output: ValueId(1) }],
+    );
     let inputs = random_inputs(&plan, 3);
     assert_eq!(run(&plan, 3, &inputs), inputs[0]);
 }
@@ -448,7 +454,7 @@ fn flatten_gives_nchw_order() {
 #[test]
 fn softmax_of_large_logits() {
     let values = vec![value("input", [10, 3, 2]), value("output", [10, 3, 2])];
-    let plan = plan_of(values, vec![], vec![Step::Softmax { input: ValueId(0), output: ValueId(1) }]);
+    let plan = plan_of(values, vec![], vec![Step::Softmax { logarithm: false, input: ValueId(0), output: ValueId(1) }]);
     let mut inputs = random_inputs(&plan, 2);
     inputs[0].iter_mut().for_each(|x| *x = *x * 5.0 + 1000.0);
     let mut expected = vec![0.0; 120];
@@ -466,7 +472,11 @@ fn softmax_of_large_logits() {
 fn wrong_inputs_are_named() {
     let shape: Shape = [1, 2, 3, 4];
     let values = vec![value("photo", [2, 3, 4]), value("output", [24, 1, 1])];
-    let plan = plan_of(values, vec![], vec![Step::Flatten { input: ValueId(0), output: ValueId(1) }]);
+    let plan = plan_of(
+        values,
+        vec![],
+        vec![Step::Rearrange { view: View::reshape([1, 24, 1, 1]), input: ValueId(0), output: ValueId(1) }],
+    );
     let mut executor = Executor::new(&plan).unwrap();
     let right = vec![0.0; shape.iter().product()];
     for (batch, inputs, named) in [

@@ -2,7 +2,7 @@
 
 use super::choose::{Split, choose, choose_kernel_gradient};
 use super::layout::{KernelLayout, map_len, slices};
-use super::shader::{ActivationClass, GRADIENT_DEPTH, Shader, TILE_COLUMNS, TILE_PIXELS};
+use super::shader::{ActivationClass, GRADIENT_DEPTH, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
 use super::{Tier, params};
 use crate::network::{DoConv, Shape};
 use crate::plan::{
@@ -151,7 +151,9 @@ impl Lowering<'_> {
                 let params = params::Softmax { area: (h * w) as u32, channels: c as u32 };
                 let shader = Shader::Softmax { logarithm: *logarithm };
                 let lanes = shader.workgroup()[0] as usize;
-                self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], [h * w * lanes, n, 1])?
+                let columns = (h * w).min(SOFTMAX_COLUMNS as usize);
+                let invocations = [columns * lanes, (h * w).div_ceil(columns), n];
+                self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], invocations)?
             }
         }])
     }

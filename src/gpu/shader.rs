@@ -222,6 +222,8 @@ impl ActivationClass {
 const TILE_DEPTH: u32 = 4;
 /// Pixels that a workgroup of [`Shader::KernelGradientTiled`] stages at a time.
 pub const GRADIENT_DEPTH: u32 = 16;
+/// Pixels that [`Shader::Softmax`] takes along x: one axis of a grid alone would not reach over large maps.
+pub const SOFTMAX_COLUMNS: u32 = 32_768;
 /// Pixels of its tile: one for every invocation to gather.
 pub const TILE_PIXELS: u32 = 64;
 /// Invocations along output slices, each with `slices` of them.
@@ -354,7 +356,9 @@ impl Shader {
             }
             Shader::Resize => ("resize.wgsl", context! { params => params::Resize::WGSL }),
             Shader::Lrn => ("lrn.wgsl", context! { params => params::Lrn::WGSL }),
-            Shader::Softmax { logarithm } => ("softmax.wgsl", context! { logarithm, params => params::Softmax::WGSL }),
+            Shader::Softmax { logarithm } => {
+                ("softmax.wgsl", context! { logarithm, columns => SOFTMAX_COLUMNS, params => params::Softmax::WGSL })
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ impl Network {
 
         for (index, input) in self.inputs.iter().enumerate() {
             let [c, h, w] = input.shape;
-            let items = batch.checked_mul(input.items).unwrap_or(usize::MAX);
+            let items = batch.saturating_mul(input.items);
             let shape = checked_map(&input.name, [items, c, h, w])?;
             if known.insert(&input.name, Source::Input(index)).is_some() {
                 return Err(Error::node(&input.name, "two inputs have this name"));
@@ -138,10 +138,10 @@ impl Network {
         }
         let Some(preprocess) = &self.preprocess else { return Ok(()) };
         let input = &self.inputs[0];
-        if input.shape[0] != 3 {
+        if input.shape[0] != 3 || input.items != 1 {
             return Err(Error::node(
                 &input.name,
-                format!("preprocessing makes 3 channels, the input has {}", input.shape[0]),
+                format!("preprocessing makes 1×3 channels, the input has {}×{}", input.items, input.shape[0]),
             ));
         }
         if !(preprocess.crop_fraction > 0.0 && preprocess.crop_fraction <= 1.0) {

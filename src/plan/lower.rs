@@ -299,6 +299,21 @@ impl<'a> Lowering<'a> {
     }
 
     fn push_conv(&mut self, kernel: Kernel, input: ValueId, output: ValueId) {
+        let parts = split(&kernel);
+        if parts.is_empty() {
+            return self.push_whole_conv(kernel, input, output);
+        }
+        let [n, _, height, width] = self.shape(output);
+        let inputs = parts.into_iter().map(|part| {
+            let value = self.new_value(&part.name, [n, part.conv.out_channels, height, width]);
+            self.push_whole_conv(part, input, value);
+            value
+        });
+        let inputs = inputs.collect();
+        self.push(Step::Concat { inputs, output });
+    }
+
+    fn push_whole_conv(&mut self, kernel: Kernel, input: ValueId, output: ValueId) {
         let (name, conv) = (kernel.name.clone(), kernel.conv.clone());
         let kernel = self.push_kernel(kernel);
         self.push(Step::Conv(Conv { name, conv, kernel, input, residual: None, activation: None, output }));
@@ -438,6 +453,31 @@ impl<'a> Lowering<'a> {
         self.push_conv(Kernel { name: node.name.clone(), conv, source, bias }, input, output);
         Ok(())
     }
+}
+
+/// What every WebGPU device can bind at once: 128 MiB, less what padding to whole vectors may add.
+const MOST_KERNEL_ELEMENTS: usize = (120 << 20) / size_of::<f32>();
+
+/// The parts of a kernel that is too large for some devices (the first fully connected layer of VGG-16 has 411 MB), each
+/// for some of the output channels; none for one that is not.
+fn split(kernel: &Kernel) -> Vec<Kernel> {
+    let (conv, KernelSource::Plain(values)) = (&kernel.conv, &kernel.source) else { return vec![] };
+    let row = conv.in_channels * conv.taps();
+    if values.len() <= MOST_KERNEL_ELEMENTS || conv.groups != 1 {
+        return vec![];
+    }
+    // Whole vectors of outputs.
+    let outputs = (MOST_KERNEL_ELEMENTS / row / 4 * 4).max(4);
+    let part = |(index, values): (usize, &[f32])| {
+        let out_channels = values.len() / row;
+        Kernel {
+            name: format!("{}.part{index}", kernel.name),
+            conv: Conv2d { out_channels, ..conv.clone() },
+            source: KernelSource::Plain(values.to_vec()),
+            bias: kernel.bias[index * outputs..][..out_channels].to_vec(),
+        }
+    };
+    values.chunks(outputs * row).enumerate().map(part).collect()
 }
 
 /// `[in, K, S]` as the OIHW kernel of a depthwise convolution: `[in·S, 1, K]`.

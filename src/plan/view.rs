@@ -45,7 +45,7 @@ impl View {
     }
 
     /// The same values in the same order, as a map of another shape.
-    pub(super) fn reshape(to: Shape) -> Self {
+    pub(crate) fn reshape(to: Shape) -> Self {
         Self { offset: 0, axes: strides(to).map(AxisView::new) }
     }
 

@@ -121,13 +121,12 @@ fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map, batch: 
             let propagated = match node.op {
                 Op::Mul => of([errors[0], values[1]], |error, b| error * b)
                     .zip(&of([values[0], errors[1]], |a, error| a * error), |a, b| a + b),
-                Op::Div => of([errors[0], values[1]], |error, b| error / b).zip(
-                    &of([values[0], values[1]], |a, b| a / b)
-                        .zip(&of([errors[1], values[1]], |error, b| error / b), |quotient, relative| {
-                            quotient * relative
-                        }),
-                    |a, b| a + b,
-                ),
+                Op::Div => {
+                    let relative = errors[1].zip(values[1], |error, b| error / b);
+                    let quotient = output.map(f64::abs);
+                    of([errors[0], values[1]], |error, b| error / b)
+                        .zip(&of([&quotient, &relative], |quotient, relative| quotient * relative), |a, b| a + b)
+                }
                 Op::Prelu => of([errors[0], values[1]], |error, b| error * b.max(1.0))
                     .zip(&of([values[0], errors[1]], |a, error| a * error), |a, b| a + b),
                 _ => of(errors, |a, b| a + b),

@@ -29,9 +29,24 @@ impl Graph {
     /// A further input.
     pub fn input(&mut self, name: &str, shape: [usize; 3]) -> String {
         let [c, h, w] = shape;
-        self.network.inputs.push(Input::new(name, shape));
-        self.shapes.push((name.into(), [1, c, h, w]));
+        self.items(name, [1, c, h, w])
+    }
+
+    /// A further input of several maps per element of the batch.
+    pub fn items(&mut self, name: &str, shape: Shape) -> String {
+        let [items, c, h, w] = shape;
+        self.network.inputs.push(Input { items, ..Input::new(name, [c, h, w]) });
+        self.shapes.push((name.into(), shape));
         name.into()
+    }
+
+    /// A network whose one input, called `input`, has several maps per element of the batch.
+    pub fn of_items(shape: Shape) -> Self {
+        let mut graph = Self::new([1, 1, 1]);
+        graph.network.inputs.clear();
+        graph.shapes.clear();
+        graph.items("input", shape);
+        graph
     }
 
     /// Adds a node and gives its name, or `None` where the operator cannot take these inputs.

@@ -1,7 +1,7 @@
 //! Runs a plan without any device, with naive loops in f32 and in the buffers that the plan assigns.
 
 use doconv::doconv::fold;
-use doconv::network::{AvgPool, Conv2d, MaxPool, Shape};
+use doconv::network::{self, AvgPool, Conv2d, MaxPool, Op, Shape};
 use doconv::plan::{Binary, BinaryOp, Conv, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId};
 use doconv::reference::{self, Map};
 use doconv::{Model, Result, Tensor};
@@ -21,7 +21,7 @@ impl Runner for PlanInterpreter {
 
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let plan = Plan::new(model, mode)?;
-        Machine::new(&plan, mode, inputs[0].shape()[0])?.run(inputs)
+        Machine::new(&plan, mode, inputs[0].shape()[0] / model.network().inputs[0].items)?.run(inputs)
     }
 }
 
@@ -136,12 +136,55 @@ impl<'a> Machine<'a> {
                 let inputs: Vec<Map> = inputs.iter().map(|&input| self.read(input)).collect();
                 self.write(*output, reference::concat(&inputs.iter().collect::<Vec<_>>()));
             }
-            Step::Flatten { input, output } => {
-                let map = reference::flatten(&self.read(*input));
+            Step::Constant { constant, output } => {
+                let constant = self.plan.constant(*constant);
+                let data = constant.values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+                let [items, c, h, w] = constant.shape;
+                self.write(*output, Map { shape: [items * self.batch, c, h, w], data: data.repeat(self.batch) });
+            }
+            Step::Rearrange { view, input, output } => {
+                let input = self.read(*input);
+                let shape = self.plan.value(*output).batched(self.batch);
+                let (items, all) = (shape[0] / self.batch, input.data.len() / self.batch);
+                let map = Map::from_fn(shape, |n, c, y, x| {
+                    let source = view.source([n % items, c, y, x]);
+                    assert!(source < all, "{view:?} leaves its element of the batch");
+                    input.data[n / items * all + source]
+                });
                 self.write(*output, map);
             }
-            Step::Softmax { input, output } => {
-                let map = reference::softmax(&self.read(*input));
+            Step::Pad(pad) => {
+                let input = self.read(pad.input);
+                let mut from = input.shape;
+                let mut to = self.plan.value(pad.output).batched(self.batch);
+                (from[0], to[0]) = (from[0] / self.batch, to[0] / self.batch);
+                let after = [0, 1, 2, 3].map(|axis| to[axis] - from[axis] - pad.before[axis]);
+                let pad_op = network::Pad { before: pad.before, after, mode: pad.mode, value: pad.value };
+                self.write(pad.output, reference::pad(&pad_op, self.batch, &input));
+            }
+            Step::Resize { rows, columns, input, output } => {
+                let input = self.read(*input);
+                let shape = self.plan.value(*output).batched(self.batch);
+                let taps = |constant: &doconv::plan::Constant, at: usize| -> Vec<(usize, f64)> {
+                    let [_, two, size, taps] = constant.shape;
+                    assert_eq!((two, constant.values.len()), (2, 2 * size * taps));
+                    let of = |half: usize, tap: usize| constant.values[half * size * taps + at * taps + tap];
+                    (0..taps).map(|tap| (of(0, tap) as usize, f64::from(of(1, tap)))).collect()
+                };
+                let (rows, columns) = (self.plan.constant(*rows), self.plan.constant(*columns));
+                let map = Map::from_fn(shape, |n, c, y, x| {
+                    let of_row = |row| taps(columns, x).iter().map(|&(at, w)| w * input.at(n, c, row, at)).sum::<f64>();
+                    taps(rows, y).iter().map(|&(row, weight)| weight * of_row(row)).sum()
+                });
+                self.write(*output, map);
+            }
+            Step::Lrn { lrn, input, output } => {
+                let map = reference::lrn(lrn, &self.read(*input));
+                self.write(*output, map);
+            }
+            Step::Softmax { logarithm, input, output } => {
+                let input = self.read(*input);
+                let map = if *logarithm { reference::log_softmax(&input) } else { reference::softmax(&input) };
                 self.write(*output, map);
             }
         }
@@ -173,8 +216,8 @@ impl<'a> Machine<'a> {
         let pooled = |ceil_mode: bool| match step.kind {
             PoolKind::Max => reference::max_pool(&MaxPool { kernel, stride, padding, dilation, ceil_mode }, &input),
             PoolKind::Mean { count_include_pad } => {
-                assert_eq!(dilation, [1, 1], "means have no dilation");
-                reference::avg_pool(&AvgPool { kernel, stride, padding, ceil_mode, count_include_pad }, &input)
+                let pool = AvgPool { kernel, stride, padding, dilation, ceil_mode, count_include_pad };
+                reference::avg_pool(&pool, &input)
             }
         };
         // The plan only keeps the size that results from it.
@@ -184,11 +227,14 @@ impl<'a> Machine<'a> {
 
     fn binary(&self, step: &Binary) -> Map {
         let (a, b) = (self.read(step.a), self.read(step.b));
-        assert_eq!(a.shape, self.plan.value(step.output).batched(self.batch), "the first operand has the full shape");
-        let map = match step.op {
-            BinaryOp::Add => reference::add(&a, &b),
-            BinaryOp::Mul => reference::mul(&a, &b),
+        let op = match step.op {
+            BinaryOp::Add => Op::Add,
+            BinaryOp::Sub => Op::Sub,
+            BinaryOp::Mul => Op::Mul,
+            BinaryOp::Div => Op::Div,
+            BinaryOp::Prelu => Op::Prelu,
         };
+        let map = reference::binary(&op, self.batch, &a, &b);
         step.activation.map_or(map.clone(), |activation| reference::activation(activation, &map))
     }
 }

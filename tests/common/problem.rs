@@ -24,7 +24,7 @@ impl std::fmt::Debug for Problem {
         let Self { network, seed, batch, composed, input_range } = self;
         writeln!(f, "seed {seed}, batch {batch}, composed {composed}, inputs ±{input_range}")?;
         for input in &network.inputs {
-            writeln!(f, "  {} {:?}", input.name, input.shape)?;
+            writeln!(f, "  {} {:?} × {}", input.name, input.shape, input.items)?;
         }
         for node in &network.nodes {
             writeln!(f, "  {} = {:?} of {:?}", node.name, node.op, node.inputs)?;
@@ -80,6 +80,15 @@ impl Problem {
                     put("running_mean", &[norm.channels], -1.0, 1.0);
                     put("running_var", &[norm.channels], 0.3, 2.0);
                 }
+                Op::ConvTranspose2d(conv) => {
+                    let bound = (3.0 / (conv.channels_per_group() * conv.taps()) as f64).sqrt();
+                    put("weight", &conv.kernel_shape(), -bound, bound);
+                    if conv.bias {
+                        put("bias", &[conv.out_channels], -1.0, 1.0);
+                    }
+                }
+                // Away from zero: others are divided by it.
+                Op::Constant(shape) => put("value", shape, 0.5, 2.0),
                 Op::Linear(linear) => {
                     let bound = (3.0 / linear.in_features as f64).sqrt();
                     put("weight", &[linear.out_features, linear.in_features], -bound, bound);
@@ -99,7 +108,7 @@ impl Problem {
         let range = f64::from(self.input_range);
         let one = |input: &doconv::network::Input| {
             let [c, h, w] = input.shape;
-            let shape = [self.batch, c, h, w];
+            let shape = [self.batch * input.items, c, h, w];
             let data = (0..shape.iter().product()).map(|_| random.within(-range, range) as f32).collect();
             Tensor::new(shape, data).expect("as many values as the shape says")
         };

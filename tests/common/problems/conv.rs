@@ -1,6 +1,6 @@
 //! Convolutions of all geometries, plain and DO-Conv, with everything that may be fused behind them.
 
-use doconv::network::{Activation, Conv2d, DoConv, Network, Op, Pairing};
+use doconv::network::{Activation, Conv2d, ConvTranspose2d, DoConv, Network, Op, PaddingMode, Pairing};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
@@ -49,15 +49,21 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => Just([0; 4]),
         2 => [0usize..=4, 0usize..=4, 0usize..=4, 0usize..=4],
     ];
+    let mode = prop_oneof![2 => Just(PaddingMode::Zeros), 1 => proptest::sample::select(PaddingMode::ALL.to_vec())];
     // A kernel as large as the padded map gives a single pixel.
     let size = prop_oneof![4 => [1usize..=20, 1usize..=20].prop_map(Some), 1 => Just(None)];
-    (connectivity(), kernel, stride, dilation, padding, any::<bool>(), size).prop_map(
-        |((in_channels, out_channels, groups), kernel, stride, dilation, padding, bias, size)| {
-            let conv =
-                Conv2d { stride, padding, dilation, groups, bias, ..Conv2d::new(in_channels, out_channels, kernel) };
-            let reach = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
-            // The smallest map that the window fits.
-            let least = [0, 1].map(|axis| reach[axis].saturating_sub(padding[axis] + padding[axis + 2]).max(1));
+    (connectivity(), kernel, stride, dilation, (padding, mode), any::<bool>(), size).prop_map(
+        |((in_channels, out_channels, groups), kernel, stride, dilation, (padding, padding_mode), bias, size)| {
+            let conv = Conv2d {
+                stride,
+                padding,
+                padding_mode,
+                dilation,
+                groups,
+                bias,
+                ..Conv2d::new(in_channels, out_channels, kernel)
+            };
+            let least = least_size(&conv);
             let mut size = size.map_or(least, |size| [size[0].max(least[0]), size[1].max(least[1])]);
             let per_pixel = out_channels * in_channels / groups * kernel[0] * kernel[1];
             let work = |size: [usize; 2]| size[0] * size[1] / (stride[0] * stride[1]) * per_pixel;
@@ -67,6 +73,21 @@ fn layer() -> impl Strategy<Value = Layer> {
             Layer { conv, size }
         },
     )
+}
+
+/// The smallest map that the window fits, and that reaches far enough for what it is padded with.
+fn least_size(conv: &Conv2d) -> [usize; 2] {
+    [0, 1].map(|axis| {
+        let reach = (conv.kernel[axis] - 1) * conv.dilation[axis] + 1;
+        let padding = [conv.padding[axis], conv.padding[axis + 2]];
+        let most = padding[0].max(padding[1]);
+        let mirrored = match conv.padding_mode {
+            PaddingMode::Zeros | PaddingMode::Replicate => 1,
+            PaddingMode::Reflect => most + 1,
+            PaddingMode::Circular => most,
+        };
+        reach.saturating_sub(padding[0] + padding[1]).max(mirrored).max(1)
+    })
 }
 
 fn tail() -> impl Strategy<Value = Tail> {
@@ -125,14 +146,50 @@ pub fn doconv() -> BoxedStrategy<Problem> {
         .boxed()
 }
 
+/// Transposed convolutions of all geometries.
+pub fn transposed() -> BoxedStrategy<Problem> {
+    let kernel = [1usize..=5, 1usize..=5];
+    let stride = prop_oneof![1 => Just([1, 1]), 2 => Just([2, 2]), 2 => [1usize..=4, 1usize..=4]];
+    let dilation = prop_oneof![3 => Just([1, 1]), 1 => [1usize..=3, 1usize..=3]];
+    let padding = prop_oneof![1 => Just([0; 4]), 2 => [0usize..=4, 0usize..=4, 0usize..=4, 0usize..=4]];
+    let more = [0usize..=3, 0usize..=3];
+    let size = [1usize..=9, 1usize..=9];
+    let flags = (any::<bool>(), super::maybe_activation());
+    let networks = (connectivity(), kernel, stride, dilation, (padding, more), size, flags).prop_filter_map(
+        "an output of no pixels, or too much work",
+        |((in_channels, out_channels, groups), kernel, stride, dilation, (padding, more), size, (bias, activation))| {
+            let output_padding = [0, 1].map(|axis| more[axis].min(stride[axis].max(dilation[axis]) - 1));
+            let conv = ConvTranspose2d {
+                in_channels,
+                out_channels,
+                kernel,
+                stride,
+                padding,
+                output_padding,
+                dilation,
+                groups,
+                bias,
+            };
+            if in_channels * out_channels / groups * conv.taps() * size[0] * size[1] > MOST_WORK {
+                return None;
+            }
+            let mut graph = Graph::new([in_channels, size[0], size[1]]);
+            let mut value = graph.try_add(Op::ConvTranspose2d(conv), &["input"])?;
+            if let Some(activation) = activation {
+                value = graph.add(Op::Activation(activation), &[&value]);
+            }
+            Some(graph.finish(&[&value]))
+        },
+    );
+    super::with_numbers(networks)
+}
+
 /// Feature composition costs up to S times more.
 fn shrink_for_features(layer: &mut Layer) {
     let conv = &layer.conv;
     let s = conv.doconv.map_or(1, |doconv| doconv.d_mul);
     let per_pixel = conv.in_channels * conv.taps() * s + conv.out_channels * conv.channels_per_group() * s;
-    for axis in 0..2 {
-        let reach = (conv.kernel[axis] - 1) * conv.dilation[axis] + 1;
-        let least = reach.saturating_sub(conv.padding[axis] + conv.padding[axis + 2]).max(1);
+    for (axis, least) in least_size(conv).into_iter().enumerate() {
         while layer.size[0] * layer.size[1] * per_pixel > 2 * MOST_WORK && layer.size[axis] > least {
             layer.size[axis] -= 1;
         }

@@ -1,6 +1,6 @@
 //! Operators without geometry, and the ones that treat a map as a vector.
 
-use doconv::network::{Linear, Op};
+use doconv::network::{Linear, Lrn, Op};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
@@ -12,15 +12,34 @@ fn size() -> impl Strategy<Value = [usize; 2]> {
     [1usize..=12, 1usize..=12]
 }
 
-/// Sum and product, of maps of one size and with a 1×1 map on either side.
+/// Functions of two maps: of one size, with a 1×1 map on either side, and repeated along any axes; with constants too.
 pub fn binary() -> BoxedStrategy<Problem> {
-    let networks = (channels(), size(), 0usize..3, any::<bool>(), maybe_activation()).prop_map(
-        |(channels, [height, width], broadcast, add, activation)| {
-            let large = [channels, height, width];
-            let small = [channels, 1, 1];
-            let mut graph = Graph::new(if broadcast == 1 { small } else { large });
-            let other = graph.input("other", if broadcast == 2 { small } else { large });
-            let mut value = graph.add(if add { Op::Add } else { Op::Mul }, &["input", &other]);
+    let ops = prop_oneof![
+        Just(Op::Add),
+        Just(Op::Sub),
+        Just(Op::Mul),
+        // By a constant, which is far from zero.
+        Just(Op::Div),
+        Just(Op::Prelu)
+    ];
+    let items = prop_oneof![4 => Just(1usize), 1 => 2usize..=3];
+    // Which axes of which operand have the extent 1.
+    let repeats = prop_oneof![
+        2 => Just([[false; 4]; 2]),
+        2 => Just([[false; 4], [false, false, true, true]]),
+        1 => Just([[false, false, true, true], [false; 4]]),
+        3 => any::<[[bool; 4]; 2]>(),
+    ];
+    let networks = (ops, (items, channels(), size()), repeats, any::<bool>(), maybe_activation()).prop_map(
+        |(op, (items, channels, [height, width]), repeats, constant, activation)| {
+            let [a, b] = repeats.map(|repeats| {
+                let shape = [items, channels, height, width];
+                std::array::from_fn(|axis| if repeats[axis] { 1 } else { shape[axis] })
+            });
+            let mut graph = Graph::of_items(a);
+            let other =
+                if constant || op == Op::Div { graph.add(Op::Constant(b), &[]) } else { graph.items("other", b) };
+            let mut value = graph.add(op, &["input", &other]);
             if let Some(activation) = activation {
                 value = graph.add(Op::Activation(activation), &[&value]);
             }
@@ -75,7 +94,15 @@ pub fn batch_norm() -> BoxedStrategy<Problem> {
 
 /// Ordinary logits, and logits whose exponentials overflow.
 pub fn softmax() -> BoxedStrategy<Problem> {
-    prop_oneof![single(Just(Op::Softmax), 3.0), single(Just(Op::Softmax), 2000.0)].boxed()
+    let op = || prop_oneof![Just(Op::Softmax), Just(Op::LogSoftmax)];
+    prop_oneof![single(op(), 3.0), single(op(), 2000.0)].boxed()
+}
+
+/// Local response normalisation with windows of all sizes.
+pub fn lrn() -> BoxedStrategy<Problem> {
+    let op = (1usize..=9, 0.0f32..2.0, 0.1f32..1.5, 0.5f32..3.0)
+        .prop_map(|(size, alpha, beta, k)| Op::Lrn(Lrn { size, alpha, beta, k }));
+    single(op, 4.0)
 }
 
 /// Larger maps flattened into an output, a softmax, an activation or a linear layer, or into several of them.

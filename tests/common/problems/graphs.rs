@@ -181,7 +181,14 @@ fn grow(graph: &mut Graph, (kind, a, b, detail): Choice, products: &mut usize) {
             let op = if detail / 4 % 2 == 0 {
                 Op::MaxPool(MaxPool { kernel, stride, padding: [0; 4], dilation: [1, 1], ceil_mode })
             } else {
-                Op::AvgPool(AvgPool { kernel, stride, padding: [1; 4], ceil_mode, count_include_pad: detail % 3 == 0 })
+                Op::AvgPool(AvgPool {
+                    kernel,
+                    stride,
+                    padding: [1; 4],
+                    dilation: [1, 1],
+                    ceil_mode,
+                    count_include_pad: detail % 3 == 0,
+                })
             };
             // A window may not fit a map of one pixel; then there is one node less.
             let _ = graph.try_add(op, &[&a]);

@@ -3,6 +3,7 @@
 mod conv;
 mod elementwise;
 mod graphs;
+mod moving;
 mod pool;
 
 use proptest::prelude::*;
@@ -18,6 +19,7 @@ pub type Family = fn() -> BoxedStrategy<Problem>;
 pub const FAMILIES: &[(&str, Family)] = &[
     ("conv2d", conv::plain),
     ("doconv", conv::doconv),
+    ("transposed", conv::transposed),
     ("pool", pool::windows),
     ("global_pool", pool::global),
     ("binary", elementwise::binary),
@@ -25,6 +27,10 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("activation", elementwise::activation),
     ("batch_norm", elementwise::batch_norm),
     ("softmax", elementwise::softmax),
+    ("lrn", elementwise::lrn),
+    ("rearrange", moving::rearrange),
+    ("pad", moving::pad),
+    ("resize", moving::resize),
     ("flatten", elementwise::flatten),
     ("linear", elementwise::linear),
     ("blocks", graphs::blocks),

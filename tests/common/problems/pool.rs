@@ -18,14 +18,13 @@ pub fn windows() -> BoxedStrategy<Problem> {
         "a window that does not fit",
         |((kernel, stride, mut padding), (max, ceil_mode, count_include_pad, dilation), channels, size)| {
             for side in 0..4 {
-                let dilation = if max { dilation[side % 2] } else { 1 };
-                padding[side] = padding[side].min((kernel[side % 2] - 1) * dilation);
+                padding[side] = padding[side].min((kernel[side % 2] - 1) * dilation[side % 2]);
             }
             let mut graph = Graph::new([channels, size[0], size[1]]);
             let pool = if max {
                 Op::MaxPool(MaxPool { kernel, stride, padding, dilation, ceil_mode })
             } else {
-                Op::AvgPool(AvgPool { kernel, stride, padding, ceil_mode, count_include_pad })
+                Op::AvgPool(AvgPool { kernel, stride, padding, dilation, ceil_mode, count_include_pad })
             };
             let value = graph.try_add(pool, &["input"])?;
             Some(graph.finish(&[&value]))

@@ -1,36 +1,20 @@
-//! Single layers: recorded results and random cases, forward and backward, on every adapter.
+//! Layers recorded from the authors' PyTorch implementation, with their gradients.
 
 use doconv::formats::LayerFile;
-use doconv::gpu::Tier;
 use doconv::plan::Mode;
-use doconv::{Adapter, Error, Selector, Tensor};
+use doconv::{Error, Tensor};
 use pollster::block_on;
 
+use crate::adapters::adapters;
+
 /// Every recorded layer, by name.
-fn recorded() -> Vec<(String, LayerFile)> {
+pub fn recorded() -> Vec<(String, LayerFile)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/layers");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert_eq!(files.len(), 19, "{files:?}");
     let name = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
     files.iter().map(|path| (name(path), LayerFile::open(path).unwrap())).collect()
-}
-
-/// Every adapter, GPUs once with the kernels of either tier.
-fn adapters() -> Vec<(String, Adapter)> {
-    let mut adapters = vec![];
-    for (index, info) in block_on(Adapter::list()).iter().enumerate() {
-        let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
-        if adapter.gpu().is_none() {
-            adapters.push((info.name.clone(), adapter));
-            continue;
-        }
-        for tier in [Tier::Software, Tier::Hardware] {
-            let adapter = adapter.clone().with_device(|device| device.set_tier(tier));
-            adapters.push((format!("{} ({tier:?})", info.name), adapter));
-        }
-    }
-    adapters
 }
 
 /// The largest difference as a fraction of the recorded tensor's range; infinite where something is not finite.

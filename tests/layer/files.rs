@@ -1,0 +1,1 @@
+//! Layer files that are wrong, and one-dimensional ones.
