@@ -169,8 +169,14 @@ impl Layer {
         }
     }
 
-    /// What to compute for a batch, and the names of the results.
-    fn plan(&self, mode: Mode, input: &[usize], backward: bool) -> Result<(Plan, Vec<&'static str>)> {
+    /// The plan that [`Layer::run`] replays, as a batch of one: its inputs are `input` of the given shape and, where
+    /// `backward` is wanted, `grad_output`. With it come the names of its outputs.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the layer cannot take the input; [`Error::Unsupported`] if the mode cannot express the layer's
+    /// pairing.
+    pub fn plan(&self, mode: Mode, input: &[usize], backward: bool) -> Result<(Plan, Vec<&'static str>)> {
+        self.output_shape(input)?;
         let parameters = self.parameters.iter().map(|(name, tensor)| (format!("{NODE}.{name}"), tensor.clone()));
         let model = Model::new(self.network([input[1], input[2], input[3]]), parameters.collect())?;
         let mut plan = Plan::new(&model, mode)?.with_batch(input[0]);

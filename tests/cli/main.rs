@@ -4,5 +4,6 @@ mod classify;
 mod command;
 mod errors;
 mod info;
+mod layer;
 mod run;
 mod weights;
