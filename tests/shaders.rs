@@ -34,6 +34,12 @@ fn variants() -> Vec<Shader> {
             }
         }
         shaders.push(Shader::ConvGrouped { epilogue });
+        for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
+            shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, epilogue });
+        }
+        for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
+            shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, epilogue });
+        }
     }
     for activation in ActivationClass::ALL {
         shaders.push(Shader::Elementwise { operator: None, broadcast: false, activation });
@@ -141,6 +147,7 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::CopyChannels::WGSL, size_of::<params::CopyChannels>()),
         (params::Broadcast::WGSL, size_of::<params::Broadcast>()),
         (params::Constant::WGSL, size_of::<params::Constant>()),
+        (params::ConvFeature::WGSL, size_of::<params::ConvFeature>()),
         (params::KernelGradient::WGSL, size_of::<params::KernelGradient>()),
         (params::SumParts::WGSL, size_of::<params::SumParts>()),
         (params::BiasGradient::WGSL, size_of::<params::BiasGradient>()),

@@ -75,8 +75,11 @@ impl KernelGradient<'_> {
     /// Output channels that are computed together: at most two vectors, of one group where the group has several.
     fn blocks(&self) -> Vec<Range<usize>> {
         let most = 2 * super::activation::lanes();
-        let (groups, q) =
-            if self.is_depthwise() { (1, self.conv.out_channels) } else { (self.conv.groups, self.conv.outputs_per_group()) };
+        let (groups, q) = if self.is_depthwise() {
+            (1, self.conv.out_channels)
+        } else {
+            (self.conv.groups, self.conv.outputs_per_group())
+        };
         let group = |group: usize| {
             let end = (group + 1) * q;
             (group * q..end).step_by(most).map(move |start| start..(start + most).min(end))
@@ -262,9 +265,7 @@ impl SimdOp for Depthwise<'_> {
                 for (v, acc) in acc.iter_mut().enumerate() {
                     let (x, g) = (x.wrapping_add(v * lanes), g.wrapping_add(v * lanes));
                     // SAFETY: the slices above hold `outputs` values at every step; lanes beyond are masked.
-                    *acc = unsafe {
-                        ops.mul_add(ops.load_ptr_mask(x, masks[v]), ops.load_ptr_mask(g, masks[v]), *acc)
-                    };
+                    *acc = unsafe { ops.mul_add(ops.load_ptr_mask(x, masks[v]), ops.load_ptr_mask(g, masks[v]), *acc) };
                 }
                 x = x.wrapping_add(input_step);
                 g = g.wrapping_add(gradient_step);

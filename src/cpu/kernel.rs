@@ -79,8 +79,8 @@ pub(super) fn values(kernel: &Kernel) -> Result<Cow<'_, [f32]>> {
     match &kernel.source {
         KernelSource::Plain(values) => Ok(values.into()),
         KernelSource::Composed(composed) => {
-            let folded = doconv::fold(&kernel.conv, composed)
-                .map_err(|error| Error::weight(&kernel.name, error.to_string()))?;
+            let folded =
+                doconv::fold(&kernel.conv, composed).map_err(|error| Error::weight(&kernel.name, error.to_string()))?;
             Ok(folded.into_data().into())
         }
         KernelSource::Transposed(_) => {

@@ -114,8 +114,7 @@ impl LayerFile {
         };
         let input = expand("input", input)?;
         let shape = layer.output_shape(input.shape()).map_err(|error| error.to_string())?;
-        let grad_output =
-            tensors.remove("grad_output").map(|tensor| expand("grad_output", tensor)).transpose()?;
+        let grad_output = tensors.remove("grad_output").map(|tensor| expand("grad_output", tensor)).transpose()?;
         if let Some(gradient) = grad_output.as_ref().filter(|gradient| gradient.shape() != shape) {
             let [wanted, got] = [&shape, gradient.shape()].map(|shape| describe(flat, shape));
             return Err(format!("tensor `grad_output`: expected the output's shape {wanted}, got {got}"));
@@ -200,9 +199,9 @@ struct Attributes(Map<String, Value>);
 
 impl Attributes {
     fn read(metadata: &Metadata) -> Result<Self, String> {
-        let text = metadata.get(LAYER_KEY).ok_or_else(|| {
-            format!("there is no metadata entry `{LAYER_KEY}` with the layer's attributes as JSON")
-        })?;
+        let text = metadata
+            .get(LAYER_KEY)
+            .ok_or_else(|| format!("there is no metadata entry `{LAYER_KEY}` with the layer's attributes as JSON"))?;
         let value: Value =
             serde_json::from_str(text).map_err(|error| format!("metadata entry `{LAYER_KEY}` is no JSON: {error}"))?;
         let Value::Object(attributes) = value else {
@@ -289,7 +288,9 @@ impl Attributes {
             (&[0, across], true) if paired => Ok([0, across, 0, across]),
             (&[before, after], true) if !paired => Ok([0, before, 0, after]),
             (&[0, left, 0, right], true) => Ok([0, left, 0, right]),
-            (_, true) => Err(format!("attribute `padding`: expected one number or two for maps [N, C, L], got {value}")),
+            (_, true) => {
+                Err(format!("attribute `padding`: expected one number or two for maps [N, C, L], got {value}"))
+            }
             (&[all], false) => Ok([all; 4]),
             (&[down, across], false) => Ok([down, across, down, across]),
             (&[top, left, bottom, right], false) => Ok([top, left, bottom, right]),

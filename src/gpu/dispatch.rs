@@ -1,13 +1,13 @@
 //! From steps to dispatches: shader, parameters, bindings and grid, all without a device.
 
-use super::choose::{Split, choose, choose_kernel_gradient};
+use super::choose::{Split, choose, choose_feature, choose_kernel_gradient};
 use super::layout::{KernelLayout, map_len, slices};
 use super::shader::{ActivationClass, GRADIENT_DEPTH, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
 use super::{Tier, params};
 use crate::network::{DoConv, Shape};
 use crate::plan::{
-    Binary, ComposeGradient, ConstantId, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad, PadGradient,
-    Plan, Pool, Step, ValueId, View,
+    Binary, ComposeGradient, ConstantId, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad,
+    PadGradient, Plan, Pool, Step, ValueId, View,
 };
 use crate::{Error, Result};
 
@@ -54,8 +54,16 @@ pub const MAX_GROUPS: u64 = 65_535;
 /// [`Error::Limit`] if a grid is larger than WebGPU allows.
 pub fn run(plan: &Plan, batch: usize, tier: Tier) -> Result<Vec<Dispatch>> {
     let mut dispatches = vec![];
-    for step in &plan.steps {
-        dispatches.extend(Lowering { plan, batch, tier }.step(step)?);
+    let lowering = Lowering { plan, batch, tier };
+    let mut index = 0;
+    while let Some(step) = plan.steps.get(index) {
+        if let Some(fused) = lowering.feature(index)? {
+            dispatches.push(fused);
+            index += 2;
+            continue;
+        }
+        dispatches.extend(lowering.step(step)?);
+        index += 1;
     }
     Ok(dispatches)
 }
@@ -156,6 +164,53 @@ impl Lowering<'_> {
                 self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], invocations)?
             }
         }])
+    }
+
+    /// Feature composition in one dispatch, where it can be and pays.
+    fn feature(&self, index: usize) -> Result<Option<Dispatch>> {
+        let Some((depthwise, step)) = self.plan.feature_pair(index) else { return Ok(None) };
+        let output @ [n, out_channels, out_height, out_width] = self.shape(step.output);
+        let Some(shader) = choose_feature(depthwise, step, output, self.tier) else { return Ok(None) };
+        let Shader::ConvFeature { pixels: tile_pixels, slices: tile_slices, .. } = shader else { return Ok(None) };
+        let (conv, groups) = (&depthwise.conv, step.conv.groups);
+        let [_, in_channels, in_height, in_width] = self.shape(depthwise.input);
+        let (pixels, out_slices) = (n * out_height * out_width, slices(out_channels));
+        let (_, [lower, upper]) = ActivationClass::of(step.activation);
+        let params = params::ConvFeature {
+            pixels: pixels as u32,
+            in_height: in_height as u32,
+            in_width: in_width as u32,
+            in_slices: slices(in_channels) as u32,
+            out_height: out_height as u32,
+            out_width: out_width as u32,
+            out_slices: out_slices as u32,
+            groups: groups as u32,
+            group_in_slices: slices(in_channels / groups) as u32,
+            group_out_slices: slices(step.conv.outputs_per_group()) as u32,
+            group_inputs: (in_channels / groups) as u32,
+            kernel_height: conv.kernel[0] as u32,
+            kernel_width: conv.kernel[1] as u32,
+            stride_y: conv.stride[0] as u32,
+            stride_x: conv.stride[1] as u32,
+            pad_top: conv.padding[0] as u32,
+            pad_left: conv.padding[1] as u32,
+            dilation_y: conv.dilation[0] as u32,
+            dilation_x: conv.dilation[1] as u32,
+            d_mul: conv.outputs_per_group() as u32,
+            d_row: KernelLayout::of(conv).row_outputs as u32,
+            lower,
+            upper,
+        };
+        let mut bindings = vec![
+            (1, Resource::Map(depthwise.input)),
+            (2, Resource::Kernel(step.kernel)),
+            (3, Resource::Bias(step.kernel)),
+            (4, Resource::Map(step.output)),
+            (6, Resource::Kernel(depthwise.kernel)),
+        ];
+        bindings.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
+        let invocations = [pixels.div_ceil(tile_pixels as usize), out_slices.div_ceil(tile_slices as usize), 1];
+        dispatch(&step.name, shader, &params, bindings, invocations).map(Some)
     }
 
     fn conv(&self, step: &Conv) -> Result<Dispatch> {
@@ -405,8 +460,7 @@ impl Lowering<'_> {
         let pixels = n * out_height * out_width;
         let shader = choose_kernel_gradient(conv, pixels, self.tier);
         let (taps, out_slices) = (conv.taps(), slices(out_channels));
-        let (group_in_slices, group_out_slices) =
-            (slices(conv.channels_per_group()), slices(conv.outputs_per_group()));
+        let (group_in_slices, group_out_slices) = (slices(conv.channels_per_group()), slices(conv.outputs_per_group()));
         let columns = taps * group_in_slices;
         let (tiles, lanes, pixel_step) = match shader {
             Shader::KernelGradientTiled { slices, columns: wide } => {
@@ -416,7 +470,9 @@ impl Lowering<'_> {
             Shader::KernelGradientDirect { slices, columns: wide } => {
                 ([columns.div_ceil(wide as usize) * out_slices.div_ceil(slices as usize), 1], 1, 1)
             }
-            Shader::KernelGradientDepthwise { taps: wide, .. } => ([taps.div_ceil(wide as usize) * out_slices, 1], 1, 1),
+            Shader::KernelGradientDepthwise { taps: wide, .. } => {
+                ([taps.div_ceil(wide as usize) * out_slices, 1], 1, 1)
+            }
             _ => ([columns * out_channels, 1], 1, 1),
         };
         let length = out_channels * columns;
@@ -618,7 +674,8 @@ fn transpose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
     let (conv, forward) = (&kernel.conv, &plan.kernel(transposed.of).conv);
     let (layout, from_layout) = (KernelLayout::of(conv), KernelLayout::of(forward));
     let (row, invocations) = flat(layout.len());
-    let [[reach_y, step_y], [reach_x, step_x]] = transposed.sub_pixel.reach().map(|axis| axis.map(|value| value as i32));
+    let [[reach_y, step_y], [reach_x, step_x]] =
+        transposed.sub_pixel.reach().map(|axis| axis.map(|value| value as i32));
     let params = params::TransposeKernel {
         row,
         length: layout.len() as u32,

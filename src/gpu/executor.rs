@@ -330,9 +330,14 @@ impl Weights {
                 }
                 KernelSource::Composed(parts) => {
                     put(Resource::Kernel(id), Arena::Composed, composed.place(device, &what, kernel_bytes)?);
-                    for (resource, tensor, part) in [(Resource::W(id), &parts.w, "W"), (Resource::D(id), &parts.d, "D")] {
+                    for (resource, tensor, part) in [(Resource::W(id), &parts.w, "W"), (Resource::D(id), &parts.d, "D")]
+                    {
                         let bytes = 4 * tensor.data().len() as u64;
-                        put(resource, Arena::Parameters, parameters.place(device, &format!("{part} of `{name}`"), bytes)?);
+                        put(
+                            resource,
+                            Arena::Parameters,
+                            parameters.place(device, &format!("{part} of `{name}`"), bytes)?,
+                        );
                     }
                 }
             }

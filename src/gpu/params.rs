@@ -33,6 +33,20 @@ params! {
 }
 
 params! {
+    /// Feature composition: the depthwise convolution's geometry, and the layer's groups. Rows of D are `d_row` long.
+    ConvFeature {
+        pixels: u32,
+        in_height: u32, in_width: u32, in_slices: u32,
+        out_height: u32, out_width: u32, out_slices: u32,
+        groups: u32, group_in_slices: u32, group_out_slices: u32, group_inputs: u32,
+        kernel_height: u32, kernel_width: u32,
+        stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
+        d_mul: u32, d_row: u32,
+        lower: f32, upper: f32,
+    }
+}
+
+params! {
     /// Kernel composition. Rows are those of the kernel with its padding to whole slices.
     Compose {
         inputs: u32, outputs: u32, group_inputs: u32, group_outputs: u32, d_mul: u32, row_inputs: u32, row_outputs: u32,

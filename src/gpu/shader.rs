@@ -59,6 +59,19 @@ pub enum Shader {
         /// What is fused.
         epilogue: Epilogue,
     },
+    /// Feature composition: convolutions with D and W in one.
+    ConvFeature {
+        /// Pixels per invocation.
+        pixels: u32,
+        /// Output slices per invocation.
+        slices: u32,
+        /// Columns of D at a time.
+        columns: u32,
+        /// As for [`Shader::ConvDirect`].
+        lanes: u32,
+        /// What is fused behind it.
+        epilogue: Epilogue,
+    },
     /// Kernel composition.
     Compose {
         /// Which D belongs to which channel.
@@ -237,6 +250,7 @@ impl Shader {
             Shader::ConvTiled { .. } => [8, 8],
             // All along pixels, so that 65 535 groups reach over the largest maps.
             Shader::KernelGradientTiled { .. } => [8, 8],
+            Shader::ConvFeature { .. } => [8, 4],
             Shader::KernelGradientDirect { .. }
             | Shader::KernelGradientDepthwise { .. }
             | Shader::KernelGradientGrouped { .. }
@@ -294,12 +308,18 @@ impl Shader {
                 },
             ),
             Shader::ConvGrouped { epilogue } => ("conv_grouped.wgsl", epilogue.context("f32")),
+            Shader::ConvFeature { pixels, slices, columns, lanes, epilogue } => {
+                let params = params::ConvFeature::WGSL;
+                let base = epilogue.context("vec4<f32>");
+                ("conv_feature.wgsl", context! { pixels, slices, columns, lanes, params, ..base })
+            }
             Shader::Compose { pairing } => {
                 ("compose.wgsl", context! { pairing => name(pairing), params => params::Compose::WGSL })
             }
-            Shader::KernelGradientDirect { slices, columns } => {
-                ("kernel_gradient_direct.wgsl", context! { slices, columns, ..kernel_gradient("vec4<f32>", "vec4<f32>") })
-            }
+            Shader::KernelGradientDirect { slices, columns } => (
+                "kernel_gradient_direct.wgsl",
+                context! { slices, columns, ..kernel_gradient("vec4<f32>", "vec4<f32>") },
+            ),
             Shader::KernelGradientTiled { slices, columns } => (
                 "kernel_gradient_tiled.wgsl",
                 context! {
@@ -444,6 +464,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "constant.wgsl",
     "conv_depthwise.wgsl",
     "conv_direct.wgsl",
+    "conv_feature.wgsl",
     "conv_grouped.wgsl",
     "conv_tiled.wgsl",
     "copy_channels.wgsl",

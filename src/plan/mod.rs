@@ -550,6 +550,20 @@ impl Plan {
         self.steps.iter().any(|step| matches!(step, Step::Compose(id) if *id == kernel))
     }
 
+    /// The two convolutions of feature composition, where step `index` is the first of them and nothing else reads what
+    /// lies between: an executor may run them as one, so that the input of the first lives until the second is done.
+    pub(crate) fn feature_pair(&self, index: usize) -> Option<(&Conv, &Conv)> {
+        let (Some(Step::Conv(d)), Some(Step::Conv(w))) = (self.steps.get(index), self.steps.get(index + 1)) else {
+            return None;
+        };
+        let is_d = d.conv.channels_per_group() == 1 && d.conv.outputs_per_group() > 1 && !d.conv.bias;
+        let is_w = w.conv.taps() == 1 && w.conv.stride == [1, 1] && w.conv.padding == [0; 4];
+        let bare = d.residual.is_none() && d.activation.is_none();
+        let readers = || self.steps.iter().flat_map(Step::inputs).filter(|&value| value == d.output).count();
+        let private = w.input == d.output && !self.outputs.contains(&d.output);
+        (is_d && is_w && bare && private && readers() == 1).then_some((d, w))
+    }
+
     /// Whether a step reads what this kernel is made of, rather than what an executor makes of it.
     pub(crate) fn reads_weights(&self, kernel: KernelId) -> bool {
         self.steps.iter().any(|step| match step {

@@ -90,8 +90,10 @@ fn what_cannot_be_done_is_said() {
     };
     keep(&["input", "W", "D", "bias"]);
     verify(&path, &[]).fails_with(&["layer.safetensors", "nothing to verify"]);
-    on_cpu(&["layer", text(&path), text(&out), "--backward"]).fails_with(&["layer.safetensors", "no tensor `grad_output`"]);
-    on_cpu(&["layer", text(&path), text(&out), "--mode", "feature"]).fails_with(&["torch pairing", "mode folded or kernel"]);
+    on_cpu(&["layer", text(&path), text(&out), "--backward"])
+        .fails_with(&["layer.safetensors", "no tensor `grad_output`"]);
+    on_cpu(&["layer", text(&path), text(&out), "--mode", "feature"])
+        .fails_with(&["torch pairing", "mode folded or kernel"]);
     keep(&["input", "W", "D", "bias", "grad_W"]);
     verify(&path, &[]).fails_with(&["no tensor `grad_output`", "`grad_W`"]);
     keep(&["input", "W", "D", "bias", "folded", "output"]);
@@ -102,7 +104,11 @@ fn what_cannot_be_done_is_said() {
     on_cpu(&["layer", "Cargo.toml", text(&out)]).fails_with(&["Cargo.toml", "not a valid safetensors file"]);
     on_cpu(&["layer", text(&path), "nowhere/out.safetensors"]).fails_with(&["nowhere/out.safetensors"]);
     assert!(!out.exists());
-    for arguments in [&["layer", "x"][..], &["layer", "x", "y", "--tolerance", "0.1"], &["layer", "x", "--verify", "--tolerance", "-1"]] {
+    for arguments in [
+        &["layer", "x"][..],
+        &["layer", "x", "y", "--tolerance", "0.1"],
+        &["layer", "x", "--verify", "--tolerance", "-1"],
+    ] {
         assert_eq!(doconv(arguments).code, Some(2), "{arguments:?}");
     }
 }

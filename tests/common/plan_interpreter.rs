@@ -2,7 +2,9 @@
 
 use doconv::doconv::fold;
 use doconv::network::{self, AvgPool, Conv2d, MaxPool, Op, Shape};
-use doconv::plan::{Binary, BinaryOp, Conv, Factor, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId};
+use doconv::plan::{
+    Binary, BinaryOp, Conv, Factor, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId,
+};
 use doconv::reference::{self, Map};
 use doconv::{Model, Result, Tensor};
 

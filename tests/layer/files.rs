@@ -36,7 +36,8 @@ impl Draft {
 
     /// A layer of 2 to 3 channels with a kernel of 3 taps over a map of 8.
     fn flat() -> Self {
-        let attributes = json!({ "in_channels": 2, "out_channels": 3, "kernel_size": 3, "padding": [2, 1], "stride": [2] });
+        let attributes =
+            json!({ "in_channels": 2, "out_channels": 3, "kernel_size": 3, "padding": [2, 1], "stride": [2] });
         let tensors = [("input", &[2, 2, 8][..]), ("W", &[3, 2, 3]), ("D", &[2, 3, 3]), ("grad_output", &[2, 3, 5])];
         Self { attributes, tensors: tensors.map(|(name, shape)| (name.into(), ramp(shape))).into() }
     }

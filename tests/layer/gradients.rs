@@ -1,6 +1,6 @@
 //! Random layers: the reference against finite differences, and every adapter against the reference.
 
-use doconv::network::DoConv;
+use doconv::network::{Conv2d, DoConv, Pairing};
 use doconv::plan::Mode;
 use doconv::reference::{self, Map};
 use doconv::{Adapter, Error, Tensor, Weights};
@@ -91,14 +91,10 @@ fn both_compositions_have_the_same_gradients() {
             let DoConv { d_mul, pairing } = case.attributes();
             let Numbers { input, w, grad_output, .. } = &numbers;
             let d = &case.effective_d(&numbers.residual);
-            let kernel =
-                reference::kernel_composition_gradient(&case.conv, d_mul, pairing, input, w, d, grad_output);
+            let kernel = reference::kernel_composition_gradient(&case.conv, d_mul, pairing, input, w, d, grad_output);
             let feature = reference::feature_composition_gradient(&case.conv, d_mul, input, w, d, grad_output);
-            let mut pairs = vec![
-                (&kernel.input.data, &feature.input.data),
-                (&kernel.w, &feature.w),
-                (&kernel.bias, &feature.bias),
-            ];
+            let mut pairs =
+                vec![(&kernel.input.data, &feature.input.data), (&kernel.w, &feature.w), (&kernel.bias, &feature.bias)];
             // A 1×1 kernel has no D, whatever the pairing.
             if case.conv.taps() > 1 {
                 pairs.push((&kernel.d, &feature.d));
@@ -118,8 +114,7 @@ fn both_compositions_have_the_same_gradients() {
 /// For every result, how many terms each of the sums has that lead to it: composing, and the convolutions of either way.
 fn sums(case: &Case, numbers: &Numbers, what: &str) -> Vec<usize> {
     let conv = &case.conv;
-    let (taps, cpg, q, s) =
-        (conv.taps(), conv.channels_per_group(), conv.outputs_per_group(), case.attributes().d_mul);
+    let (taps, cpg, q, s) = (conv.taps(), conv.channels_per_group(), conv.outputs_per_group(), case.attributes().d_mul);
     let [n, _, height, width] = numbers.grad_output.shape;
     let pixels = n * height * width;
     match what {
@@ -213,6 +208,34 @@ fn every_adapter_computes_random_layers() {
     for (name, adapter) in adapters() {
         let count = if adapter.gpu().is_some() { 24 } else { 200 };
         check_all(&name, count, |case, numbers, mode| run(case, numbers, &adapter, mode));
+    }
+}
+
+/// Layers large enough for whole tiles of either tier, and for sums in several parts.
+#[test]
+fn every_adapter_computes_layers_of_many_tiles() {
+    let layer = |inputs, outputs, groups, kernel: [usize; 2], stride: usize| {
+        let doconv = Some(DoConv { d_mul: kernel[0] * kernel[1], pairing: Pairing::Paper });
+        let padding = [1, 2, 0, 1];
+        Conv2d { groups, stride: [stride; 2], padding, doconv, bias: true, ..Conv2d::new(inputs, outputs, kernel) }
+    };
+    let layers = [
+        (layer(22, 70, 1, [3, 3], 1), [2, 13, 11]),
+        (layer(40, 64, 2, [3, 2], 2), [2, 17, 14]),
+        (layer(70, 20, 1, [1, 1], 1), [3, 9, 15]),
+        (layer(18, 18, 18, [5, 5], 1), [2, 17, 19]),
+        (layer(10, 30, 10, [3, 3], 2), [2, 21, 19]),
+        (layer(9, 15, 3, [3, 3], 1), [2, 19, 17]),
+    ];
+    for (name, adapter) in adapters() {
+        for (seed, (conv, size)) in layers.iter().enumerate() {
+            let conv = if conv.taps() == 1 { Conv2d { padding: [0; 4], ..conv.clone() } } else { conv.clone() };
+            let case = Case { conv, size: *size, seed: seed as u64 };
+            for mode in Mode::ALL {
+                check(&case, mode, |numbers| run(&case, numbers, &adapter, mode))
+                    .unwrap_or_else(|reason| panic!("{name}, {}, {case:?}: {reason}", mode.name()));
+            }
+        }
     }
 }
 

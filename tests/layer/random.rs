@@ -50,8 +50,16 @@ pub fn cases() -> impl Strategy<Value = Case> {
             let taps = kernel[0] * kernel[1];
             let d_mul = if taps == 1 { 1 } else { taps.saturating_add_signed(more).max(1) };
             let doconv = Some(DoConv { d_mul, pairing });
-            let conv =
-                Conv2d { stride, dilation, padding, padding_mode, groups, bias, doconv, ..Conv2d::new(inputs, outputs, kernel) };
+            let conv = Conv2d {
+                stride,
+                dilation,
+                padding,
+                padding_mode,
+                groups,
+                bias,
+                doconv,
+                ..Conv2d::new(inputs, outputs, kernel)
+            };
             fitted(conv, size, seed)
         },
     )
@@ -181,12 +189,8 @@ impl Results {
     /// The results that a layer has, by name.
     pub fn named(&self, conv: &Conv2d) -> Vec<(&'static str, &[f64])> {
         let LayerGradients { input, w, d, bias } = &self.gradients;
-        let mut named: Vec<(_, &[f64])> = vec![
-            ("folded", &self.folded),
-            ("output", &self.output.data),
-            ("grad_input", &input.data),
-            ("grad_W", w),
-        ];
+        let mut named: Vec<(_, &[f64])> =
+            vec![("folded", &self.folded), ("output", &self.output.data), ("grad_input", &input.data), ("grad_W", w)];
         if conv.taps() > 1 {
             named.push(("grad_D", d));
         }

@@ -41,7 +41,8 @@ fn every_adapter_gives_the_recorded_results() {
                     assert!(reason.contains("torch pairing") && reason.contains("several D"), "{reason}");
                     continue;
                 }
-                let results = results.unwrap_or_else(|error| panic!("{adapter_name}, {name}, {}: {error}", mode.name()));
+                let results =
+                    results.unwrap_or_else(|error| panic!("{adapter_name}, {name}, {}: {error}", mode.name()));
                 let results = file.results(results).unwrap();
                 let names = |tensors: &doconv::Weights| tensors.keys().cloned().collect::<Vec<_>>();
                 assert_eq!(names(&results), names(file.recorded()), "{name}");
