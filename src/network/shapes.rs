@@ -481,6 +481,9 @@ impl ConvTranspose2d {
     /// What is wrong with the attributes themselves, if anything.
     fn check(&self) -> Result<(), String> {
         self.mirrored().check()?;
+        if self.padding.iter().any(|&side| side > MAX_EXTENT) {
+            return Err(format!("padding {:?} is larger than {MAX_EXTENT}", self.padding));
+        }
         for axis in 0..2 {
             if self.output_padding[axis] >= self.stride[axis].max(self.dilation[axis]) {
                 return Err(format!(
@@ -488,6 +491,20 @@ impl ConvTranspose2d {
                     self.output_padding, self.stride, self.dilation
                 ));
             }
+        }
+        // It is run as a convolution with an output channel for every pixel of a block of stride × stride.
+        let taps = [0, 1].map(|axis| {
+            let reach = self.padding[axis].max((self.kernel[axis] - 1) * self.dilation[axis]);
+            reach / self.stride[axis] + 3
+        });
+        let factors = [self.out_channels, self.stride[0], self.stride[1], self.channels_per_group(), taps[0], taps[1]];
+        let count = factors.iter().try_fold(1usize, |product, &factor| product.checked_mul(factor));
+        let walk = (0..2).map(|axis| self.stride[axis].saturating_mul(self.kernel[axis])).max().unwrap_or(0);
+        if count.is_none_or(|count| count > MAX_ELEMENTS) || walk > MAX_EXTENT {
+            return Err(format!(
+                "a transposed convolution with stride {:?} and kernel {:?} is too large",
+                self.stride, self.kernel
+            ));
         }
         Ok(())
     }
