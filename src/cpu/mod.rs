@@ -171,7 +171,8 @@ impl Executor {
                 Step::Compose(id) => self.kernels[id.0].fill(self.plan.kernel(*id))?,
                 Step::Transpose(id) => {
                     let kernel = self.plan.kernel(*id);
-                    if let KernelSource::Transposed(Transposed { of, conv, sub_pixel }) = &kernel.source {
+                    if let KernelSource::Transposed(transposed) = &kernel.source {
+                        let Transposed { of, conv, sub_pixel } = &**transposed;
                         let values = sub_pixel.kernel(conv, &kernel::values(self.plan.kernel(*of))?);
                         self.kernels[id.0].set(&kernel.conv, &values);
                     }

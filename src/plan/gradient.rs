@@ -204,7 +204,7 @@ impl Backward<'_> {
         let kernel = self.plan.add_kernel(Kernel {
             name: format!("{} transposed", step.name),
             conv: run.clone(),
-            source: KernelSource::Transposed(Transposed { of: step.kernel, conv, sub_pixel }),
+            source: KernelSource::Transposed(Box::new(Transposed { of: step.kernel, conv, sub_pixel })),
             bias: vec![0.0; run.out_channels],
         });
         self.plan.steps.push(Step::Transpose(kernel));

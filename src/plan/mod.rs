@@ -112,7 +112,7 @@ pub enum KernelSource {
     Composed(Composed),
     /// They are made at each [`Step::Transpose`] from those of another kernel, whose convolution's input gradient is what
     /// this one is for.
-    Transposed(Transposed),
+    Transposed(Box<Transposed>),
 }
 
 /// The kernel of a transposed convolution, made from the one that it shares its values with.

@@ -128,12 +128,26 @@ fn sums(case: &Case, numbers: &Numbers, what: &str) -> Vec<usize> {
     }
 }
 
+/// What a case should give.
+pub struct Expected {
+    pub numbers: Numbers,
+    want: Results,
+    size: Results,
+}
+
+impl Expected {
+    pub fn of(case: &Case) -> Self {
+        let numbers = case.numbers();
+        Self { want: Results::of(case, &numbers), size: Results::magnitudes(case, &numbers), numbers }
+    }
+}
+
 /// Compares results of a run with the reference: the worst deviation in tolerances, or what is wrong.
 ///
 /// A sum of K products may be off by `√K · 2⁻²⁴` of the sum of their absolute values (Higham and Mary, 2019), the sums
 /// that lead to a result add up, and four times that is still tolerated.
-pub fn compare(case: &Case, numbers: &Numbers, got: &Weights) -> Result<f64, String> {
-    let (want, size) = (Results::of(case, numbers), Results::magnitudes(case, numbers));
+pub fn compare(case: &Case, expected: &Expected, got: &Weights) -> Result<f64, String> {
+    let Expected { numbers, want, size } = expected;
     let (want, size) = (want.named(&case.conv), size.named(&case.conv));
     if got.len() != want.len() {
         return Err(format!("results {:?}", got.keys()));
@@ -172,23 +186,22 @@ fn run_plan(case: &Case, numbers: &Numbers, mode: Mode) -> doconv::Result<Weight
     Ok(names.into_iter().map(String::from).zip(results).collect())
 }
 
-fn check(case: &Case, mode: Mode, run: impl Fn(&Numbers) -> doconv::Result<Weights>) -> Result<f64, String> {
-    let numbers = case.numbers();
-    let results = run(&numbers);
+fn check(case: &Case, expected: &Expected, mode: Mode, results: doconv::Result<Weights>) -> Result<f64, String> {
     if mode == Mode::Feature && !case.has_feature_form() {
         return match results {
             Err(Error::Unsupported(reason)) if reason.contains("torch pairing") => Ok(0.0),
             other => Err(format!("should be unsupported, is {other:?}")),
         };
     }
-    compare(case, &numbers, &results.map_err(|error| error.to_string())?)
+    compare(case, expected, &results.map_err(|error| error.to_string())?)
 }
 
 fn check_all(name: &str, count: u32, run: impl Fn(&Case, &Numbers, Mode) -> doconv::Result<Weights>) {
     let worst = std::cell::Cell::new(0.0f64);
     let result = runner(count).run(&cases(), |case| {
+        let expected = Expected::of(&case);
         for mode in Mode::ALL {
-            let ratio = check(&case, mode, |numbers| run(&case, numbers, mode))
+            let ratio = check(&case, &expected, mode, run(&case, &expected.numbers, mode))
                 .map_err(|reason| TestCaseError::fail(format!("mode {}: {reason}", mode.name())))?;
             worst.set(worst.get().max(ratio));
         }
@@ -227,12 +240,17 @@ fn every_adapter_computes_layers_of_many_tiles() {
         (layer(10, 30, 10, [3, 3], 2), [2, 21, 19]),
         (layer(9, 15, 3, [3, 3], 1), [2, 19, 17]),
     ];
+    let cases = layers.into_iter().zip(0..).map(|((conv, size), seed)| {
+        let padding = if conv.taps() == 1 { [0; 4] } else { conv.padding };
+        let case = Case { conv: Conv2d { padding, ..conv }, size, seed };
+        let expected = Expected::of(&case);
+        (case, expected)
+    });
+    let cases: Vec<_> = cases.collect();
     for (name, adapter) in adapters() {
-        for (seed, (conv, size)) in layers.iter().enumerate() {
-            let conv = if conv.taps() == 1 { Conv2d { padding: [0; 4], ..conv.clone() } } else { conv.clone() };
-            let case = Case { conv, size: *size, seed: seed as u64 };
+        for (case, expected) in &cases {
             for mode in Mode::ALL {
-                check(&case, mode, |numbers| run(&case, numbers, &adapter, mode))
+                check(case, expected, mode, run(case, &expected.numbers, &adapter, mode))
                     .unwrap_or_else(|reason| panic!("{name}, {}, {case:?}: {reason}", mode.name()));
             }
         }
@@ -243,14 +261,14 @@ fn every_adapter_computes_layers_of_many_tiles() {
 fn the_comparator_rejects_every_perturbation() {
     runner(10)
         .run(&cases(), |case| {
-            let numbers = case.numbers();
-            let exact = run(&case, &numbers, &Adapter::cpu(), Mode::Kernel).unwrap();
-            compare(&case, &numbers, &exact).map_err(TestCaseError::fail)?;
+            let expected = Expected::of(&case);
+            let exact = run(&case, &expected.numbers, &Adapter::cpu(), Mode::Kernel).unwrap();
+            compare(&case, &expected, &exact).map_err(TestCaseError::fail)?;
             for name in exact.keys() {
                 let perturbed = |change: &dyn Fn(&mut Tensor)| {
                     let mut results = exact.clone();
                     change(results.get_mut(name).unwrap());
-                    compare(&case, &numbers, &results)
+                    compare(&case, &expected, &results)
                 };
                 let middle = exact[name].data().len() / 2;
                 let range = exact[name].data().iter().fold(0.0f32, |range, value| range.max(value.abs()));
@@ -262,7 +280,7 @@ fn the_comparator_rejects_every_perturbation() {
                 }
                 let mut fewer = exact.clone();
                 fewer.remove(name);
-                assert!(compare(&case, &numbers, &fewer).is_err());
+                assert!(compare(&case, &expected, &fewer).is_err());
             }
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use doconv::doconv::{Composed, Expansion, add_identity, fold};
 use doconv::network::{DoConv, Pairing};
-use doconv::plan::Mode;
+use doconv::plan::{Mode, Step};
 use doconv::{Adapter, Error, reference};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -102,4 +102,31 @@ fn torch_pairing_that_mixes_channels_has_no_feature_form() {
         })
         .unwrap_or_else(|error| panic!("{error}"));
     assert!(refused_cases.get() > 20, "only {} of the layers mix channels", refused_cases.get());
+}
+
+/// An executor may run both convolutions as one, and then writes the output while it still reads the input.
+#[test]
+fn the_input_of_feature_composition_outlives_it() {
+    runner(30)
+        .run(&cases(), |case| {
+            if !case.has_feature_form() || case.conv.taps() == 1 {
+                return Ok(());
+            }
+            let numbers = case.numbers();
+            let (plan, _) = case.layer(&numbers).plan(Mode::Feature, &numbers.input.shape, false).unwrap();
+            let memory = plan.memory(1, |shape| shape.iter().product());
+            let convolutions = plan.steps().iter().filter_map(|step| match step {
+                Step::Conv(conv) => Some(conv),
+                _ => None,
+            });
+            let [d, w] = convolutions.collect::<Vec<_>>()[..] else {
+                return Err(TestCaseError::fail("there are two convolutions"));
+            };
+            prop_assert_eq!(d.output, w.input);
+            if case.attributes().d_mul > 1 {
+                prop_assert_ne!(memory.buffer_of(d.input), memory.buffer_of(w.output));
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
 }
