@@ -51,6 +51,26 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of weights is broken, or asks for more than weights.
+    #[error("{name}: not a readable checkpoint: {reason}")]
+    Checkpoint {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Weights do not fit the architecture that was named.
+    #[error("{name}: no weights of {arch}: {reason}{}", fits(fitting))]
+    Architecture {
+        /// The file, or what stands for it.
+        name: String,
+        /// The architecture that was named.
+        arch: String,
+        /// The tensor that does not fit, and why.
+        reason: String,
+        /// The architectures that the weights do fit.
+        fitting: Vec<&'static str>,
+    },
     /// A network description contradicts itself.
     #[error("network node `{node}`: {reason}")]
     Network {
@@ -120,6 +140,11 @@ pub enum Error {
     /// The request cannot be carried out as it was made.
     #[error("{0}")]
     Unsupported(String),
+}
+
+/// The end of a message that says which architectures weights fit.
+fn fits(fitting: &[&str]) -> String {
+    if fitting.is_empty() { String::new() } else { format!("; they fit {}", fitting.join(", ")) }
 }
 
 impl Error {

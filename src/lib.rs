@@ -15,6 +15,7 @@
 //! # Features
 //! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
 //! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
+//! - `checkpoints`: reading PyTorch's `.pth` and `.pt`, and NumPy's `.npz`; see [`formats::StateDict`].
 //! - `cli`: what the command line needs.
 #![warn(missing_docs)]
 

@@ -41,7 +41,7 @@ pub fn read(path: &Path, names: &[&str]) -> Result<Vec<Tensor>> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).with_context(|| file.clone())?;
     if kind == Kind::Npy {
-        return Ok(vec![npy::read(&bytes).with_context(|| file)?]);
+        return Ok(vec![formats::read_npy(&bytes).map_err(|reason| anyhow::anyhow!("{file}: {reason}"))?]);
     }
     let (mut tensors, _) = formats::read_tensors(&file, &bytes)?;
     let present: Vec<String> = tensors.keys().cloned().collect();

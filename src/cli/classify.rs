@@ -25,6 +25,7 @@ Examples:
   doconv classify photo.jpg
   doconv classify holidays/ 'more/**/*.jpg' --top 1
   doconv classify photo.jpg --model mine.safetensors --adapter cpu
+  doconv classify photo.jpg --model resnet50.pth --arch resnet50
   curl -s https://example.org/cat.jpg | doconv classify - --json
 
 An image that cannot be read is reported, the others go on, and the exit status is 1. elapsed_ms is an image's share
@@ -33,9 +34,11 @@ pub struct Arguments {
     /// Files, directories, patterns, or `-` for stdin
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// Model file [default: the bundled ImageNet network]
+    /// Model file, or with --arch a file of weights [default: the bundled ImageNet network]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    arch: model::Arch,
     /// How many classes to show per image
     #[arg(long, value_name = "K", default_value = "5")]
     top: NonZeroUsize,
@@ -83,7 +86,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
     let adapter = arguments.adapter.open()?;
     let mode = Mode::from(arguments.mode);
     let start = Instant::now();
-    let model = model::open_or_bundled(arguments.model.as_deref())?;
+    let model = arguments.arch.open_or_bundled(arguments.model.as_deref())?;
     let mut session = blocking::Session::load(&adapter, &model, mode)?;
     let load_ms = output::elapsed_ms(start);
     let name = &model.network().name;

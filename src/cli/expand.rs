@@ -15,11 +15,12 @@ use super::output;
 Examples:
   doconv expand folded.safetensors trainable.safetensors
   doconv expand folded.safetensors trainable.safetensors --jitter 0.1 --seed 7
-  doconv expand resnet.safetensors doconv.safetensors --arch efficientnet_lite0 --d-mul 25")]
+  doconv expand resnet18.pth trainable.safetensors --arch resnet18
+  doconv expand folded.safetensors trainable.safetensors --d-mul 49")]
 pub struct Arguments {
     #[command(flatten)]
     files: Files,
-    /// Depth multiplier of layers that are not marked as DO-Conv yet [default: a kernel's number of taps]
+    /// Depth multiplier, at least a kernel's number of taps [default: a layer's own, else its number of taps]
     #[arg(long, value_name = "N")]
     d_mul: Option<NonZeroUsize>,
     /// 0: the trainable D is zero; otherwise it is random with this standard deviation per √taps, and W makes up for it

@@ -17,9 +17,12 @@ use super::output;
 Examples:
   doconv fold trained.safetensors folded.safetensors
   doconv fold trained.safetensors small.safetensors --dtype f16
-  doconv fold state_dict.safetensors model.safetensors --arch efficientnet_lite0 --labels imagenet.json
+  doconv fold checkpoint.pth model.safetensors --arch resnet18 --labels imagenet.json
+  doconv fold weights.npz model.safetensors --arch resnet50_v2
 
-A state dict is what PyTorch's model.state_dict() returns, saved with safetensors.torch.save_file.")]
+With --arch, IN is a file of weights as a framework saves them: what PyTorch's torch.save(model.state_dict(), …) or
+safetensors.torch.save_file writes, also inside a checkpoint under `state_dict` or `model`, or the arrays of a TensorFlow
+or Gluon network under their names in a NumPy archive. Convolutions may be plain (`weight`) or DO-Conv (`W`, `D`).")]
 pub struct Arguments {
     #[command(flatten)]
     files: Files,

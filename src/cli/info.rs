@@ -1,14 +1,15 @@
 //! `doconv info`: what a model file holds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use doconv::Model;
 use doconv::network::{LayerCost, NetworkCost, Node, Op, Shape};
 use serde::Serialize;
 
-use super::{model, output, table};
+use super::model::{Arch, Opened};
+use super::{output, table};
 
 /// Show layers, shapes, parameters and multiply-accumulates of a model
 #[derive(clap::Args)]
@@ -17,13 +18,16 @@ Examples:
   doconv info
   doconv info model.safetensors
   doconv info model.safetensors --json
+  doconv info checkpoint.pth --arch resnet18
 
 Shapes and counts are for one image. MACs are multiply-accumulates: of the folded network, with kernels composed for
 every run, and with D and W applied to features one after the other.")]
 pub struct Arguments {
-    /// Model file [default: the bundled ImageNet network]
+    /// Model file, or with --arch a file of weights [default: the bundled ImageNet network]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    arch: Arch,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -73,14 +77,8 @@ struct Counts {
 
 pub fn main(arguments: Arguments) -> Result<()> {
     let file = arguments.model.as_ref().map(|path| path.display().to_string());
-    let (model, bytes) = match &arguments.model {
-        Some(path) => {
-            let model = model::open(path)?;
-            (model, std::fs::read(path).with_context(|| path.display().to_string())?)
-        }
-        None => (Model::bundled()?, Model::bundled_bytes().to_vec()),
-    };
-    let document = Document::new(&model, file, &bytes)?;
+    let opened = arguments.arch.open_or_bundled_file(arguments.model.as_deref())?;
+    let document = Document::new(&opened, file)?;
     if arguments.json { output::print_json(&document) } else { output::print(&document.to_text()) }
 }
 
@@ -91,7 +89,8 @@ pub fn composed_layers(model: &Model) -> usize {
 }
 
 impl Document {
-    fn new(model: &Model, file: Option<String>, bytes: &[u8]) -> Result<Self> {
+    fn new(opened: &Opened, file: Option<String>) -> Result<Self> {
+        let model = &opened.model;
         let network = model.network();
         let inferred = network.infer(1)?;
         let shapes: HashMap<&str, Shape> =
@@ -116,8 +115,8 @@ impl Document {
         Ok(Self {
             name: network.name.clone(),
             file,
-            file_bytes: bytes.len(),
-            dtype: dtypes(bytes)?,
+            file_bytes: opened.file_bytes,
+            dtype: opened.dtypes.clone(),
             state: match (doconv_layers, composed_layers) {
                 (_, 1..) => "composed",
                 (1.., 0) => "folded",
@@ -189,11 +188,4 @@ impl Counts {
     fn cells(&self) -> Vec<String> {
         [self.parameters, self.macs_folded, self.macs_kernel, self.macs_feature].map(table::count).to_vec()
     }
-}
-
-/// The number types of a file, such as `F16`.
-fn dtypes(bytes: &[u8]) -> Result<String> {
-    let (_, metadata) = safetensors::SafeTensors::read_metadata(bytes)?;
-    let names: BTreeSet<String> = metadata.tensors().values().map(|info| info.dtype.to_string()).collect();
-    Ok(names.into_iter().collect::<Vec<_>>().join(", "))
 }

@@ -1,9 +1,11 @@
 //! Models as commands name them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
+use doconv::formats::StateDict;
 use doconv::network::zoo;
 use doconv::{Dtype, Model, formats};
 
@@ -45,29 +47,125 @@ pub enum Format {
     Onnx,
 }
 
-/// Opens a model file.
-pub fn open(path: &Path) -> Result<Model> {
-    refuse_onnx(path)?;
-    Ok(Model::open(path)?)
+/// How a file of weights without a description is to be read.
+#[derive(clap::Args)]
+pub struct Arch {
+    /// Read weights without a description as this architecture, such as resnet50 (--help lists all)
+    #[arg(long, value_name = "NAME", long_help = arch_help())]
+    arch: Option<String>,
 }
 
-/// Opens a model file, or the bundled network where none is named.
-pub fn open_or_bundled(path: Option<&Path>) -> Result<Model> {
-    path.map_or_else(|| Ok(Model::bundled()?), open)
+fn arch_help() -> String {
+    format!(
+        "Read weights without a description as this architecture\n\nFor PyTorch state dicts (.pth, .pt, .safetensors) and \
+         NumPy archives (.npz) with PyTorch's, TensorFlow's or Gluon's names, plain or DO-Conv; files are told apart by \
+         content. A model file needs no --arch. Architectures: {}",
+        zoo::NAMES.join(", ")
+    )
+}
+
+/// A model, and what was found in its file.
+pub struct Opened {
+    pub model: Model,
+    pub file_bytes: usize,
+    /// The types of the file's numbers.
+    pub dtypes: String,
+}
+
+impl Arch {
+    /// Opens a model file, or with an architecture a file of weights.
+    pub fn open(&self, path: &Path) -> Result<Model> {
+        Ok(self.open_file(path)?.model)
+    }
+
+    /// Opens a model, or the bundled network where none is named.
+    pub fn open_or_bundled(&self, path: Option<&Path>) -> Result<Model> {
+        match (path, &self.arch) {
+            (Some(path), _) => self.open(path),
+            (None, None) => Ok(Model::bundled()?),
+            (None, Some(arch)) => bail!("--arch {arch} says how a file is read, but no file is named"),
+        }
+    }
+
+    /// The same, with what the file holds.
+    pub fn open_or_bundled_file(&self, path: Option<&Path>) -> Result<Opened> {
+        match (path, &self.arch) {
+            (Some(path), _) => self.open_file(path),
+            (None, None) => {
+                let bytes = Model::bundled_bytes();
+                Ok(Opened {
+                    model: Model::bundled()?,
+                    file_bytes: bytes.len(),
+                    dtypes: join(&formats::read_dtypes("the bundled model", bytes)?),
+                })
+            }
+            (None, Some(arch)) => bail!("--arch {arch} says how a file is read, but no file is named"),
+        }
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Opened> {
+        refuse_onnx(path)?;
+        if let Some(arch) = &self.arch {
+            zoo::build(arch)?;
+        }
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).with_context(|| name.clone())?;
+        let file_bytes = bytes.len();
+        if formats::is_model_file(&bytes) {
+            let model = Model::from_bytes(&name, &bytes)?;
+            if let Some(arch) = self.arch.as_ref().filter(|arch| **arch != model.network().name) {
+                bail!(
+                    "{name}: is a model file that describes `{}`, not `{arch}`; leave out --arch",
+                    model.network().name
+                );
+            }
+            return Ok(Opened { model, file_bytes, dtypes: join(&formats::read_dtypes(&name, &bytes)?) });
+        }
+        let weights = StateDict::from_bytes(&name, &bytes)?;
+        drop(bytes);
+        let Some(arch) = &self.arch else { bail!("{}", missing_arch(&name, &weights)) };
+        let dtypes = join(weights.dtypes());
+        let model = weights.into_model(arch)?;
+        warn_of_rank(&model);
+        Ok(Opened { model, file_bytes, dtypes })
+    }
+}
+
+fn join(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn missing_arch(name: &str, weights: &StateDict) -> String {
+    let what = format!("{name}: no model file: it holds weights, but not the network (no `{}`)", formats::NETWORK_KEY);
+    match weights.fitting().as_slice() {
+        [] => format!("{what}, and they fit no architecture that --arch knows (see --help)"),
+        fitting => format!("{what}; name it with --arch; these fit: {}", fitting.join(", ")),
+    }
+}
+
+/// Layers whose D has too few columns are read, but nobody should train them unawares.
+fn warn_of_rank(model: &Model) {
+    let layers = model.rank_deficient_layers();
+    if let [first, ..] = layers.as_slice() {
+        super::output::note(&format!(
+            "warning: {} DO-Conv layers (the first is {first}) have a D_mul below their number of taps: their kernels are \
+             rank-deficient",
+            layers.len()
+        ));
+    }
 }
 
 /// A model file to read and one to write.
 #[derive(clap::Args)]
 pub struct Files {
-    /// Model file, or with --arch a PyTorch state dict (.safetensors)
+    /// Model file, or with --arch a file of weights (.pth, .pt, .npz, .safetensors)
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// Model file to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// Read IN as a PyTorch state dict of this architecture, such as efficientnet_lite0
-    #[arg(long, value_name = "NAME")]
-    arch: Option<String>,
+    #[command(flatten)]
+    arch: Arch,
     /// Kind of file to write
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -83,13 +181,7 @@ impl Files {
             bail!("{}: writing ONNX is not supported yet; use --format safetensors", self.output.display());
         }
         check_writable(&self.output)?;
-        let Some(arch) = &self.arch else { return open(&self.input) };
-        let network = zoo::build(arch)?;
-        refuse_onnx(&self.input)?;
-        let name = self.input.display().to_string();
-        let bytes = std::fs::read(&self.input).with_context(|| name.clone())?;
-        let (weights, _) = formats::read_tensors(&name, &bytes)?;
-        Model::from_state_dict(network, weights).with_context(|| format!("{name} is no state dict of {arch}"))
+        self.arch.open(&self.input)
     }
 
     /// Writes the model and says in a few words what was written.

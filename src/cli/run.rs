@@ -21,15 +21,18 @@ use super::{arrays, model, output};
 Examples:
   doconv run model.safetensors --input x.npy --output y.npy
   doconv run model.safetensors --input x.npy --output y.npy --repeat 20 --json
+  doconv run resnet18.pth --arch resnet18 --input x.npy --output y.npy
   doconv run two.safetensors --input inputs.safetensors --output outputs.safetensors
 
 A .npy file holds the one input or output of a network (float64 and Fortran order are converted); a .safetensors file
 holds several under the names that `doconv info MODEL` shows. Times include upload and read-back; the first run also
 includes what is done only once, such as making buffers and compiling shaders.")]
 pub struct Arguments {
-    /// Model file
+    /// Model file, or with --arch a file of weights (.pth, .pt, .npz, .safetensors)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    arch: model::Arch,
     /// Arrays to read (.npy or .safetensors)
     #[arg(long, value_name = "IN")]
     input: PathBuf,
@@ -62,7 +65,7 @@ struct Document<'a> {
 pub fn main(arguments: Arguments) -> Result<()> {
     model::check_writable(&arguments.output)?;
     let start = Instant::now();
-    let model = model::open(&arguments.model)?;
+    let model = arguments.arch.open(&arguments.model)?;
     let reading_ms = output::elapsed_ms(start);
     let network = model.network();
     let outputs: Vec<&str> = network.outputs.iter().map(String::as_str).collect();

@@ -7,7 +7,7 @@ use crate::{Error, Result, Tensor};
 /// How plain kernels become W and D.
 #[derive(Clone, Copy, Debug)]
 pub struct Expansion {
-    /// Depth multiplier of layers that have none yet; `None`: the number of taps.
+    /// Depth multiplier; `None`: the layer's own, or the number of taps where it has none.
     pub d_mul: Option<usize>,
     /// Standard deviation of the residual D, times √taps; 0: no residual.
     pub jitter: f64,
@@ -37,8 +37,9 @@ impl Expansion {
     /// [`Error::Network`] if W or D would be too large.
     pub fn expand(&self, layer: &str, conv: &Conv2d, kernel: &Tensor) -> Result<Expanded> {
         let taps = conv.taps();
-        let attributes = conv.doconv.unwrap_or(DoConv { d_mul: self.d_mul.unwrap_or(taps), pairing: Pairing::Paper });
-        let s = attributes.d_mul;
+        let marked = conv.doconv.unwrap_or(DoConv { d_mul: taps, pairing: Pairing::Paper });
+        let s = self.d_mul.unwrap_or(marked.d_mul);
+        let attributes = DoConv { d_mul: s, ..marked };
         if s < taps {
             return Err(Error::Unsupported(format!(
                 "{layer}: d_mul {s} is below the {taps} taps of the kernel, so the layer could not keep its function; \

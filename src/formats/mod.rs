@@ -1,14 +1,33 @@
-//! Files: tensors by name, models that carry their own description, and single layers.
+//! Files: tensors by name, models that carry their own description, single layers, and other programs' checkpoints.
 //!
-//! All are safetensors files. A *model file* has one metadata entry more, [`NETWORK_KEY`], which holds the
+//! The crate's own files are safetensors. A *model file* has one metadata entry more, [`NETWORK_KEY`], which holds the
 //! [`Network`](crate::Network) as JSON; see [`Model::open`](crate::Model::open) and [`Model::save`](crate::Model::save).
+//!
+//! A [`StateDict`] holds weights without a description, as PyTorch, TensorFlow and Gluon save them; with the name of an
+//! [architecture](crate::network::zoo) it becomes a model.
 
+mod axes;
+#[cfg(feature = "checkpoints")]
+mod budget;
+mod conventions;
 mod layer_file;
 mod model_file;
+#[cfg(feature = "checkpoints")]
+mod npy;
+#[cfg(feature = "checkpoints")]
+mod pickle;
+#[cfg(feature = "checkpoints")]
+mod pytorch;
+mod state_dict;
 mod tensor_file;
 mod write;
+#[cfg(feature = "checkpoints")]
+mod zipped;
 
 pub use layer_file::{LAYER_KEY, LayerFile};
-pub use model_file::NETWORK_KEY;
-pub use tensor_file::{Dtype, Metadata, read_tensors, write_tensors};
+pub use model_file::{NETWORK_KEY, is_model_file};
+#[cfg(feature = "checkpoints")]
+pub use npy::read_npy;
+pub use state_dict::StateDict;
+pub use tensor_file::{Dtype, Metadata, read_dtypes, read_tensors, write_tensors};
 pub use write::write_file;

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::tensor_file::is_counter;
+use super::conventions::plain_names;
+use super::tensor_file::read_metadata;
 use super::{Dtype, Metadata, read_tensors, write_file, write_tensors};
 use crate::network::FORMAT_VERSION;
-use crate::{Error, Model, Network, Result, Weights};
+use crate::{Error, Model, Network, Result};
 
 /// The metadata entry of a model file that holds the network as JSON.
 pub const NETWORK_KEY: &str = "doconv.network";
@@ -34,7 +35,8 @@ impl Model {
             ))
         })?;
         let network = parse_network(json).map_err(fail)?;
-        Self::from_state_dict(network, weights).map_err(|error| fail(error.to_string()))
+        let weights = plain_names(weights, str::to_string);
+        weights.and_then(|weights| Self::new(network, weights)).map_err(|error| fail(error.to_string()))
     }
 
     /// Reads a model file.
@@ -45,22 +47,6 @@ impl Model {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
         Self::from_bytes(&path.display().to_string(), &bytes)
-    }
-
-    /// Puts a description and a PyTorch state dict together, as [`Model::new`] does after dropping what training
-    /// leaves behind: a leading `module.` of names, and `num_batches_tracked`.
-    ///
-    /// # Errors
-    /// Those of [`Model::new`], and [`Error::Weight`] if two tensors have the same name without `module.`.
-    pub fn from_state_dict(network: Network, weights: Weights) -> Result<Self> {
-        let mut plain = Weights::new();
-        for (name, tensor) in weights.into_iter().filter(|(name, _)| !is_counter(name)) {
-            let short = name.strip_prefix("module.").unwrap_or(&name);
-            if plain.insert(short.into(), tensor).is_some() {
-                return Err(Error::weight(short, "is there twice, with and without `module.` before its name"));
-            }
-        }
-        Self::new(network, plain)
     }
 
     /// The bytes of a model file.
@@ -98,6 +84,11 @@ impl Model {
     }
 }
 
+/// Whether bytes are a safetensors file with the description of a network, whatever its state.
+pub fn is_model_file(bytes: &[u8]) -> bool {
+    read_metadata(bytes).is_ok_and(|metadata| metadata.contains_key(NETWORK_KEY))
+}
+
 /// Parses the description; an unknown version is reported as such, whatever else it contains.
 fn parse_network(json: &str) -> Result<Network, String> {
     let broken = |error: serde_json::Error| format!("its `{NETWORK_KEY}` is no valid description: {error}");
@@ -114,8 +105,8 @@ fn parse_network(json: &str) -> Result<Network, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tensor;
     use crate::network::{Conv2d, Input, Node, Op};
+    use crate::{Tensor, Weights};
 
     fn model() -> Model {
         let network = Network {

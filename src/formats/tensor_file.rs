@@ -1,7 +1,7 @@
 //! Named tensors in safetensors files.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use half::{bf16, f16};
 use safetensors::tensor::{TensorInfo, View};
@@ -81,15 +81,32 @@ fn to_f32(dtype: safetensors::Dtype, bytes: &[u8]) -> Result<Vec<f32>, String> {
         safetensors::Dtype::F32 => Ok(values(bytes, f32::from_le_bytes)),
         safetensors::Dtype::F16 => Ok(values(bytes, |b| f16::from_le_bytes(b).to_f32())),
         safetensors::Dtype::BF16 => Ok(values(bytes, |b| bf16::from_le_bytes(b).to_f32())),
-        safetensors::Dtype::F64 => {
-            let wide: Vec<f64> = values(bytes, f64::from_le_bytes);
-            match wide.iter().position(|&value| value.is_finite() && (value as f32).is_infinite()) {
-                Some(at) => Err(format!("value {at} is {:e}, which does not fit 32-bit floats", wide[at])),
-                None => Ok(wide.iter().map(|&value| value as f32).collect()),
-            }
-        }
+        safetensors::Dtype::F64 => narrow(&values(bytes, f64::from_le_bytes)),
         other => Err(format!("the element type {other} cannot be read; F32, F16, BF16 and F64 can")),
     }
+}
+
+/// Wide numbers as 32-bit floats, if all finite ones fit.
+pub(super) fn narrow(wide: &[f64]) -> Result<Vec<f32>, String> {
+    match wide.iter().position(|&value| value.is_finite() && (value as f32).is_infinite()) {
+        Some(at) => Err(format!("value {at} is {:e}, which does not fit 32-bit floats", wide[at])),
+        None => Ok(wide.iter().map(|&value| value as f32).collect()),
+    }
+}
+
+/// The metadata of a safetensors file.
+pub(super) fn read_metadata(bytes: &[u8]) -> Result<Metadata, String> {
+    Ok(split_header(bytes)?.0.metadata)
+}
+
+/// The types of a safetensors file's numbers, such as `F16`; batch counters do not count.
+///
+/// # Errors
+/// [`Error::TensorFile`] if the header is broken.
+pub fn read_dtypes(name: &str, bytes: &[u8]) -> Result<BTreeSet<String>> {
+    let (header, _) = split_header(bytes).map_err(|reason| Error::TensorFile { name: name.into(), reason })?;
+    let numbers = header.tensors.iter().filter(|(name, info)| !is_counter(name) || is_float(info.dtype));
+    Ok(numbers.map(|(_, info)| info.dtype.to_string()).collect())
 }
 
 fn values<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {

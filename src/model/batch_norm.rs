@@ -7,7 +7,7 @@ use crate::network::{BatchNorm, Node, Op};
 use crate::{Error, Result, Tensor};
 
 /// The parameters of a batch normalisation.
-pub(super) const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+pub(crate) const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
 
 /// A batch normalisation as it is used for inference: `x · scale + shift` per channel.
 pub(crate) struct Affine {

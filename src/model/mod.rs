@@ -2,7 +2,7 @@
 
 mod batch_norm;
 
-pub(crate) use batch_norm::Affine;
+pub(crate) use batch_norm::{Affine, PARTS as BATCH_NORM_PARTS};
 
 use std::collections::BTreeMap;
 
@@ -70,6 +70,15 @@ impl Model {
         self.convolutions().any(|(node, _)| self.weights.contains_key(&format!("{}.W", node.name)))
     }
 
+    /// The composed layers whose depth multiplier is below the number of taps, by name: D has too few columns to give
+    /// every kernel, so such a layer cannot learn what an ordinary convolution can.
+    pub fn rank_deficient_layers(&self) -> Vec<&str> {
+        let deficient = |conv: &Conv2d| conv.doconv.is_some_and(|doconv| doconv.d_mul < conv.taps());
+        let composed = |node: &Node| self.weights.contains_key(&format!("{}.W", node.name));
+        let layers = self.convolutions().filter(|(node, conv)| deficient(conv) && composed(node));
+        layers.map(|(node, _)| node.name.as_str()).collect()
+    }
+
     /// Every convolution, with its node.
     pub fn convolutions(&self) -> impl Iterator<Item = (&Node, &Conv2d)> {
         self.network.nodes.iter().filter_map(|node| match &node.op {
@@ -97,7 +106,7 @@ impl Model {
 
     /// The same function with every spatial convolution as a DO-Conv layer, ready for fine-tuning.
     ///
-    /// `d_mul` is the depth multiplier of layers that are not marked as DO-Conv yet (`None`: the number of taps). With
+    /// `d_mul` is the depth multiplier (`None`: a layer's own, or its number of taps where it has none). With
     /// `jitter` 0 the residual D is zero; otherwise it is normally distributed with that standard deviation per
     /// `√taps`, and W makes up for it. Layers that already hold W and D stay as they are.
     ///

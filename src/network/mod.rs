@@ -9,6 +9,7 @@
 
 mod cost;
 mod layers;
+mod parameters;
 mod shapes;
 pub mod zoo;
 

@@ -163,7 +163,7 @@ pub fn compare(case: &Case, expected: &Expected, got: &Weights) -> Result<f64, S
             let tolerance = 4.0 * growth * size / f64::from(1 << 24) + 1e-35;
             let ratio = (f64::from(got) - want).abs() / tolerance;
             // Not a number is never close.
-            if !(ratio <= 1.0) {
+            if ratio.is_nan() || ratio > 1.0 {
                 return Err(format!("{name}[{index}] is {got}, not {want} ± {tolerance:e}"));
             }
             worst = worst.max(ratio);
