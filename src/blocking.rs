@@ -61,3 +61,17 @@ impl Session {
         &self.0
     }
 }
+
+/// [`crate::Layer::run`], waiting.
+///
+/// # Errors
+/// Those of [`crate::Layer::run`].
+pub fn run_layer(
+    layer: &crate::Layer,
+    adapter: &Adapter,
+    mode: Mode,
+    input: &Tensor,
+    grad_output: Option<&Tensor>,
+) -> Result<crate::Weights> {
+    pollster::block_on(layer.run(adapter, mode, input, grad_output))
+}

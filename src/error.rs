@@ -51,6 +51,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A safetensors file is no valid layer file: an attribute or a tensor is missing, unknown or wrong.
+    #[error("{name}: not a valid layer file: {reason}")]
+    LayerFile {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file of weights is broken, or asks for more than weights.
     #[error("{name}: not a readable checkpoint: {reason}")]
     Checkpoint {

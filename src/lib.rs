@@ -8,7 +8,7 @@
 //! - [`Session`] runs a [`Model`] on an [`Adapter`]; its example classifies a photograph. [`blocking`] is the same
 //!   without async.
 //! - [`network`] describes networks, [`network::zoo`] builds well-known ones, [`formats`] reads and writes files.
-//! - [`doconv`](mod@doconv) folds and expands kernels.
+//! - [`doconv`](mod@doconv) folds and expands kernels; a [`Layer`] is one DO-Conv layer with its gradients.
 //! - [`plan`] is what lies between a model and the executors in [`gpu`] and [`cpu`]; [`reference`](mod@reference) says
 //!   what they should compute.
 //!
@@ -28,6 +28,7 @@ mod error;
 pub mod formats;
 pub mod gpu;
 pub mod image;
+mod layer;
 mod model;
 pub mod network;
 pub mod plan;
@@ -39,6 +40,7 @@ pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
 pub use error::{Error, Result};
 pub use formats::Dtype;
 pub use image::Image;
+pub use layer::Layer;
 pub use model::{Model, Weights};
 pub use network::Network;
 pub use plan::Mode;

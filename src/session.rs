@@ -34,10 +34,28 @@ pub struct Session {
     gives_probabilities: bool,
 }
 
+/// A plan on whatever the adapter is.
 #[derive(Debug)]
-enum Executor {
+pub(crate) enum Executor {
     Cpu(cpu::Executor),
     Gpu(gpu::Executor),
+}
+
+impl Executor {
+    pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Self> {
+        Ok(match adapter.backend() {
+            Backend::Cpu => Executor::Cpu(cpu::Executor::new(plan)?),
+            Backend::Gpu(device) => Executor::Gpu(gpu::Executor::new(device, plan).await?),
+        })
+    }
+
+    /// One array for each of the plan's inputs and outputs, NCHW, `batch` of each.
+    pub(crate) async fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+        match self {
+            Executor::Cpu(executor) => executor.run(batch, inputs),
+            Executor::Gpu(executor) => executor.run(batch, inputs).await,
+        }
+    }
 }
 
 /// One class that an image may belong to.
@@ -62,10 +80,7 @@ impl Session {
         let shape = |&id| plan.value(id).shape;
         let inputs = plan.inputs.iter().map(|id| (plan.value(*id).name.clone(), shape(id))).collect();
         let outputs = plan.outputs.iter().map(shape).collect();
-        let executor = match adapter.backend() {
-            Backend::Cpu => Executor::Cpu(cpu::Executor::new(&plan)?),
-            Backend::Gpu(device) => Executor::Gpu(gpu::Executor::new(device, &plan).await?),
-        };
+        let executor = Executor::new(adapter, &plan).await?;
         let network = model.network();
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
         let gives_probabilities = network.ends_in_softmax();
@@ -103,10 +118,7 @@ impl Session {
             }
         }
         let slices: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
-        let results = match &mut self.executor {
-            Executor::Cpu(executor) => executor.run(batch, &slices)?,
-            Executor::Gpu(executor) => executor.run(batch, &slices).await?,
-        };
+        let results = self.executor.run(batch, &slices).await?;
         let shapes = self.outputs.iter().map(|&[n, c, h, w]| [n * batch, c, h, w]);
         results.into_iter().zip(shapes).map(|(data, shape)| Tensor::new(shape, data)).collect()
     }

@@ -4,7 +4,7 @@
 use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
 use doconv::gpu::{Tier, dispatch};
 use doconv::network::{PaddingMode, Pairing};
-use doconv::plan::{BinaryOp, Plan, PoolKind};
+use doconv::plan::{BinaryOp, Factor, Plan, PoolKind};
 use doconv::{Mode, Model};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -34,6 +34,12 @@ fn variants() -> Vec<Shader> {
             }
         }
         shaders.push(Shader::ConvGrouped { epilogue });
+        for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
+            shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, epilogue });
+        }
+        for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
+            shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, epilogue });
+        }
     }
     for activation in ActivationClass::ALL {
         shaders.push(Shader::Elementwise { operator: None, broadcast: false, activation });
@@ -45,7 +51,20 @@ fn variants() -> Vec<Shader> {
     for kind in [PoolKind::Max, means[0], means[1]] {
         shaders.extend([Shader::Pool { kind }, Shader::GlobalPool { kind }]);
     }
-    shaders.extend([Pairing::Paper, Pairing::Torch].map(|pairing| Shader::Compose { pairing }));
+    for pairing in [Pairing::Paper, Pairing::Torch] {
+        shaders.push(Shader::Compose { pairing });
+        shaders.extend([Factor::W, Factor::D].map(|factor| Shader::ComposeGradient { factor, pairing }));
+    }
+    shaders.extend(PaddingMode::ALL.map(|mode| Shader::PadGradient { mode }));
+    shaders.extend([Shader::BiasGradient, Shader::SumParts, Shader::TransposeKernel, Shader::KernelMap]);
+    for slices in 1..=2 {
+        shaders.extend([1, 4].map(|columns| Shader::KernelGradientDirect { slices, columns }));
+        shaders.extend([1, 2].map(|columns| Shader::KernelGradientTiled { slices, columns }));
+    }
+    for taps in 1..=9 {
+        shaders.extend([false, true].map(|multiplier| Shader::KernelGradientDepthwise { taps, multiplier }));
+    }
+    shaders.extend((1..=4).map(|lanes| Shader::KernelGradientGrouped { lanes }));
     shaders
 }
 
@@ -128,6 +147,14 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::CopyChannels::WGSL, size_of::<params::CopyChannels>()),
         (params::Broadcast::WGSL, size_of::<params::Broadcast>()),
         (params::Constant::WGSL, size_of::<params::Constant>()),
+        (params::ConvFeature::WGSL, size_of::<params::ConvFeature>()),
+        (params::KernelGradient::WGSL, size_of::<params::KernelGradient>()),
+        (params::SumParts::WGSL, size_of::<params::SumParts>()),
+        (params::BiasGradient::WGSL, size_of::<params::BiasGradient>()),
+        (params::ComposeGradient::WGSL, size_of::<params::ComposeGradient>()),
+        (params::TransposeKernel::WGSL, size_of::<params::TransposeKernel>()),
+        (params::KernelMap::WGSL, size_of::<params::KernelMap>()),
+        (params::PadGradient::WGSL, size_of::<params::PadGradient>()),
         (params::Rearrange::WGSL, size_of::<params::Rearrange>()),
         (params::Pad::WGSL, size_of::<params::Pad>()),
         (params::Resize::WGSL, size_of::<params::Resize>()),

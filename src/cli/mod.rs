@@ -10,6 +10,7 @@ mod expand;
 mod fold;
 mod info;
 mod inputs;
+mod layer;
 mod mode;
 mod model;
 mod npy;
@@ -39,6 +40,7 @@ struct Arguments {
 enum Command {
     Classify(classify::Arguments),
     Run(run::Arguments),
+    Layer(layer::Arguments),
     Info(info::Arguments),
     Adapters(adapters::Arguments),
     Fold(fold::Arguments),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Classify(arguments) => classify::main(arguments),
         Command::Run(arguments) => run::main(arguments),
+        Command::Layer(arguments) => layer::main(arguments),
         Command::Info(arguments) => info::main(arguments),
         Command::Adapters(arguments) => adapters::main(arguments),
         Command::Fold(arguments) => fold::main(arguments),

@@ -1,5 +1,7 @@
 //! Convolution kernels made ready for this machine.
 
+use std::borrow::Cow;
+
 use super::activation::{Finish, lanes};
 use super::depthwise::{Depthwise, Filters};
 use super::dots::Dots;
@@ -47,21 +49,17 @@ impl Prepared {
 
     /// Takes the kernel's values over, composing them where that is what they come from.
     pub(super) fn fill(&mut self, kernel: &Kernel) -> Result<()> {
-        let folded;
-        let values = match &kernel.source {
-            KernelSource::Plain(values) => values.as_slice(),
-            KernelSource::Composed(composed) => {
-                folded = doconv::fold(&kernel.conv, composed)
-                    .map_err(|error| Error::weight(&kernel.name, error.to_string()))?;
-                folded.data()
-            }
-        };
+        self.set(&kernel.conv, &values(kernel)?);
+        Ok(())
+    }
+
+    /// Takes the values of an OIHW kernel over.
+    pub(super) fn set(&mut self, conv: &Conv2d, values: &[f32]) {
         match self {
-            Prepared::Matmul(packed) => packed.fill(&kernel.conv, values),
+            Prepared::Matmul(packed) => packed.fill(conv, values),
             Prepared::Depthwise(filters) => filters.fill(values),
             Prepared::Dots(dots) => dots.fill(values),
         }
-        Ok(())
     }
 
     pub(super) fn run(&self, operands: Operands, output: &mut [f32]) {
@@ -72,6 +70,21 @@ impl Prepared {
             }
             Prepared::Dots(dots) => dots.run(&geometry, input, residual, finish, output),
             Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(output),
+        }
+    }
+}
+
+/// The values of a kernel that come with the plan, OIHW, composed where they come as W and D.
+pub(super) fn values(kernel: &Kernel) -> Result<Cow<'_, [f32]>> {
+    match &kernel.source {
+        KernelSource::Plain(values) => Ok(values.into()),
+        KernelSource::Composed(composed) => {
+            let folded =
+                doconv::fold(&kernel.conv, composed).map_err(|error| Error::weight(&kernel.name, error.to_string()))?;
+            Ok(folded.into_data().into())
+        }
+        KernelSource::Transposed(_) => {
+            Err(Error::Unsupported(format!("{}: made from another kernel at every run", kernel.name)))
         }
     }
 }

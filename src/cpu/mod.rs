@@ -26,6 +26,7 @@ mod depthwise;
 mod dots;
 mod elementwise;
 mod geometry;
+mod gradient;
 mod kernel;
 mod layout;
 mod matmul;
@@ -44,8 +45,8 @@ use kernel::{Operands, Prepared};
 pub use parallel::threads;
 
 use crate::network::Shape;
-use crate::plan::{KernelId, Memory, Plan, Step, ValueId};
-use crate::{Error, Result};
+use crate::plan::{Factor, Kernel, KernelId, KernelSource, Memory, Plan, Step, Transposed, ValueId};
+use crate::{Error, Result, doconv};
 
 /// A plan with its weights packed for this machine's CPU.
 ///
@@ -108,7 +109,10 @@ impl Executor {
     /// Those of [`doconv::fold`](crate::doconv::fold).
     pub fn new(plan: &Plan) -> Result<Self> {
         let every_run = |id| plan.composes_every_run(id);
-        let prepare = |(id, kernel)| Prepared::new(kernel, !every_run(KernelId(id)));
+        let prepare = |(id, kernel): (usize, &Kernel)| {
+            let now = !every_run(KernelId(id)) && !matches!(kernel.source, KernelSource::Transposed(_));
+            Prepared::new(kernel, now)
+        };
         let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
         let constants = plan.constants.iter().enumerate().map(|(id, constant)| {
@@ -122,7 +126,7 @@ impl Executor {
             values
         });
         let constants = constants.collect();
-        let plan = plan.without_weights(every_run);
+        let plan = plan.without_weights(|id| every_run(id) || plan.reads_weights(id));
         Ok(Self { plan, kernels, constants, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
     }
 
@@ -147,7 +151,7 @@ impl Executor {
         parallel::enter(|| {
             self.compose()?;
             for start in (0..batch).step_by(images) {
-                self.replay(start, images.min(batch - start), inputs, &mut results);
+                self.replay(start, images.min(batch - start), inputs, &mut results)?;
             }
             Ok(results)
         })
@@ -163,15 +167,24 @@ impl Executor {
 
     fn compose(&mut self) -> Result<()> {
         for step in &self.plan.steps {
-            if let Step::Compose(id) = step {
-                self.kernels[id.0].fill(self.plan.kernel(*id))?;
+            match step {
+                Step::Compose(id) => self.kernels[id.0].fill(self.plan.kernel(*id))?,
+                Step::Transpose(id) => {
+                    let kernel = self.plan.kernel(*id);
+                    if let KernelSource::Transposed(transposed) = &kernel.source {
+                        let Transposed { of, conv, sub_pixel } = &**transposed;
+                        let values = sub_pixel.kernel(conv, &kernel::values(self.plan.kernel(*of))?);
+                        self.kernels[id.0].set(&kernel.conv, &values);
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())
     }
 
     /// Runs all steps for `images` images from `start` on.
-    fn replay(&mut self, start: usize, images: usize, inputs: &[&[f32]], results: &mut [Vec<f32>]) {
+    fn replay(&mut self, start: usize, images: usize, inputs: &[&[f32]], results: &mut [Vec<f32>]) -> Result<()> {
         for (index, input) in inputs.iter().enumerate() {
             let id = self.plan.inputs[index];
             let shape @ [_, channels, height, width] = self.plan.value(id).shape;
@@ -185,7 +198,7 @@ impl Executor {
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.
             let mut buffer = self.take(id);
-            self.step(&self.plan.steps[index], images, &mut buffer[..elements(self.shape(id, images))]);
+            self.step(&self.plan.steps[index], images, &mut buffer[..elements(self.shape(id, images))])?;
             self.put(id, buffer);
         }
         for (&id, result) in self.plan.outputs.iter().zip(results) {
@@ -195,6 +208,7 @@ impl Executor {
             let result = &mut result[start * image..][..images * image];
             layout::transpose(value, result, height * width, channels);
         }
+        Ok(())
     }
 
     fn buffer_of(&self, id: ValueId) -> usize {
@@ -220,11 +234,42 @@ impl Executor {
         &self.buffers.buffers[self.buffer_of(id)][..elements(self.shape(id, batch))]
     }
 
-    fn step(&self, step: &Step, batch: usize, output: &mut [f32]) {
+    fn step(&self, step: &Step, batch: usize, output: &mut [f32]) -> Result<()> {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
         match step {
-            Step::Compose(_) => {}
+            Step::Compose(_) | Step::Transpose(_) => {}
+            Step::KernelMap { kernel, output: id } => {
+                let [_, channels, height, width] = shape(*id);
+                let values = kernel::values(self.plan.kernel(*kernel))?;
+                layout::transpose(&values, output, channels, height * width);
+            }
+            Step::KernelGradient(step) => {
+                let geometry = Geometry::of_conv(&step.conv, shape(step.input), shape(step.grad_output));
+                let (input, grad_output) = (value(step.input), value(step.grad_output));
+                gradient::KernelGradient { conv: &step.conv, geometry, input, grad_output }.run(output);
+            }
+            Step::BiasGradient { grad_output, .. } => {
+                gradient::bias(shape(*grad_output)[1], value(*grad_output), output);
+            }
+            Step::ComposeGradient(step) => {
+                let kernel = self.plan.kernel(step.kernel);
+                let KernelSource::Composed(composed) = &kernel.source else {
+                    return Err(Error::Unsupported(format!("{}: a plain kernel has no W and D", kernel.name)));
+                };
+                let [_, channels, height, width] = shape(step.grad_kernel);
+                let mut grad_kernel = vec![0.0; value(step.grad_kernel).len()];
+                layout::transpose(value(step.grad_kernel), &mut grad_kernel, height * width, channels);
+                let values = match step.factor {
+                    Factor::W => doconv::w_gradient(&kernel.conv, composed, &grad_kernel),
+                    Factor::D => doconv::d_gradient(&kernel.conv, composed, &grad_kernel),
+                };
+                let [_, channels, height, width] = shape(step.output);
+                layout::transpose(&values, output, channels, height * width);
+            }
+            Step::PadGradient(step) => {
+                gradient::pad(step, shape(step.grad_output), value(step.grad_output), shape(step.output), output);
+            }
             Step::Conv(conv) => {
                 let operands = Operands {
                     conv: &conv.conv,
@@ -274,5 +319,6 @@ impl Executor {
                 elementwise::softmax(*logarithm, shape(*input)[1], value(*input), output);
             }
         }
+        Ok(())
     }
 }

@@ -10,8 +10,10 @@
 //! Source: Cao et al., *DO-Conv: Depthwise Over-Parameterized Convolutional Layer*, 2020, section 3.
 
 mod expand;
+mod gradient;
 
 pub use expand::{Expanded, Expansion};
+pub(crate) use gradient::{d_gradient, w_gradient};
 
 use crate::network::{Conv2d, DoConv, Pairing};
 use crate::{Error, Result, Tensor};

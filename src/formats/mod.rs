@@ -1,4 +1,4 @@
-//! Files: tensors by name, models that carry their own description, and other programs' checkpoints.
+//! Files: tensors by name, models that carry their own description, single layers, and other programs' checkpoints.
 //!
 //! The crate's own files are safetensors. A *model file* has one metadata entry more, [`NETWORK_KEY`], which holds the
 //! [`Network`](crate::Network) as JSON; see [`Model::open`](crate::Model::open) and [`Model::save`](crate::Model::save).
@@ -10,6 +10,7 @@ mod axes;
 #[cfg(feature = "checkpoints")]
 mod budget;
 mod conventions;
+mod layer_file;
 mod model_file;
 #[cfg(feature = "checkpoints")]
 mod npy;
@@ -24,6 +25,7 @@ mod write;
 #[cfg(feature = "checkpoints")]
 mod zipped;
 
+pub use layer_file::{LAYER_KEY, LayerFile};
 pub use model_file::{NETWORK_KEY, is_model_file};
 #[cfg(feature = "checkpoints")]
 pub use npy::read_npy;

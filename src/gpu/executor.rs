@@ -33,7 +33,17 @@ struct Weights {
     parameters: Vec<wgpu::Buffer>,
     /// What kernel composition writes.
     composed: Vec<wgpu::Buffer>,
-    regions: HashMap<Resource, Region>,
+    /// What transposing writes: not in one buffer with what it reads.
+    transposed: Vec<wgpu::Buffer>,
+    /// Where everything lies, and in which of the lists above.
+    regions: HashMap<Resource, (Arena, Region)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arena {
+    Parameters,
+    Composed,
+    Transposed,
 }
 
 /// Everything for one batch size.
@@ -53,6 +63,8 @@ struct Maps {
     buffers: Vec<wgpu::Buffer>,
     /// For every value, the index of its buffer.
     buffer_of: Vec<usize>,
+    /// What dispatches leave for those right behind them.
+    scratch: Option<wgpu::Buffer>,
 }
 
 impl Maps {
@@ -215,15 +227,17 @@ impl Executor {
         }
         let memory = self.plan.memory(batch, map_len);
         let dispatches = dispatch::run(&self.plan, batch, self.device.tier)?;
-        let (buffers, readback) = self
+        let scratch_bytes = scratch_bytes(&dispatches);
+        let (buffers, scratch, readback) = self
             .device
             .checked("making room for feature maps", || {
                 let maps: Vec<_> = memory.sizes.iter().map(|&len| self.map_buffer(4 * len as u64)).collect();
+                let scratch = (scratch_bytes > 0).then(|| self.map_buffer(scratch_bytes));
                 let bytes = self.plan.outputs.iter().map(|&value| self.map_bytes(value, batch)).sum();
-                (maps, self.readback_buffer(bytes))
+                (maps, scratch, self.readback_buffer(bytes))
             })
             .await?;
-        let maps = Maps { buffers, buffer_of: memory.buffer };
+        let maps = Maps { buffers, buffer_of: memory.buffer, scratch };
         let commands = self.commands(&dispatches, &maps).await?;
         let packed =
             self.plan.inputs.iter().map(|&id| vec![0.0; map_len(self.plan.value(id).batched(batch))]).collect();
@@ -273,6 +287,11 @@ impl Executor {
                             binding,
                             resource: match resource {
                                 Resource::Map(value) => maps.get(value).as_entire_binding(),
+                                Resource::Scratch(_) => maps
+                                    .scratch
+                                    .as_ref()
+                                    .expect("made for the largest that a dispatch wants")
+                                    .as_entire_binding(),
                                 other => self.weights.binding(other),
                             },
                         });
@@ -292,36 +311,47 @@ impl Executor {
 impl Weights {
     async fn upload(device: &Device, plan: &Plan) -> Result<Self> {
         let (mut parameters, mut composed) = (Layout::default(), Layout::default());
+        let mut transposed = Layout::default();
         let mut regions = HashMap::new();
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
             let kernel_bytes = 4 * KernelLayout::of(&kernel.conv).len() as u64;
             let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
             let what = format!("bias of `{name}`");
-            regions.insert(Resource::Bias(id), parameters.place(device, &what, bias_bytes)?);
+            let mut put = |resource, arena, region| _ = regions.insert(resource, (arena, region));
+            put(Resource::Bias(id), Arena::Parameters, parameters.place(device, &what, bias_bytes)?);
             let what = format!("kernel of `{name}`");
             match &kernel.source {
                 KernelSource::Plain(_) => {
-                    regions.insert(Resource::Kernel(id), parameters.place(device, &what, kernel_bytes)?);
+                    put(Resource::Kernel(id), Arena::Parameters, parameters.place(device, &what, kernel_bytes)?);
+                }
+                KernelSource::Transposed(_) => {
+                    put(Resource::Kernel(id), Arena::Transposed, transposed.place(device, &what, kernel_bytes)?);
                 }
                 KernelSource::Composed(parts) => {
-                    regions.insert(Resource::Kernel(id), composed.place(device, &what, kernel_bytes)?);
-                    let w_bytes = 4 * parts.w.data().len() as u64;
-                    let d_bytes = 4 * parts.d.data().len() as u64;
-                    regions.insert(Resource::W(id), parameters.place(device, &format!("W of `{name}`"), w_bytes)?);
-                    regions.insert(Resource::D(id), parameters.place(device, &format!("D of `{name}`"), d_bytes)?);
+                    put(Resource::Kernel(id), Arena::Composed, composed.place(device, &what, kernel_bytes)?);
+                    for (resource, tensor, part) in [(Resource::W(id), &parts.w, "W"), (Resource::D(id), &parts.d, "D")]
+                    {
+                        let bytes = 4 * tensor.data().len() as u64;
+                        put(
+                            resource,
+                            Arena::Parameters,
+                            parameters.place(device, &format!("{part} of `{name}`"), bytes)?,
+                        );
+                    }
                 }
             }
         }
         for (index, constant) in plan.constants.iter().enumerate() {
             let bytes = 4 * map_len(constant.shape) as u64;
             let region = parameters.place(device, &format!("constant `{}`", constant.name), bytes)?;
-            regions.insert(Resource::Constant(ConstantId(index)), region);
+            regions.insert(Resource::Constant(ConstantId(index)), (Arena::Parameters, region));
         }
         let read = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let weights = Self {
             parameters: parameters.create(device, "weights", read).await?,
             composed: composed.create(device, "composed kernels", wgpu::BufferUsages::STORAGE).await?,
+            transposed: transposed.create(device, "transposed kernels", wgpu::BufferUsages::STORAGE).await?,
             regions,
         };
         device
@@ -336,7 +366,7 @@ impl Weights {
 
     fn fill(&self, device: &Device, plan: &Plan) {
         let write = |resource: Resource, values: &[f32]| {
-            let region = &self.regions[&resource];
+            let (_, region) = &self.regions[&resource];
             let bytes = bytemuck::cast_slice(values);
             device.queue.write_buffer(&self.parameters[region.buffer], region.offset, bytes);
         };
@@ -357,13 +387,19 @@ impl Weights {
                     write(Resource::W(id), &pack_w(conv, s, parts.w.data()));
                     write(Resource::D(id), &pack_d(conv, s, parts.d.data()));
                 }
+                KernelSource::Transposed(_) => {}
             }
         }
     }
 
     fn binding(&self, resource: Resource) -> wgpu::BindingResource<'_> {
-        let composed = matches!(resource, Resource::Kernel(id) if self.regions.contains_key(&Resource::W(id)));
-        bind(if composed { &self.composed } else { &self.parameters }, &self.regions[&resource])
+        let (arena, region) = &self.regions[&resource];
+        let buffers = match arena {
+            Arena::Parameters => &self.parameters,
+            Arena::Composed => &self.composed,
+            Arena::Transposed => &self.transposed,
+        };
+        bind(buffers, region)
     }
 }
 
@@ -380,6 +416,13 @@ fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
     largest = largest.min(device.largest_binding() / results.max(1)).max(1);
     let groups = dispatch::run(plan, 1, device.tier)?.into_iter().flat_map(|dispatch| dispatch.grid).max();
     Ok(largest.min(dispatch::MAX_GROUPS / u64::from(groups.unwrap_or(1))) as usize)
+}
+
+/// The most bytes that any dispatch leaves for the next.
+fn scratch_bytes(dispatches: &[Dispatch]) -> u64 {
+    let bindings = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
+    let bytes = bindings.map(|(_, resource)| if let Resource::Scratch(bytes) = resource { *bytes } else { 0 });
+    bytes.max().unwrap_or(0)
 }
 
 fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {

@@ -33,6 +33,20 @@ params! {
 }
 
 params! {
+    /// Feature composition: the depthwise convolution's geometry, and the layer's groups. Rows of D are `d_row` long.
+    ConvFeature {
+        pixels: u32,
+        in_height: u32, in_width: u32, in_slices: u32,
+        out_height: u32, out_width: u32, out_slices: u32,
+        groups: u32, group_in_slices: u32, group_out_slices: u32, group_inputs: u32,
+        kernel_height: u32, kernel_width: u32,
+        stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
+        d_mul: u32, d_row: u32,
+        lower: f32, upper: f32,
+    }
+}
+
+params! {
     /// Kernel composition. Rows are those of the kernel with its padding to whole slices.
     Compose {
         inputs: u32, outputs: u32, group_inputs: u32, group_outputs: u32, d_mul: u32, row_inputs: u32, row_outputs: u32,
@@ -116,4 +130,60 @@ params! {
 params! {
     /// Softmax over channels.
     Softmax { area: u32, channels: u32 }
+}
+
+params! {
+    /// Kernel gradients, summed over parts of `part_pixels` output pixels. `length` is that of the gradient, in `vec4`.
+    KernelGradient {
+        pixels: u32, part_pixels: u32, parts: u32, length: u32,
+        in_height: u32, in_width: u32, in_slices: u32,
+        out_height: u32, out_width: u32, out_slices: u32, outputs: u32,
+        groups: u32, group_in_slices: u32, group_out_slices: u32, group_inputs: u32, group_outputs: u32,
+        kernel_height: u32, kernel_width: u32,
+        stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
+    }
+}
+
+params! {
+    /// The second pass of a split sum.
+    SumParts { row: u32, length: u32, parts: u32 }
+}
+
+params! {
+    /// Bias gradients, summed over parts of `part_pixels` pixels.
+    BiasGradient { pixels: u32, part_pixels: u32, parts: u32, area: u32, slices: u32 }
+}
+
+params! {
+    /// Gradients of W and D. Sums over outputs are split into parts of `part_terms`.
+    ComposeGradient {
+        row: u32, length: u32, part_terms: u32,
+        inputs: u32, outputs: u32, group_inputs: u32, group_outputs: u32, in_slices: u32, d_mul: u32, taps: u32,
+    }
+}
+
+params! {
+    /// Transposing a kernel; what begins with `from` is of the kernel that is transposed.
+    TransposeKernel {
+        row: u32, length: u32,
+        outputs: u32, group_inputs: u32, group_outputs: u32, row_inputs: u32, row_outputs: u32,
+        kernel_height: u32, kernel_width: u32,
+        from_row_inputs: u32, from_row_outputs: u32, from_height: u32, from_width: u32,
+        stride_y: u32, stride_x: u32, dilation_y: u32, dilation_x: u32,
+        reach_y: i32, reach_x: i32, step_y: i32, step_x: i32,
+    }
+}
+
+params! {
+    /// A kernel as a map.
+    KernelMap {
+        row: u32, length: u32, taps: u32, in_slices: u32, group_inputs: u32, row_inputs: u32, row_outputs: u32,
+    }
+}
+
+params! {
+    /// Gradients of padding.
+    PadGradient {
+        maps: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32, before_row: u32, before_column: u32,
+    }
 }

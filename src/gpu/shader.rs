@@ -10,7 +10,7 @@ use minijinja::{Environment, Value, context};
 
 use super::params;
 use crate::network::{Activation, PaddingMode, Pairing};
-use crate::plan::{BinaryOp, PoolKind};
+use crate::plan::{BinaryOp, Factor, PoolKind};
 
 /// A specialised shader: the key of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,10 +59,69 @@ pub enum Shader {
         /// What is fused.
         epilogue: Epilogue,
     },
+    /// Feature composition: convolutions with D and W in one.
+    ConvFeature {
+        /// Pixels per invocation.
+        pixels: u32,
+        /// Output slices per invocation.
+        slices: u32,
+        /// Columns of D at a time.
+        columns: u32,
+        /// As for [`Shader::ConvDirect`].
+        lanes: u32,
+        /// What is fused behind it.
+        epilogue: Epilogue,
+    },
     /// Kernel composition.
     Compose {
         /// Which D belongs to which channel.
         pairing: Pairing,
+    },
+    /// The gradient of a kernel from storage, with register tiles.
+    KernelGradientDirect {
+        /// Output slices per invocation.
+        slices: u32,
+        /// Columns, input slices at a tap, per invocation.
+        columns: u32,
+    },
+    /// The gradient of a kernel through workgroup memory.
+    KernelGradientTiled {
+        /// Output slices per invocation; a workgroup has 8 × as many.
+        slices: u32,
+        /// Columns per invocation; a workgroup has 8 × as many.
+        columns: u32,
+    },
+    /// The gradient of a kernel with one input channel per group.
+    KernelGradientDepthwise {
+        /// Taps per invocation.
+        taps: u32,
+        /// Whether several outputs share an input channel.
+        multiplier: bool,
+    },
+    /// The gradient of a kernel with groups of any size.
+    KernelGradientGrouped {
+        /// In-group input channels of an invocation that exist: fewer than four only where groups have fewer.
+        lanes: u32,
+    },
+    /// The gradient of a bias.
+    BiasGradient,
+    /// The second pass of a split sum.
+    SumParts,
+    /// The gradient of W or D.
+    ComposeGradient {
+        /// Whose.
+        factor: Factor,
+        /// Which D belongs to which channel.
+        pairing: Pairing,
+    },
+    /// The kernel of an input gradient's convolution.
+    TransposeKernel,
+    /// A kernel as a map.
+    KernelMap,
+    /// The gradient of what was padded.
+    PadGradient {
+        /// What was put around.
+        mode: PaddingMode,
     },
     /// Pooling over windows.
     Pool {
@@ -174,6 +233,8 @@ impl ActivationClass {
 
 /// Input slices that a workgroup of [`Shader::ConvTiled`] stages at a time.
 const TILE_DEPTH: u32 = 4;
+/// Pixels that a workgroup of [`Shader::KernelGradientTiled`] stages at a time.
+pub const GRADIENT_DEPTH: u32 = 16;
 /// Pixels that [`Shader::Softmax`] takes along x: one axis of a grid alone would not reach over large maps.
 pub const SOFTMAX_COLUMNS: u32 = 32_768;
 /// Pixels of its tile: one for every invocation to gather.
@@ -188,6 +249,17 @@ impl Shader {
             Shader::ConvDirect { workgroup, .. } | Shader::ConvDepthwise { workgroup, .. } => workgroup,
             Shader::ConvTiled { .. } => [8, 8],
             // All along pixels, so that 65 535 groups reach over the largest maps.
+            Shader::KernelGradientTiled { .. } => [8, 8],
+            Shader::ConvFeature { .. } => [8, 4],
+            Shader::KernelGradientDirect { .. }
+            | Shader::KernelGradientDepthwise { .. }
+            | Shader::KernelGradientGrouped { .. }
+            | Shader::BiasGradient => [32, 1],
+            Shader::SumParts
+            | Shader::ComposeGradient { .. }
+            | Shader::TransposeKernel
+            | Shader::KernelMap
+            | Shader::PadGradient { .. } => [64, 1],
             Shader::ConvGrouped { .. }
             | Shader::Pool { .. }
             | Shader::Elementwise { .. }
@@ -236,12 +308,49 @@ impl Shader {
                 },
             ),
             Shader::ConvGrouped { epilogue } => ("conv_grouped.wgsl", epilogue.context("f32")),
+            Shader::ConvFeature { pixels, slices, columns, lanes, epilogue } => {
+                let params = params::ConvFeature::WGSL;
+                let base = epilogue.context("vec4<f32>");
+                ("conv_feature.wgsl", context! { pixels, slices, columns, lanes, params, ..base })
+            }
             Shader::Compose { pairing } => {
-                let pairing = match pairing {
-                    Pairing::Paper => "paper",
-                    Pairing::Torch => "torch",
+                ("compose.wgsl", context! { pairing => name(pairing), params => params::Compose::WGSL })
+            }
+            Shader::KernelGradientDirect { slices, columns } => (
+                "kernel_gradient_direct.wgsl",
+                context! { slices, columns, ..kernel_gradient("vec4<f32>", "vec4<f32>") },
+            ),
+            Shader::KernelGradientTiled { slices, columns } => (
+                "kernel_gradient_tiled.wgsl",
+                context! {
+                    slices, columns,
+                    tile_slices => 8 * slices,
+                    tile_columns => 8 * columns,
+                    depth => GRADIENT_DEPTH,
+                    ..kernel_gradient("vec4<f32>", "vec4<f32>")
+                },
+            ),
+            Shader::KernelGradientDepthwise { taps, multiplier } => {
+                let input = if multiplier { "f32" } else { "vec4<f32>" };
+                ("kernel_gradient_depthwise.wgsl", context! { taps, multiplier, ..kernel_gradient(input, "vec4<f32>") })
+            }
+            Shader::KernelGradientGrouped { lanes } => {
+                ("kernel_gradient_grouped.wgsl", context! { lanes, ..kernel_gradient("f32", "f32") })
+            }
+            Shader::BiasGradient => ("bias_gradient.wgsl", context! { params => params::BiasGradient::WGSL }),
+            Shader::SumParts => ("sum_parts.wgsl", context! { params => params::SumParts::WGSL }),
+            Shader::ComposeGradient { factor, pairing } => {
+                let factor = match factor {
+                    Factor::W => "w",
+                    Factor::D => "d",
                 };
-                ("compose.wgsl", context! { pairing, params => params::Compose::WGSL })
+                let params = params::ComposeGradient::WGSL;
+                ("compose_gradient.wgsl", context! { factor, pairing => name(pairing), params })
+            }
+            Shader::TransposeKernel => ("transpose_kernel.wgsl", context! { params => params::TransposeKernel::WGSL }),
+            Shader::KernelMap => ("kernel_map.wgsl", context! { params => params::KernelMap::WGSL }),
+            Shader::PadGradient { mode } => {
+                ("pad_gradient.wgsl", context! { mode => padding(mode), params => params::PadGradient::WGSL })
             }
             Shader::Pool { kind } => ("pool.wgsl", context! { kind => kind.name(), params => params::Pool::WGSL }),
             Shader::GlobalPool { kind } => {
@@ -262,12 +371,7 @@ impl Shader {
             Shader::Constant => ("constant.wgsl", context! { params => params::Constant::WGSL }),
             Shader::Rearrange => ("rearrange.wgsl", context! { params => params::Rearrange::WGSL }),
             Shader::Pad { mode } => {
-                let mode = match mode {
-                    PaddingMode::Zeros => "zeros",
-                    PaddingMode::Reflect => "reflect",
-                    PaddingMode::Replicate => "replicate",
-                    PaddingMode::Circular => "circular",
-                };
+                let mode = padding(mode);
                 ("pad.wgsl", context! { mode, params => params::Pad::WGSL })
             }
             Shader::Resize => ("resize.wgsl", context! { params => params::Resize::WGSL }),
@@ -277,6 +381,26 @@ impl Shader {
             }
         }
     }
+}
+
+fn name(pairing: Pairing) -> &'static str {
+    match pairing {
+        Pairing::Paper => "paper",
+        Pairing::Torch => "torch",
+    }
+}
+
+fn padding(mode: PaddingMode) -> &'static str {
+    match mode {
+        PaddingMode::Zeros => "zeros",
+        PaddingMode::Reflect => "reflect",
+        PaddingMode::Replicate => "replicate",
+        PaddingMode::Circular => "circular",
+    }
+}
+
+fn kernel_gradient(input_type: &str, grad_type: &str) -> Value {
+    context! { input_type, grad_type, params => params::KernelGradient::WGSL }
 }
 
 impl Epilogue {
@@ -330,22 +454,34 @@ macro_rules! sources {
 }
 
 const SOURCES: &[(&str, &str)] = sources![
+    "bias_gradient.wgsl",
     "common/activation.wgsl",
     "common/conv_bindings.wgsl",
+    "common/kernel_gradient.wgsl",
     "common/map.wgsl",
     "compose.wgsl",
+    "compose_gradient.wgsl",
     "constant.wgsl",
     "conv_depthwise.wgsl",
     "conv_direct.wgsl",
+    "conv_feature.wgsl",
     "conv_grouped.wgsl",
     "conv_tiled.wgsl",
     "copy_channels.wgsl",
     "elementwise.wgsl",
     "global_pool.wgsl",
+    "kernel_gradient_depthwise.wgsl",
+    "kernel_gradient_direct.wgsl",
+    "kernel_gradient_grouped.wgsl",
+    "kernel_gradient_tiled.wgsl",
+    "kernel_map.wgsl",
     "lrn.wgsl",
     "pad.wgsl",
+    "pad_gradient.wgsl",
     "pool.wgsl",
     "rearrange.wgsl",
     "resize.wgsl",
     "softmax.wgsl",
+    "sum_parts.wgsl",
+    "transpose_kernel.wgsl",
 ];

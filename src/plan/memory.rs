@@ -25,7 +25,13 @@ pub(super) fn assign(plan: &Plan, batch: usize, elements: impl Fn(Shape) -> usiz
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![0; plan.values.len()];
     for (index, step) in plan.steps.iter().enumerate() {
-        step.inputs().into_iter().chain(step.output()).for_each(|value| last_use[value.0] = index);
+        step.inputs()
+            .into_iter()
+            .chain(step.output())
+            .for_each(|value| last_use[value.0] = last_use[value.0].max(index));
+        if let Some((first, _)) = plan.feature_pair(index) {
+            last_use[first.input.0] = index + 1;
+        }
     }
     plan.outputs.iter().for_each(|value| last_use[value.0] = NEVER);
 

@@ -4,18 +4,20 @@
 //! the convolutions they follow, DO-Conv layers in the form that the [`Mode`] asks for. An executor, on a GPU or on
 //! the CPU, only replays it. Nothing here depends on the batch size; [`Plan::memory`] does.
 
+mod gradient;
 mod lower;
 mod memory;
 mod resize;
 mod transposed;
 mod view;
 
+pub(crate) use gradient::Gradients;
 pub use memory::Memory;
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};
 
 use crate::doconv::Composed;
-use crate::network::{Activation, Conv2d, Lrn, PaddingMode, Shape};
+use crate::network::{Activation, Conv2d, ConvTranspose2d, Lrn, PaddingMode, Shape};
 use crate::{Error, Model, Result, Tensor};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
@@ -108,6 +110,20 @@ pub enum KernelSource {
     /// They are composed on the device that runs the network: once when the model is loaded, and again at each
     /// [`Step::Compose`].
     Composed(Composed),
+    /// They are made at each [`Step::Transpose`] from those of another kernel, whose convolution's input gradient is what
+    /// this one is for.
+    Transposed(Box<Transposed>),
+}
+
+/// The kernel of a transposed convolution, made from the one that it shares its values with.
+#[derive(Clone, Debug)]
+pub struct Transposed {
+    /// The kernel of the convolution whose input gradient the transposed convolution is.
+    pub of: KernelId,
+    /// The transposed convolution.
+    pub conv: ConvTranspose2d,
+    /// The form in which it is run.
+    pub sub_pixel: SubPixel,
 }
 
 /// A map that never changes.
@@ -126,6 +142,8 @@ pub struct Constant {
 pub enum Step {
     /// Compose a kernel anew from its W and D.
     Compose(KernelId),
+    /// Make a [`KernelSource::Transposed`] kernel from the one it comes from.
+    Transpose(KernelId),
     /// `activation(conv(input) + bias + residual)`.
     Conv(Conv),
     /// Maximum or mean over windows.
@@ -205,6 +223,76 @@ pub enum Step {
         /// Probabilities.
         output: ValueId,
     },
+    /// The values of a kernel as a map `[out, in / groups, rows, columns]`.
+    KernelMap {
+        /// Which kernel, as it is at this step.
+        kernel: KernelId,
+        /// Its values.
+        output: ValueId,
+    },
+    /// The gradient of a convolution's kernel.
+    KernelGradient(KernelGradient),
+    /// The gradient of a bias: the sum over batch and pixels.
+    BiasGradient {
+        /// The gradient of what the bias was added to.
+        grad_output: ValueId,
+        /// `[1, out, 1, 1]`.
+        output: ValueId,
+    },
+    /// The gradient of W or D, from that of the kernel they compose to.
+    ComposeGradient(ComposeGradient),
+    /// The gradient of what a [`Step::Pad`] with values around rows and columns has read.
+    PadGradient(PadGradient),
+}
+
+/// The gradient of a convolution's kernel: `Σ grad_output · input` over batch and pixels.
+#[derive(Clone, Debug)]
+pub struct KernelGradient {
+    /// The layer's name.
+    pub name: String,
+    /// The convolution whose kernel it is.
+    pub conv: Conv2d,
+    /// What was convolved.
+    pub input: ValueId,
+    /// The gradient of the result.
+    pub grad_output: ValueId,
+    /// `[out, in / groups, rows, columns]`.
+    pub output: ValueId,
+}
+
+/// One of the two kernels that compose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Factor {
+    /// `[out, in / groups, S]`.
+    W,
+    /// `[in, K, S]`: the effective D, whose gradient is that of its trainable part.
+    D,
+}
+
+/// The gradient of W or D.
+#[derive(Clone, Debug)]
+pub struct ComposeGradient {
+    /// The composed kernel, with the other factor.
+    pub kernel: KernelId,
+    /// Whose gradient it is.
+    pub factor: Factor,
+    /// The gradient of the kernel, `[out, in / groups, rows, columns]`.
+    pub grad_kernel: ValueId,
+    /// `[out, in / groups, S, 1]` or `[in, K, S, 1]`.
+    pub output: ValueId,
+}
+
+/// The gradient of a map that was padded: every pixel gets the gradients of all padded pixels that are like it.
+#[derive(Clone, Debug)]
+pub struct PadGradient {
+    /// How many rows were put above, and how many columns before.
+    pub before: [usize; 2],
+    /// What was put there.
+    pub mode: PaddingMode,
+    /// The gradient of the padded map.
+    pub grad_output: ValueId,
+    /// The gradient of the map.
+    pub output: ValueId,
 }
 
 /// Values around a map; the number of those after it follows from the shapes.
@@ -312,7 +400,11 @@ impl Step {
     /// The maps it reads.
     pub fn inputs(&self) -> Vec<ValueId> {
         match self {
-            Step::Compose(_) | Step::Constant { .. } => vec![],
+            Step::Compose(_) | Step::Transpose(_) | Step::KernelMap { .. } | Step::Constant { .. } => vec![],
+            Step::KernelGradient(step) => vec![step.input, step.grad_output],
+            Step::BiasGradient { grad_output, .. } => vec![*grad_output],
+            Step::ComposeGradient(step) => vec![step.grad_kernel],
+            Step::PadGradient(step) => vec![step.grad_output],
             Step::Pad(pad) => vec![pad.input],
             Step::Conv(conv) => [Some(conv.input), conv.residual].into_iter().flatten().collect(),
             Step::Pool(pool) => vec![pool.input],
@@ -330,12 +422,17 @@ impl Step {
     /// The map it writes, if any.
     pub fn output(&self) -> Option<ValueId> {
         match self {
-            Step::Compose(_) => None,
+            Step::Compose(_) | Step::Transpose(_) => None,
+            Step::KernelGradient(step) => Some(step.output),
+            Step::ComposeGradient(step) => Some(step.output),
+            Step::PadGradient(step) => Some(step.output),
             Step::Conv(conv) => Some(conv.output),
             Step::Pool(pool) => Some(pool.output),
             Step::Pad(pad) => Some(pad.output),
             Step::Binary(binary) => Some(binary.output),
             Step::GlobalPool { output, .. }
+            | Step::KernelMap { output, .. }
+            | Step::BiasGradient { output, .. }
             | Step::Activation { output, .. }
             | Step::Concat { output, .. }
             | Step::Constant { output, .. }
@@ -428,6 +525,7 @@ impl Plan {
                 return kernel.clone();
             }
             let source = match &kernel.source {
+                KernelSource::Transposed(transposed) => KernelSource::Transposed(transposed.clone()),
                 KernelSource::Plain(_) => KernelSource::Plain(vec![]),
                 KernelSource::Composed(Composed { attributes, .. }) => KernelSource::Composed(Composed {
                     w: Tensor::zeros([0]),
@@ -450,6 +548,32 @@ impl Plan {
     /// Whether a step composes this kernel anew for every run.
     pub(crate) fn composes_every_run(&self, kernel: KernelId) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Compose(id) if *id == kernel))
+    }
+
+    /// The two convolutions of feature composition, where step `index` is the first of them and nothing else reads what
+    /// lies between: an executor may run them as one, so that the input of the first lives until the second is done.
+    pub(crate) fn feature_pair(&self, index: usize) -> Option<(&Conv, &Conv)> {
+        let (Some(Step::Conv(d)), Some(Step::Conv(w))) = (self.steps.get(index), self.steps.get(index + 1)) else {
+            return None;
+        };
+        let is_d = d.conv.channels_per_group() == 1 && d.conv.outputs_per_group() > 1 && !d.conv.bias;
+        let is_w = w.conv.taps() == 1 && w.conv.stride == [1, 1] && w.conv.padding == [0; 4];
+        let bare = d.residual.is_none() && d.activation.is_none();
+        let readers = || self.steps.iter().flat_map(Step::inputs).filter(|&value| value == d.output).count();
+        let private = w.input == d.output && !self.outputs.contains(&d.output);
+        (is_d && is_w && bare && private && readers() == 1).then_some((d, w))
+    }
+
+    /// Whether a step reads what this kernel is made of, rather than what an executor makes of it.
+    pub(crate) fn reads_weights(&self, kernel: KernelId) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::KernelMap { kernel: read, .. } => *read == kernel,
+            Step::ComposeGradient(step) => step.kernel == kernel,
+            Step::Transpose(id) => {
+                matches!(&self.kernel(*id).source, KernelSource::Transposed(transposed) if transposed.of == kernel)
+            }
+            _ => false,
+        })
     }
 
     /// A value's description.

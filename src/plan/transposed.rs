@@ -32,12 +32,14 @@ struct Axis {
     kernel: usize,
     /// The first of the input pixels that are read, relative to q; not positive.
     first: isize,
+    /// Distance of the input pixels that are read: the dilation, where there is no stride that mixes it up.
+    step: usize,
 }
 
 impl Axis {
     /// The tap of the transposed convolution that the convolution's tap `tap` is for pixels of remainder `part`.
     fn source(&self, part: usize, tap: usize) -> Option<usize> {
-        let e = self.first + tap as isize;
+        let e = self.first + (tap * self.step) as isize;
         let reach = (part + self.padding) as isize - e * self.stride as isize;
         let reach = usize::try_from(reach).ok()?;
         (reach.is_multiple_of(self.dilation) && reach / self.dilation < self.kernel).then(|| reach / self.dilation)
@@ -66,16 +68,21 @@ impl SubPixel {
             };
             let whole = |offset: isize| offset.rem_euclid(stride as isize) == 0;
             let e = || offsets().filter(|&offset| whole(offset)).map(|offset| offset / stride as isize);
-            let first = e().min().unwrap_or(0).min(0);
+            let step = if stride == 1 { dilation } else { 1 };
+            let lowest = e().min().unwrap_or(0);
+            // Zeros before the input need no negative padding, in whole steps.
+            let first = lowest - lowest.max(0).unsigned_abs().next_multiple_of(step) as isize;
             let last = e().max().unwrap_or(0).max(first);
-            let taps = (last - first) as usize + 1;
+            let taps = (last - first) as usize / step + 1;
             let blocks = output[at].div_ceil(stride);
             let before = first.unsigned_abs();
-            let after = (blocks + taps - 1).saturating_sub(input[at] + before);
+            let reach = (taps - 1) * step;
+            let after = (blocks + reach).saturating_sub(input[at] + before);
             conv.kernel[at] = taps;
+            conv.dilation[at] = step;
             (conv.padding[at], conv.padding[at + 2]) = (before, after);
-            computed[at] = input[at] + before + after + 1 - taps;
-            Axis { stride, padding, dilation, kernel, first }
+            computed[at] = input[at] + before + after - reach;
+            Axis { stride, padding, dilation, kernel, first, step }
         });
         let parts = transposed.stride;
         let from: Shape = [1, conv.out_channels, computed[0], computed[1]];
@@ -85,13 +92,25 @@ impl SubPixel {
 
     /// Height and width of the convolution's output, for an input of this size.
     pub fn computed(&self, input: [usize; 2]) -> [usize; 2] {
-        [0, 1].map(|at| input[at] + self.conv.padding[at] + self.conv.padding[at + 2] + 1 - self.conv.kernel[at])
+        [0, 1].map(|at| {
+            let reach = (self.conv.kernel[at] - 1) * self.conv.dilation[at];
+            input[at] + self.conv.padding[at] + self.conv.padding[at + 2] - reach
+        })
     }
 
     /// Where an element of the convolution's OIHW kernel, its output channel split into the channel and the part, comes
     /// from in the transposed one's: its row and column; `None` for an element that is zero.
     pub fn tap(&self, part: [usize; 2], tap: [usize; 2]) -> Option<[usize; 2]> {
         Some([self.axes[0].source(part[0], tap[0])?, self.axes[1].source(part[1], tap[1])?])
+    }
+
+    /// The same as numbers: tap `u` for remainder `r` comes from tap `t` with `t · dilation = r + reach − u · step`, along
+    /// rows and columns, given as `[reach, step]`.
+    pub(crate) fn reach(&self) -> [[isize; 2]; 2] {
+        self.axes.map(|axis| {
+            let stride = axis.stride as isize;
+            [axis.padding as isize - axis.first * stride, axis.step as isize * stride]
+        })
     }
 
     /// The convolution's kernel, OIHW, from that of the transposed one, `[in, out / groups, M, N]`.

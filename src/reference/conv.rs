@@ -1,6 +1,7 @@
 //! Convolution, and what DO-Conv makes of it.
 
 use super::Map;
+use super::map::continued;
 use crate::network::{Conv2d, ConvTranspose2d, Pairing};
 
 /// Cross-correlation, as in PyTorch and ONNX `Conv`; the input continues as the padding mode says.
@@ -110,6 +111,12 @@ pub fn feature_composition(
     d: &[f64],
     bias: Option<&[f64]>,
 ) -> Map {
+    let (depthwise, pointwise, d_kernel) = feature_layers(conv, d_mul, d);
+    conv2d(&pointwise, &conv2d(&depthwise, input, &d_kernel, None), w, bias)
+}
+
+/// The two convolutions of feature composition, and the kernel of the first, OIHW.
+pub(super) fn feature_layers(conv: &Conv2d, d_mul: usize, d: &[f64]) -> (Conv2d, Conv2d, Vec<f64>) {
     let taps = conv.kernel[0] * conv.kernel[1];
     let middle = conv.in_channels * d_mul;
     let depthwise = Conv2d { out_channels: middle, groups: conv.in_channels, ..conv.clone() };
@@ -122,7 +129,28 @@ pub fn feature_composition(
         }
     }
     let pointwise = Conv2d { groups: conv.groups, ..Conv2d::new(middle, conv.out_channels, [1, 1]) };
-    conv2d(&pointwise, &conv2d(&depthwise, input, &d_kernel, None), w, bias)
+    (depthwise, pointwise, d_kernel)
+}
+
+/// The taps of an output pixel that read a pixel of the input: row and column of the tap, and the pixel.
+pub(super) fn effective_taps(
+    conv: &Conv2d,
+    [height, width]: [usize; 2],
+    [y, x]: [usize; 2],
+) -> Vec<(usize, usize, [usize; 2])> {
+    let along = |axis: usize, output: usize, tap: usize, extent: usize| {
+        let at = (output * conv.stride[axis] + tap * conv.dilation[axis]) as isize - conv.padding[axis] as isize;
+        continued(conv.padding_mode, at, extent)
+    };
+    let mut taps = vec![];
+    for ky in 0..conv.kernel[0] {
+        for kx in 0..conv.kernel[1] {
+            if let (Some(iy), Some(ix)) = (along(0, y, ky, height), along(1, x, kx, width)) {
+                taps.push((ky, kx, [iy, ix]));
+            }
+        }
+    }
+    taps
 }
 
 /// A fully connected layer over all channels and pixels in NCHW order; `weight` is `[out, in]`.

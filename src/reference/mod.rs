@@ -10,6 +10,7 @@
 
 mod conv;
 mod elementwise;
+mod gradient;
 mod map;
 mod moving;
 mod pool;
@@ -18,6 +19,10 @@ mod walk;
 
 pub use conv::{conv_transpose2d, conv2d, effective_d, feature_composition, fold, linear};
 pub use elementwise::{activation, batch_norm, binary, concat, flatten, log_softmax, lrn, softmax};
+pub use gradient::{
+    LayerGradients, bias_gradient, conv2d_input_gradient, conv2d_kernel_gradient, feature_composition_gradient,
+    fold_gradient, kernel_composition_gradient,
+};
 pub use map::Map;
 pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};

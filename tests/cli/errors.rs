@@ -44,6 +44,8 @@ fn models() {
     classify("nowhere.safetensors").fails_with(&["nowhere.safetensors", "No such file"]);
     classify("Cargo.toml").fails_with(&["Cargo.toml"]);
     classify("model.onnx").fails_with(&["model.onnx", "No such file"]);
+    classify("tests/data/onnx/names.onnx")
+        .fails_with(&["names.onnx", "does not say how a photograph becomes the network's input"]);
     on_cpu(&["info", "photos/chelsea.png"]).fails_with(&["photos/chelsea.png"]);
     let folder = folder();
     let whole = fs::read("models/efficientnet-lite0-doconv.safetensors").unwrap();
@@ -73,7 +75,7 @@ fn wrong_usage() {
 fn help_teaches() {
     let version = doconv(&["--version"]).success().stdout;
     assert_eq!(version, format!("doconv {}\n", env!("CARGO_PKG_VERSION")));
-    for name in ["classify", "run", "info", "adapters", "fold", "expand"] {
+    for name in ["classify", "run", "layer", "info", "adapters", "fold", "expand"] {
         let help = doconv(&[name, "--help"]).success().stdout;
         assert!(help.contains(&format!("Examples:\n  doconv {name}")), "{help}");
     }

@@ -5,5 +5,7 @@ mod classify;
 mod command;
 mod errors;
 mod info;
+mod layer;
+mod onnx;
 mod run;
 mod weights;

@@ -2,7 +2,9 @@
 
 use doconv::doconv::fold;
 use doconv::network::{self, AvgPool, Conv2d, MaxPool, Op, Shape};
-use doconv::plan::{Binary, BinaryOp, Conv, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId};
+use doconv::plan::{
+    Binary, BinaryOp, Conv, Factor, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId,
+};
 use doconv::reference::{self, Map};
 use doconv::{Model, Result, Tensor};
 
@@ -23,6 +25,11 @@ impl Runner for PlanInterpreter {
         let plan = Plan::new(model, mode)?;
         Machine::new(&plan, mode, inputs[0].shape()[0] / model.network().inputs[0].items)?.run(inputs)
     }
+}
+
+/// Runs a plan as [`PlanInterpreter`] does.
+pub fn interpret(plan: &Plan, mode: Mode, batch: usize, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    Machine::new(plan, mode, batch)?.run(inputs)
 }
 
 struct Machine<'a> {
@@ -62,6 +69,8 @@ impl<'a> Machine<'a> {
         self.kernels[index] = Some(match &kernel.source {
             KernelSource::Plain(values) => values.clone(),
             KernelSource::Composed(composed) => fold(&kernel.conv, composed)?.into_data(),
+            // Not before its step.
+            KernelSource::Transposed(_) => return Ok(()),
         });
         Ok(())
     }
@@ -107,6 +116,56 @@ impl<'a> Machine<'a> {
         match step {
             Step::Compose(kernel) => {
                 self.compose(self.kernel_index(*kernel))?;
+            }
+            Step::Transpose(kernel) => {
+                let index = self.kernel_index(*kernel);
+                let KernelSource::Transposed(transposed) = &self.plan.kernels()[index].source else {
+                    panic!("{step:?} of a kernel that is not transposed")
+                };
+                let of = self.kernels[self.kernel_index(transposed.of)].as_ref().expect("made before");
+                self.kernels[index] = Some(transposed.sub_pixel.kernel(&transposed.conv, of));
+            }
+            Step::KernelMap { kernel, output } => {
+                let values = self.kernels[self.kernel_index(*kernel)].as_ref().expect("made before");
+                let data = values.iter().map(|&value| f64::from(value)).collect();
+                self.write(*output, Map { shape: self.plan.value(*output).shape, data });
+            }
+            Step::KernelGradient(step) => {
+                let (input, gradient) = (self.read(step.input), self.read(step.grad_output));
+                let data = reference::conv2d_kernel_gradient(&step.conv, &input, &gradient);
+                self.write(step.output, Map { shape: step.conv.kernel_shape(), data });
+            }
+            Step::BiasGradient { grad_output, output } => {
+                let data = reference::bias_gradient(&self.read(*grad_output));
+                self.write(*output, Map { shape: [1, data.len(), 1, 1], data });
+            }
+            Step::ComposeGradient(step) => {
+                let kernel = self.plan.kernel(step.kernel);
+                let KernelSource::Composed(composed) = &kernel.source else { panic!("{step:?} of a plain kernel") };
+                let [w, d] = [&composed.w, &composed.d]
+                    .map(|tensor| tensor.data().iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
+                let (attributes, gradient) = (composed.attributes, self.read(step.grad_kernel));
+                let (s, pairing) = (attributes.d_mul, attributes.pairing);
+                let (grad_w, grad_d) = reference::fold_gradient(&kernel.conv, s, pairing, &w, &d, &gradient.data);
+                let data = if step.factor == Factor::W { grad_w } else { grad_d };
+                self.write(step.output, Map { shape: self.plan.value(step.output).shape, data });
+            }
+            Step::PadGradient(step) => {
+                let gradient = self.read(step.grad_output);
+                let [n, c, height, width] = self.plan.value(step.output).batched(self.batch);
+                let mut map = Map::from_fn([n, c, height, width], |_, _, _, _| 0.0);
+                // Element by element of the padded map, to where it came from.
+                for index in 0..gradient.data.len() {
+                    let [_, _, rows, columns] = gradient.shape;
+                    let (plane, y, x) = (index / (rows * columns), index / columns % rows, index % columns);
+                    let place = |at: usize, axis: usize, len: usize| {
+                        step.mode.source(at as isize - step.before[axis] as isize, len)
+                    };
+                    if let (Some(y), Some(x)) = (place(y, 0, height), place(x, 1, width)) {
+                        map.data[(plane * height + y) * width + x] += gradient.data[index];
+                    }
+                }
+                self.write(step.output, map);
             }
             Step::Conv(conv) => {
                 let map = self.conv(conv);

@@ -55,11 +55,13 @@ def record(name, made, arrays, external=False):
 
 
 def write(name, made, arrays, external=False):
+    path = HERE / f"{name}.safetensors"
     if external:
         onnx.save(made, HERE / f"{name}.onnx", save_as_external_data=True, location=f"{name}.data", size_threshold=0)
     else:
         onnx.save(made, HERE / f"{name}.onnx")
-    save_file({key: np.array(array, order="C") for key, array in arrays.items()}, HERE / f"{name}.safetensors")
+    save_file({key: np.array(array, order="C") for key, array in arrays.items()}, path)
+    path.chmod(0o644)
 
 
 def opset_of(made):
@@ -180,7 +182,7 @@ def shapes():
     ]
     held = ints(zero=0, axes=[0], groups=[2, 4], two=[2], four=[4], start=[0], pads=[1, -1, 1, 2], spatial=[2, 3], parts=[10, 10])
     held.append(numpy_helper.from_array(np.float32(1.6), "factor"))
-    made = model(nodes, [("x", ["n", 8, "height", "width"])], [("y", None)], held)
+    made = model(nodes, [("x", ["n", 8, "height", "width"])], [("y", [None] * 4)], held)
     record("shapes", made, {"x": normal(2, 8, 5, 4)})
 
 
@@ -195,7 +197,7 @@ def functions():
     outer = helper.make_function("own", "outer", ["v"], ["r"], [], opset, [])
     outer.node.append(helper.make_node("inner", ["v"], ["t"], domain="own", slope=0.3))
     outer.node.append(helper.make_node("inner", ["t"], ["r"], domain="own", slope=0.6))
-    empty = lambda text: helper.make_graph([node(text)], "branch", [], [helper.make_tensor_value_info("r", 1, None)])
+    empty = lambda text: helper.make_graph([node(text)], "branch", [], [helper.make_tensor_value_info("r", 1, [None, 3])])
     nodes = [
         helper.make_node("outer", ["x"], ["a"], domain="own", name="first"),
         helper.make_node("outer", ["a"], ["b"], domain="own", name="second"),
@@ -246,7 +248,20 @@ def kernels():
     inputs = [("x", [2, 2, 4, 4]), ("w", [3, 2, 2, 2]), ("b", [3]), ("shape", [2], TensorProto.INT64), ("low", []), ("m", [5, 27])]
     made = model(nodes, inputs, [("y", [2, 5])], [])
     arrays = {"x": normal(2, 2, 4, 4), "w": normal(3, 2, 2, 2), "b": normal(3), "m": normal(5, 27)}
-    record("kernels", made, arrays | {"shape": np.array([2, -1]), "low": np.float32(-0.2)})
+    record("kernels", made, arrays | {"shape": np.array([2, -1]), "low": np.array(-0.2, np.float32)})
+
+
+def names():
+    """Names that no other format would allow, the same weight twice, and an output that is an input."""
+    odd = "in put/\u00e4:0"
+    nodes = [
+        helper.make_node("Conv", [odd, "l.weight"], ["a"], name="same"),
+        helper.make_node("Conv", ["a", "l.weight"], ["b"], name="same again"),
+        helper.make_node("Identity", [odd], ["echo"]),
+        helper.make_node("Flatten", ["b"], ["out;\n"]),
+    ]
+    made = model(nodes, [(odd, ["n", 2, 2, 2])], [("out;\n", ["n", 8]), ("echo", ["n", 2, 2, 2])], weights(**{"l.weight": (2, 2, 1, 1)}))
+    record("names", made, {odd: normal(3, 2, 2, 2)})
 
 
 def external():
@@ -332,5 +347,5 @@ if __name__ == "__main__":
     if "torch" in sys.argv:
         doconv()
     else:
-        for make in (layers, signals, first_axis, products, shapes, functions, old, kernels, external, unsupported):
+        for make in (layers, signals, first_axis, products, shapes, functions, old, kernels, names, external, unsupported):
             make()

@@ -87,7 +87,7 @@ impl Importer<'_> {
         Ok(vec![result])
     }
 
-    fn pair(&mut self, node: &Node, a: Value, b: Value) -> Result<Run, Stop> {
+    fn pair(&mut self, node: &Node, mut a: Value, mut b: Value) -> Result<Run, Stop> {
         let op = match node.op() {
             "Sub" => Op::Sub,
             "Mul" => Op::Mul,
@@ -100,12 +100,9 @@ impl Importer<'_> {
             Value::Known(array) => array.dims().to_vec(),
             _ => vec![],
         };
-        let (mut a, mut b, mut a_dims, mut b_dims) = {
-            let (a_dims, b_dims) = (dims_of(&a), dims_of(&b));
-            (a, b, a_dims, b_dims)
-        };
-        self.one_of_batch(node, &mut a, &mut a_dims, b_dims.len());
-        self.one_of_batch(node, &mut b, &mut b_dims, a_dims.len());
+        let (mut a_dims, mut b_dims) = (dims_of(&a), dims_of(&b));
+        self.one_of_batch(&mut a, &mut a_dims, b_dims.len());
+        self.one_of_batch(&mut b, &mut b_dims, a_dims.len());
         // Before operator set 7 the second operand may begin at an axis, or is one slope for every channel.
         let behind = if op == Op::Prelu && node.opset < 7 && b_dims.len() == 1 && b_dims[0] > 1 {
             a_dims.len().saturating_sub(2)
@@ -150,7 +147,7 @@ impl Importer<'_> {
     }
 
     /// A constant that is the same for every element of the batch is taken once.
-    fn one_of_batch(&self, _node: &Node, value: &mut Value, dims: &mut [usize], rank: usize) {
+    fn one_of_batch(&self, value: &mut Value, dims: &mut [usize], rank: usize) {
         let Value::Known(array) = value else { return };
         if !self.batched || dims.len() < rank || dims.is_empty() || dims[0] < 2 || self.declared_batch != Some(dims[0])
         {
