@@ -53,6 +53,9 @@ fn onnx_files_are_written_whole_or_not_at_all() {
     assert_eq!(fs::read(&other).unwrap(), fs::read(&onnx).unwrap());
     let size = |path| fs::metadata(path).unwrap().len();
     assert!(size(&half) < size(&onnx) * 6 / 10);
+    // Labels and preprocessing are in the file.
+    let distance = distance(&probabilities(text(&onnx)), &probabilities(BUNDLED));
+    assert!(distance < 1e-4, "{distance}");
     // The last word is the user's.
     doconv(&["fold", BUNDLED, text(&other), "--format", "safetensors"]).success();
     doconv(&["info", text(&other)]).success();
