@@ -163,7 +163,7 @@ fn everything_unsupported_is_named_at_once() {
 #[test]
 fn what_must_be_given_is_named() {
     let message = error("kernels.onnx");
-    assert!(message.contains("`shape` must be known") && message.contains(".safetensors"), "{message}");
+    assert!(message.contains("its input `w` must be known") && message.contains(".safetensors"), "{message}");
     let message = error("shapes.onnx");
     assert!(message.contains("axis 2 (`height`) of its input `x` is free"), "{message}");
     let message = error("cyclic.onnx");

@@ -94,6 +94,6 @@ fn what_does_not_work_is_said() {
     run(&format!("{FOLDER}/first_axis.onnx"), text(&wrong)).fails_with(&["there is no array `z`"]);
     let surplus = inputs(&folder, "first_axis", &["x", "z", "y"]);
     run(&format!("{FOLDER}/first_axis.onnx"), text(&surplus)).fails_with(&["no input `y`"]);
-    let some = inputs(&folder, "kernels", &["x"]);
+    let some = inputs(&folder, "external", &["x"]);
     run(&format!("{FOLDER}/kernels.onnx"), text(&some)).fails_with(&["must be known when the model is loaded"]);
 }

@@ -51,7 +51,7 @@ impl File {
     }
 
     fn read(name: &str, bytes: &[u8], folder: Option<&Path>) -> Result<Self> {
-        let fail = |reason: String| Error::Onnx { name: name.into(), reason };
+        let fail = |reason: String| error(name, &reason);
         if bytes.is_empty() {
             return Err(fail("the file is empty".into()));
         }
@@ -113,6 +113,15 @@ impl File {
         names.dedup();
         names
     }
+}
+
+/// An error of one line, whatever characters are in the names that it quotes.
+pub(super) fn error(name: &str, reason: &str) -> Error {
+    let mut line = String::with_capacity(reason.len());
+    for letter in reason.chars() {
+        if letter.is_control() { line.extend(letter.escape_default()) } else { line.push(letter) }
+    }
+    Error::Onnx { name: name.into(), reason: line }
 }
 
 enum Failure {

@@ -109,7 +109,7 @@ pub(super) struct Importer<'a> {
 }
 
 pub(super) fn import(file: &File, given: &BTreeMap<String, Array>) -> Result<Imported> {
-    let fail = |reason: String| Error::Onnx { name: file.name.clone(), reason };
+    let fail = |reason: String| super::file::error(&file.name, &reason);
     let needed = needed(file).map_err(fail)?;
     let unknown: Vec<String> = needed
         .iter()
