@@ -249,8 +249,7 @@ fn merged(a: &[usize], b: &[usize], canonical: impl Fn(&[usize]) -> [usize; 4]) 
         }
     }
     let lead = 4usize.checked_sub(groups.len())?;
-    let shape = |pick: fn(&((bool, bool), usize, usize)) -> usize| {
-        std::array::from_fn(|axis| axis.checked_sub(lead).map_or(1, |at| pick(&groups[at])))
-    };
-    Some((shape(|group| group.1), shape(|group| group.2)))
+    let group = |axis: usize| axis.checked_sub(lead).map(|at| &groups[at]);
+    let first = std::array::from_fn(|axis| group(axis).map_or(1, |&(_, extent, _)| extent));
+    Some((first, std::array::from_fn(|axis| group(axis).map_or(1, |&(_, _, extent)| extent))))
 }
