@@ -231,13 +231,16 @@ fn bounded(min: Option<f32>, max: Option<f32>) -> Option<Activation> {
     }
 }
 
+/// Neighbouring axes: whether the first and the second operand are repeated along them, and their extents.
+type Group = ((bool, bool), usize, usize);
+
 /// Shapes of four axes in which two operands of the same rank can be combined, or nothing where that takes more axes.
 fn merged(a: &[usize], b: &[usize], canonical: impl Fn(&[usize]) -> [usize; 4]) -> Option<([usize; 4], [usize; 4])> {
     if a.len() <= 4 {
         return Some((canonical(a), canonical(b)));
     }
     // Neighbouring axes along which the same operand is repeated are one axis.
-    let mut groups: Vec<((bool, bool), usize, usize)> = vec![];
+    let mut groups: Vec<Group> = vec![];
     for (&x, &y) in a.iter().zip(b).filter(|(x, y)| **x != 1 || **y != 1) {
         let kind = (x == 1, y == 1);
         match groups.last_mut() {
@@ -249,7 +252,7 @@ fn merged(a: &[usize], b: &[usize], canonical: impl Fn(&[usize]) -> [usize; 4]) 
         }
     }
     let lead = 4usize.checked_sub(groups.len())?;
-    let shape = |pick: fn(&((bool, bool), usize, usize)) -> usize| {
+    let shape = |pick: fn(&Group) -> usize| {
         std::array::from_fn(|axis| axis.checked_sub(lead).map_or(1, |at| pick(&groups[at])))
     };
     Some((shape(|group| group.1), shape(|group| group.2)))
