@@ -82,18 +82,21 @@ enum Predicted {
 type Decoded = Vec<(String, doconv::Result<Image>)>;
 
 pub fn main(arguments: Arguments) -> Result<()> {
-    if let Some(path) = arguments.model.as_ref().filter(|path| onnx::is_onnx(path)) {
-        bail!(
-            "{}: an ONNX file does not say how a photograph becomes the network's input (size, crop, mean and standard \
-             deviation), and classes would be wrong with a guess; make that array and use `doconv run`",
-            path.display()
-        );
-    }
     let sources = inputs::expand(&arguments.images)?;
     let adapter = arguments.adapter.open()?;
     let mode = Mode::from(arguments.mode);
     let start = Instant::now();
     let model = arguments.arch.open_or_bundled(arguments.model.as_deref())?;
+    if let Some(path) = arguments.model.as_ref().filter(|path| onnx::is_onnx(path))
+        && model.network().preprocess.is_none()
+    {
+        bail!(
+            "{}: this ONNX file does not say how a photograph becomes the network's input (size, crop, mean and standard \
+             deviation), as those of `doconv fold` do, and classes would be wrong with a guess; make that array and use \
+             `doconv run`",
+            path.display()
+        );
+    }
     let mut session = blocking::Session::load(&adapter, &model, mode)?;
     let load_ms = output::elapsed_ms(start);
     let name = &model.network().name;

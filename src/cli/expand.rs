@@ -2,9 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::model::Files;
+use super::model::{Files, Format};
 use super::output;
 
 /// Turn ordinary convolutions into DO-Conv layers with the same function
@@ -32,6 +32,10 @@ pub struct Arguments {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
+    ensure!(
+        arguments.files.format() != Format::Onnx,
+        "ONNX holds folded networks only, and expanding is the way back; write a model file (.safetensors)"
+    );
     let model = arguments.files.read()?;
     let before = super::info::composed_layers(&model);
     let expanded = model.expand(arguments.d_mul.map(NonZeroUsize::get), arguments.jitter, arguments.seed)?;

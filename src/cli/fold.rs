@@ -1,4 +1,4 @@
-//! `doconv fold`: a DO-Conv network as an ordinary one.
+//! `doconv fold`: a DO-Conv network as an ordinary one, for this program or for others.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,15 @@ use super::output;
 /// Fold DO-Conv layers and batch norms into ordinary convolutions
 ///
 /// The function stays the same. W and D of every DO-Conv layer become one kernel; a batch norm that follows a
-/// convolution is absorbed by it. The layers stay marked, so that `doconv expand` and the modes `kernel` and `feature`
-/// find them again.
+/// convolution is absorbed by it. In a model file the layers stay marked, so that `doconv expand` and the modes `kernel`
+/// and `feature` find them again. In an ONNX file they are convolutions like others; its arithmetic is f32 also where
+/// its numbers are stored as f16.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   doconv fold trained.safetensors folded.safetensors
   doconv fold trained.safetensors small.safetensors --dtype f16
+  doconv fold trained.safetensors network.onnx
   doconv fold checkpoint.pth model.safetensors --arch resnet18 --labels imagenet.json
   doconv fold weights.npz model.safetensors --arch resnet50_v2
 

@@ -54,6 +54,8 @@ Examples:
   doconv info                          the layers of the bundled ImageNet network
   doconv fold trained.safetensors small.safetensors --dtype f16
                                        a trained DO-Conv network as an ordinary one, half the size
+  doconv fold trained.safetensors network.onnx
+                                       the same for other runtimes
 
 Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage.
 `doconv COMMAND --help` shows options and examples of a command.";

@@ -38,12 +38,11 @@ impl From<DtypeName> for Dtype {
 }
 
 /// The kind of file to write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A model file: weights and the description of the network
-    #[default]
     Safetensors,
-    /// ONNX (not supported yet)
+    /// ONNX: folded networks only
     Onnx,
 }
 
@@ -172,14 +171,14 @@ pub struct Files {
     /// Model file, ONNX file, or with --arch a file of weights (.pth, .pt, .npz, .safetensors)
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// Model file to write
+    /// File to write
     #[arg(value_name = "OUT")]
     output: PathBuf,
     #[command(flatten)]
     arch: Arch,
-    /// Kind of file to write
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// Kind of file to write [default: onnx if OUT ends in .onnx, else safetensors]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// How numbers are stored
     #[arg(long, value_enum, default_value_t)]
     dtype: DtypeName,
@@ -188,19 +187,25 @@ pub struct Files {
 impl Files {
     /// Reads the model, after checking that it can be written.
     pub fn read(&self) -> Result<Model> {
-        if self.format == Format::Onnx || is_onnx(&self.output) {
-            bail!("{}: writing ONNX is not supported yet; use --format safetensors", self.output.display());
-        }
         check_writable(&self.output)?;
         self.arch.open(&self.input)
     }
 
+    /// The kind of file to write: what the user said, or else what the file is called.
+    pub fn format(&self) -> Format {
+        let onnx = self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+        self.format.unwrap_or(if onnx { Format::Onnx } else { Format::Safetensors })
+    }
+
     /// Writes the model and says in a few words what was written.
     pub fn write(&self, model: &Model) -> Result<String> {
-        let bytes = model.to_bytes(self.dtype.into())?;
+        let (bytes, kind) = match self.format() {
+            Format::Safetensors => (model.to_bytes(self.dtype.into())?, ""),
+            Format::Onnx => (model.to_onnx(self.dtype.into())?, "ONNX, "),
+        };
         formats::write_file(&self.output, &bytes)?;
         let size = super::output::bytes(bytes.len() as u64);
-        Ok(format!("{} ({}, {size})", self.output.display(), self.dtype.name()))
+        Ok(format!("{} ({kind}{}, {size})", self.output.display(), self.dtype.name()))
     }
 }
 
@@ -210,8 +215,4 @@ pub fn check_writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "{}: cannot be written: there is no directory {}", path.display(), folder.display());
     Ok(())
-}
-
-fn is_onnx(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
 }

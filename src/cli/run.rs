@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use doconv::network::{Network, Op};
-use doconv::{Mode, Model, Tensor, blocking};
+use doconv::{Mode, Model, Network, Tensor, blocking};
 use serde::Serialize;
 
 use super::adapter::{AdapterArguments, AdapterJson, describe};
@@ -181,26 +180,10 @@ fn read_inputs(arguments: &Arguments, network: &Network) -> Result<Vec<Tensor>> 
     arrays.into_iter().zip(&network.inputs).map(check).collect()
 }
 
-/// Drops the two axes of one pixel where the frameworks that networks come from have none: after a flattening or fully
-/// connected layer.
+/// Drops the two axes of one pixel where the frameworks that networks come from have none.
 fn without_pixels(network: &Network, output: &str, tensor: Tensor) -> Result<Tensor> {
     match *tensor.shape() {
-        [n, channels, 1, 1] if is_vector(network, output) => Ok(tensor.reshape([n, channels])?),
+        [n, channels, 1, 1] if network.vectors().contains(output) => Ok(tensor.reshape([n, channels])?),
         _ => Ok(tensor),
     }
-}
-
-fn is_vector(network: &Network, name: &str) -> bool {
-    let mut vectors: Vec<&str> = vec![];
-    for node in &network.nodes {
-        let vector = match node.op {
-            Op::Flatten | Op::Linear(_) => true,
-            Op::Conv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool | Op::GlobalMaxPool => false,
-            _ => node.inputs.iter().all(|input| vectors.contains(&input.as_str())),
-        };
-        if vector {
-            vectors.push(&node.name);
-        }
-    }
-    vectors.contains(&name)
 }

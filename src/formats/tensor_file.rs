@@ -220,30 +220,35 @@ struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     fn new(name: &str, tensor: &'a Tensor, dtype: Dtype) -> Result<Self> {
-        let shape = tensor.shape();
-        match dtype {
-            Dtype::F32 if cfg!(target_endian = "little") => {
-                let bytes = Cow::Borrowed(bytemuck::cast_slice(tensor.data()));
-                Ok(Self { dtype: safetensors::Dtype::F32, shape, bytes })
-            }
-            Dtype::F32 => {
-                let bytes = tensor.data().iter().flat_map(|value| value.to_le_bytes()).collect();
-                Ok(Self { dtype: safetensors::Dtype::F32, shape, bytes })
-            }
-            Dtype::F16 => {
-                let mut bytes = Vec::with_capacity(tensor.data().len() * 2);
-                for (at, &value) in tensor.data().iter().enumerate() {
-                    let half = f16::from_f32(value);
-                    if half.is_infinite() && value.is_finite() {
-                        return Err(Error::weight(
-                            name,
-                            format!("value {at} is {value:e}, which 16-bit floats (up to 65504) cannot hold; use f32"),
-                        ));
-                    }
-                    bytes.extend(half.to_le_bytes());
+        let kind = match dtype {
+            Dtype::F32 => safetensors::Dtype::F32,
+            Dtype::F16 => safetensors::Dtype::F16,
+        };
+        Ok(Self { dtype: kind, shape: tensor.shape(), bytes: float_bytes(name, tensor, dtype)? })
+    }
+}
+
+/// A tensor's values as they lie in files: little endian.
+///
+/// # Errors
+/// [`Error::Weight`] if a finite value is too large for `dtype`.
+pub(super) fn float_bytes<'a>(name: &str, tensor: &'a Tensor, dtype: Dtype) -> Result<Cow<'a, [u8]>> {
+    match dtype {
+        Dtype::F32 if cfg!(target_endian = "little") => Ok(Cow::Borrowed(bytemuck::cast_slice(tensor.data()))),
+        Dtype::F32 => Ok(tensor.data().iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Dtype::F16 => {
+            let mut bytes = Vec::with_capacity(tensor.data().len() * 2);
+            for (at, &value) in tensor.data().iter().enumerate() {
+                let half = f16::from_f32(value);
+                if half.is_infinite() && value.is_finite() {
+                    return Err(Error::weight(
+                        name,
+                        format!("value {at} is {value:e}, which 16-bit floats (up to 65504) cannot hold; use f32"),
+                    ));
                 }
-                Ok(Self { dtype: safetensors::Dtype::F16, shape, bytes: bytes.into() })
+                bytes.extend(half.to_le_bytes());
             }
+            Ok(bytes.into())
         }
     }
 }

@@ -20,6 +20,8 @@ pub use layers::{
 };
 pub use shapes::{Inferred, Shape, Source};
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the description that this crate writes.
@@ -59,6 +61,24 @@ impl Network {
             }
         }
         false
+    }
+
+    /// The nodes whose values are vectors in the frameworks that networks come from, so that they have two axes, batch
+    /// and channel, where they have one pixel: fully connected and flattened values, and what is computed of nothing
+    /// but these.
+    pub fn vectors(&self) -> HashSet<&str> {
+        let mut vectors = HashSet::new();
+        for node in &self.nodes {
+            let vector = match node.op {
+                Op::Flatten | Op::Linear(_) => true,
+                Op::Conv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool | Op::GlobalMaxPool => false,
+                _ => node.inputs.iter().all(|input| vectors.contains(input.as_str())),
+            };
+            if vector {
+                vectors.insert(node.name.as_str());
+            }
+        }
+        vectors
     }
 }
 

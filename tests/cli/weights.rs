@@ -43,6 +43,35 @@ fn the_way_there_and_back_keeps_the_function() {
 }
 
 #[test]
+fn onnx_files_are_written_whole_or_not_at_all() {
+    let folder = folder();
+    let [onnx, half, other] = ["out.onnx", "half.onnx", "out.bin"].map(|name| inside(&folder, name));
+    let said = doconv(&["fold", BUNDLED, text(&onnx)]).success();
+    assert!(said.stdout.is_empty() && said.stderr.contains("out.onnx (ONNX, f32, 18."), "{said:?}");
+    doconv(&["fold", BUNDLED, text(&half), "--dtype", "f16"]).success();
+    doconv(&["fold", BUNDLED, text(&other), "--format", "onnx"]).success();
+    assert_eq!(fs::read(&other).unwrap(), fs::read(&onnx).unwrap());
+    let size = |path| fs::metadata(path).unwrap().len();
+    assert!(size(&half) < size(&onnx) * 6 / 10);
+    // The last word is the user's.
+    doconv(&["fold", BUNDLED, text(&other), "--format", "safetensors"]).success();
+    doconv(&["info", text(&other)]).success();
+
+    // A value that f16 cannot hold: what was there stays.
+    let bytes = fs::read(BUNDLED).unwrap();
+    let (mut weights, metadata) = doconv::formats::read_tensors("bundled", &bytes).unwrap();
+    weights.values_mut().next().unwrap().data_mut()[0] = 1e6;
+    let tensors = weights.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    let large = doconv::formats::write_tensors(tensors, &metadata, doconv::Dtype::F32).unwrap();
+    let broken = inside(&folder, "large.safetensors");
+    fs::write(&broken, large).unwrap();
+    let before = fs::read(&half).unwrap();
+    doconv(&["fold", text(&broken), text(&half), "--dtype", "f16"]).fails_with(&["1e6", "use f32"]);
+    assert_eq!(fs::read(&half).unwrap(), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing else may be left");
+}
+
+#[test]
 fn labels_can_be_replaced() {
     let folder = folder();
     let [labels, short, out] = ["labels.json", "short.json", "out.safetensors"].map(|name| inside(&folder, name));
@@ -64,7 +93,10 @@ fn what_cannot_be_done_is_said() {
     let folder = folder();
     let out = inside(&folder, "out.safetensors");
     doconv(&["fold", "nowhere.safetensors", text(&out)]).fails_with(&["nowhere.safetensors"]);
-    doconv(&["fold", BUNDLED, text(&out), "--format", "onnx"]).fails_with(&["ONNX is not supported yet"]);
+    let composed = inside(&folder, "out.onnx");
+    doconv(&["expand", BUNDLED, text(&composed)]).fails_with(&["ONNX holds folded networks only", ".safetensors"]);
+    doconv(&["expand", BUNDLED, text(&out), "--format", "onnx"]).fails_with(&["ONNX holds folded networks only"]);
+    assert!(!composed.exists());
     doconv(&["fold", BUNDLED, text(&out), "--arch", "alexnet"]).fails_with(&["alexnet", "efficientnet_lite0"]);
     doconv(&["fold", BUNDLED, "nowhere/out.safetensors"]).fails_with(&["nowhere"]);
     doconv(&["fold", BUNDLED, text(folder.path())]).fails_with(&["directory"]);

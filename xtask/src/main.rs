@@ -2,8 +2,10 @@
 
 mod environment;
 mod libraries;
+mod onnx;
 mod package;
 mod packages;
+mod python;
 mod setup;
 mod step;
 mod test;
@@ -33,6 +35,8 @@ enum Task {
         #[arg(long)]
         fast: bool,
     },
+    /// Let ONNX's checker and ONNX Runtime judge exported networks, and run ONNX's own tests.
+    Onnx,
     /// Print the environment of the tests as `export` lines, for `eval "$(cargo xtask env)"`.
     Env,
 }
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => setup::run(),
         Task::Test { fast } => test::run(fast),
+        Task::Onnx => setup::run().and_then(|()| onnx::run()),
         Task::Env => environment::print(),
     };
     match result {
@@ -55,4 +60,9 @@ fn main() -> ExitCode {
 /// The folder of the workspace.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the workspace").to_path_buf()
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }

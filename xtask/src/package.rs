@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::root;
 use crate::step::{cargo, output_of, run};
+use crate::target;
 
 /// crates.io's limit.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
@@ -48,8 +48,7 @@ fn check_files(files: &[String]) -> Result<()> {
 fn archive() -> Result<PathBuf> {
     let id = output_of(&mut cargo(&["pkgid", "--package", "doconv"])).context("`cargo pkgid` fails")?;
     let version = id.trim().rsplit(['#', '@']).next().unwrap_or_default();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join(format!("package/doconv-{version}.crate")))
+    Ok(target().join(format!("package/doconv-{version}.crate")))
 }
 
 #[cfg(test)]

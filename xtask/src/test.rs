@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::environment::{self, REMOVED};
 use crate::step::{cargo, run as finish, step};
 use crate::toolchain::WASM;
-use crate::{package, root, setup};
+use crate::{onnx, package, root, setup};
 
 /// Sets up, then checks and tests everything, and stops at the first failure.
 pub fn run(fast: bool) -> Result<()> {
@@ -21,6 +21,7 @@ pub fn run(fast: bool) -> Result<()> {
     let lints = ["clippy", "--package", "doconv", "--lib", "--no-default-features"];
     check("cargo clippy, wasm32", &[&lints[..], &["--target", WASM, "--", "-D", "warnings"]].concat())?;
     tests()?;
+    onnx::run()?;
     examples()?;
     if !fast {
         step("cargo doc", || finish(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
@@ -58,7 +59,8 @@ fn fuzz_targets() -> Result<()> {
     finish(check.env("CUSTOM_LIBFUZZER_PATH", root().join("target/fuzz/libfuzzer.a")))
 }
 
-fn with_adapters(command: &mut Command) -> Result<&mut Command> {
+/// A command that sees every adapter.
+pub fn with_adapters(command: &mut Command) -> Result<&mut Command> {
     command.envs(environment::variables()?);
     for name in REMOVED {
         command.env_remove(name);

@@ -8,7 +8,9 @@ use prost::Message;
 
 use super::node::Node;
 use super::proto::tensor_proto::DataLocation;
-use super::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use super::proto::{
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+};
 use crate::{Error, Result};
 
 /// No graph may have more nodes, once functions are written out.
@@ -24,6 +26,8 @@ pub struct File {
     pub(super) name: String,
     pub(super) graph: GraphProto,
     pub(super) nodes: Vec<Node>,
+    /// What the file says about itself, by key.
+    pub(super) metadata: HashMap<String, String>,
 }
 
 impl File {
@@ -67,6 +71,8 @@ impl File {
                 OPSETS.end()
             )));
         }
+        let entry = |entry: &StringStringEntryProto| (entry.key().to_string(), entry.value().to_string());
+        let metadata = model.metadata_props.iter().map(entry).collect();
         let mut external = External { folder, files: HashMap::new() };
         external.load_graph(&mut graph).map_err(|failure| match failure {
             Failure::Io(error) => error,
@@ -87,7 +93,7 @@ impl File {
         for node in std::mem::take(&mut graph.node) {
             inliner.add(node, opset, 0).map_err(fail)?;
         }
-        Ok(Self { name: name.into(), graph, nodes: inliner.nodes })
+        Ok(Self { name: name.into(), graph, nodes: inliner.nodes, metadata })
     }
 
     /// Names of the arrays that the model wants, in its order; weights that it holds itself are not among them.

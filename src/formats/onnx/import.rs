@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::array::{Array, Data};
+use super::metadata;
 use super::node::Node;
 use super::proto::{TensorProto, TypeProto, tensor_shape_proto::dimension, type_proto};
 use super::{File, Imported, Port, constant, operators};
@@ -315,7 +316,7 @@ impl<'a> Importer<'a> {
         }
         if runs.is_empty() {
             return Err(
-                "nothing is left to compute from inputs: all of them must be known when the model is loaded".into()
+                "nothing is left to compute from inputs, which is not supported: all of them must be known when the model is loaded".into()
             );
         }
         let mut batches = BTreeSet::new();
@@ -369,7 +370,10 @@ impl<'a> Importer<'a> {
             });
         }
         if let Some(axis) = dims.iter().position(|extent| *extent == Ok(0)) {
-            return Err(format!("axis {axis} of its input `{name}` has the extent 0").into());
+            return Err(format!(
+                "axis {axis} of its input `{name}` has the extent 0, and empty arrays are not supported"
+            )
+            .into());
         }
         Ok(dims)
     }
@@ -696,7 +700,7 @@ impl<'a> Importer<'a> {
                     Data::F32(_) | Data::F64(_) => {
                         let shape = self.canonical(array.dims());
                         if shape.contains(&0) {
-                            return Err(format!("its output `{name}` is empty").into());
+                            return Err(format!("its output `{name}` is empty, which is not supported").into());
                         }
                         let tensor = Tensor::new(shape, array.to_f32())?;
                         let run = self.emit(&name, Op::Constant(shape), &[], vec![("value", tensor)])?;
@@ -737,8 +741,9 @@ impl<'a> Importer<'a> {
         let (outputs, output_ports): (Vec<_>, Vec<_>) = outputs.into_iter().unzip();
         let path = std::path::Path::new(&self.file.name);
         let name = path.file_stem().map_or(self.file.name.clone(), |stem| stem.to_string_lossy().into_owned());
-        let network =
-            Network { version: FORMAT_VERSION, name, inputs, nodes, outputs, preprocess: None, labels: vec![] };
+        let preprocess = metadata::read(&self.file.metadata, metadata::PREPROCESS_KEY)?;
+        let labels = metadata::read(&self.file.metadata, metadata::LABELS_KEY)?;
+        let network = Network { version: FORMAT_VERSION, name, inputs, nodes, outputs, preprocess, labels };
         let model = Model::new(network, weights).map_err(|error| Stop::Never(error.to_string()))?;
         Ok(Imported { model, inputs: input_ports, outputs: output_ports })
     }

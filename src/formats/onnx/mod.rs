@@ -1,4 +1,4 @@
-//! ONNX files as models.
+//! ONNX files: read as models, and written from models by [`Model::to_onnx`].
 //!
 //! ```no_run
 //! use std::collections::BTreeMap;
@@ -13,8 +13,10 @@
 mod array;
 mod constant;
 mod doconv;
+mod export;
 mod file;
 mod import;
+mod metadata;
 mod node;
 mod operators;
 pub(crate) mod proto;
@@ -24,6 +26,7 @@ use std::collections::BTreeMap;
 
 pub use array::{Array, Data};
 pub use file::File;
+pub use metadata::{LABELS_KEY, PREPROCESS_KEY};
 
 use crate::{Model, Result};
 

@@ -189,7 +189,7 @@ impl Importer<'_> {
 
     pub(super) fn batch_norm(&mut self, node: &Node) -> Values {
         if node.int("training_mode", 0) != 0 || (node.opset < 7 && node.int("is_test", 0) == 0) {
-            return Err("it is in training mode".into());
+            return Err("training mode is not supported".into());
         }
         if node.opset < 9 && node.int("spatial", 1) == 0 {
             return Err("one mean for every pixel (spatial = 0) is not supported".into());

@@ -190,7 +190,7 @@ impl Importer<'_> {
         let ratio = self.known(node, 1)?.and_then(|ratio| ratio.to_f64().first().copied());
         let ratio = ratio.unwrap_or(f64::from(node.float("ratio", 0.5)));
         if training && ratio != 0.0 {
-            return Err("it is in training mode".into());
+            return Err("training mode is not supported".into());
         }
         one(self.run(node, 0)?)
     }

@@ -177,7 +177,7 @@ impl Importer<'_> {
 
     fn joined(&mut self, node: &Node, parts: &[Run]) -> Result<Run, Stop> {
         match parts {
-            [] => Err("its result is empty".into()),
+            [] => Err("its result is empty, which is not supported".into()),
             [only] => Ok(only.clone()),
             parts => self.emit(&self.name(node), Op::Concat, &parts.iter().collect::<Vec<_>>(), vec![]),
         }
@@ -214,7 +214,7 @@ impl Importer<'_> {
         let changed = |axis: &usize| ranges[*axis] != Range::whole(run.dims[*axis]);
         let changed: Vec<usize> = (0..run.rank()).filter(changed).collect();
         if ranges.iter().any(|range| range.count == 0) {
-            return Err("its result is empty".into());
+            return Err("its result is empty, which is not supported".into());
         }
         let take = |shape: [usize; 4], ranges: &[(usize, Range)]| {
             let mut slice = Slice { start: [0; 4], step: [1; 4], count: shape };
@@ -382,7 +382,11 @@ impl Importer<'_> {
             let (before, after) = sides(at);
             let cut = |pad: i64| pad.min(0).unsigned_abs() as usize;
             let kept = run.dims[axis].checked_sub(cut(before) + cut(after)).filter(|&kept| kept > 0);
-            ranges[axis] = Range { start: cut(before), step: 1, count: kept.ok_or("its result is empty")? };
+            ranges[axis] = Range {
+                start: cut(before),
+                step: 1,
+                count: kept.ok_or("its result is empty, which is not supported")?,
+            };
             if before > 0 || after > 0 {
                 added.push((axis, before.max(0) as usize, after.max(0) as usize));
             }

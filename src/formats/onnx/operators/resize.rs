@@ -84,18 +84,36 @@ impl Importer<'_> {
         };
         let size = [rows.0, columns.0];
         let scale = [rows.1, columns.1];
+        let (coordinates, scale) = coordinates(node, old)?.by_scaled_length(in_size, size, scale);
         let exact = (0..2).all(|axis| size[axis] as f64 / in_size[axis] as f64 == scale[axis]);
         let upwards = scale.iter().all(|&scale| scale >= 1.0);
         let resize = Resize {
             size,
             scale: (!exact).then_some(scale),
             interpolation: interpolation(node, old, upwards)?,
-            coordinates: coordinates(node, old)?,
+            coordinates,
         };
         let placed = self.place(&run, shape)?;
         let result = self.emit(&self.name(node), Op::Resize(resize), &[&placed], vec![])?;
         let dims: Vec<usize> = (0..rank).map(|axis| target[axis].0).collect();
         one(result.with(dims))
+    }
+}
+
+impl Coordinates {
+    /// Corners are aligned by the scaled length, in ONNX also where that is no whole number; in the description it is
+    /// always the number of pixels. What differs is a rule without alignment, with another scale.
+    fn by_scaled_length(self, from: [usize; 2], to: [usize; 2], scale: [f64; 2]) -> (Self, [f64; 2]) {
+        let scaled = [0, 1].map(|axis| from[axis] as f64 * scale[axis]);
+        // A scale that was rounded to f32 does not make the length another one.
+        let whole = (0..2).all(|axis| (scaled[axis] - to[axis] as f64).abs() <= 1e-4);
+        if self != Coordinates::AlignCorners || whole {
+            return (self, scale);
+        }
+        // A single pixel is the first one whatever the scale.
+        let steps = |axis: usize| if to[axis] > 1 && from[axis] > 1 { from[axis] as f64 - 1.0 } else { 1.0 };
+        let last = |axis: usize| if to[axis] > 1 && from[axis] > 1 { scaled[axis] - 1.0 } else { 1.0 };
+        (Coordinates::Asymmetric, [0, 1].map(|axis| last(axis) / steps(axis)))
     }
 }
 
