@@ -68,6 +68,16 @@ pub fn run(plan: &Plan, batch: usize, tier: Tier) -> Result<Vec<Dispatch>> {
     Ok(dispatches)
 }
 
+/// The values that [`run`] with this batch never writes: what lies between two convolutions that it runs as one.
+pub fn unwritten(plan: &Plan, batch: usize, tier: Tier) -> Vec<ValueId> {
+    let between = |index| {
+        let (depthwise, step) = plan.feature_pair(index)?;
+        let output = plan.value(step.output).batched(batch);
+        choose_feature(depthwise, step, output, tier).map(|_| depthwise.output)
+    };
+    (0..plan.steps.len()).filter_map(between).collect()
+}
+
 /// The dispatches that compose, once, every composed kernel that no step composes for every run.
 ///
 /// # Errors

@@ -225,7 +225,8 @@ impl Executor {
         if self.programs.len() == PROGRAMS_KEPT {
             self.programs.remove(0);
         }
-        let memory = self.plan.memory(batch, map_len);
+        let unwritten = dispatch::unwritten(&self.plan, batch, self.device.tier);
+        let memory = self.plan.memory_without(&unwritten, batch, map_len);
         let dispatches = dispatch::run(&self.plan, batch, self.device.tier)?;
         let scratch_bytes = scratch_bytes(&dispatches);
         let (buffers, scratch, readback) = self
@@ -407,7 +408,11 @@ impl Weights {
 fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
     let bytes = |value: ValueId| 4 * map_len(plan.value(value).shape) as u64;
     let mut largest = u64::MAX;
+    let unwritten = dispatch::unwritten(plan, 1, device.tier);
     for (index, description) in plan.values.iter().enumerate() {
+        if unwritten.contains(&ValueId(index)) {
+            continue;
+        }
         let bytes = bytes(ValueId(index));
         device.check_binding(&format!("feature map `{}`", description.name), bytes)?;
         largest = largest.min(device.largest_binding() / bytes);

@@ -20,8 +20,9 @@ impl Memory {
 }
 
 /// Walks the steps once. A value takes the free buffer that wastes least, or grows the largest free one, or a new one;
-/// its buffer is free again after the last step that reads it. Outputs are never free.
-pub(super) fn assign(plan: &Plan, batch: usize, elements: impl Fn(Shape) -> usize) -> Memory {
+/// its buffer is free again after the last step that reads it. Outputs are never free. Values that are `unwritten` get
+/// none.
+pub(super) fn assign(plan: &Plan, batch: usize, unwritten: &[ValueId], elements: impl Fn(Shape) -> usize) -> Memory {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![0; plan.values.len()];
     for (index, step) in plan.steps.iter().enumerate() {
@@ -39,7 +40,7 @@ pub(super) fn assign(plan: &Plan, batch: usize, elements: impl Fn(Shape) -> usiz
     let mut free: Vec<usize> = vec![];
     let mut live: Vec<ValueId> = vec![];
     let place = |memory: &mut Memory, free: &mut Vec<usize>, value: ValueId| {
-        if memory.buffer[value.0] != NEVER {
+        if memory.buffer[value.0] != NEVER || unwritten.contains(&value) {
             return false;
         }
         let size = elements(plan.values[value.0].batched(batch));

@@ -596,6 +596,16 @@ impl Plan {
     /// `elements` gives the number of elements a map takes in the executor's layout. No step's output shares a buffer
     /// with one of its inputs.
     pub fn memory(&self, batch: usize, elements: impl Fn(Shape) -> usize) -> Memory {
-        memory::assign(self, batch, elements)
+        memory::assign(self, batch, &[], elements)
+    }
+
+    /// The same for an executor that never writes some of the values: those have no buffer.
+    pub(crate) fn memory_without(
+        &self,
+        unwritten: &[ValueId],
+        batch: usize,
+        elements: impl Fn(Shape) -> usize,
+    ) -> Memory {
+        memory::assign(self, batch, unwritten, elements)
     }
 }
