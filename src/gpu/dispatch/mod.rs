@@ -1,14 +1,17 @@
 //! From steps to dispatches: shader, parameters, bindings and grid, all without a device.
 
-use super::choose::{Split, choose, choose_feature, choose_kernel_gradient};
-use super::layout::{KernelLayout, map_len, slices};
-use super::shader::{ActivationClass, GRADIENT_DEPTH, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
+mod gradient;
+mod kernel;
+mod moving;
+
+use kernel::{compose, transpose};
+
+use super::choose::{choose, choose_feature};
+use super::layout::{KernelLayout, slices};
+use super::shader::{ActivationClass, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
 use super::{Tier, params};
-use crate::network::{DoConv, Shape};
-use crate::plan::{
-    Binary, ComposeGradient, ConstantId, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad,
-    PadGradient, Plan, Pool, Step, ValueId, View,
-};
+use crate::network::Shape;
+use crate::plan::{Binary, ConstantId, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
 use crate::{Error, Result};
 
 /// One run of one shader.
@@ -358,73 +361,6 @@ impl Lowering<'_> {
         self.maps_dispatch(shader, &params, [maps, vec![(3, binary.output)]].concat(), [h * w, count, 1])
     }
 
-    fn constant(&self, constant: ConstantId, output: ValueId) -> Result<Dispatch> {
-        let vectors = map_len(self.plan.constant(constant).shape) / 4;
-        let params = params::Constant { vectors: vectors as u32 };
-        let bindings = vec![(1, Resource::Constant(constant)), (2, Resource::Map(output))];
-        let label = &self.plan.value(output).name;
-        dispatch(label, Shader::Constant, &params, bindings, [vectors, self.batch, 1])
-    }
-
-    fn rearrange(&self, view: &View, input: ValueId, output: ValueId) -> Result<Dispatch> {
-        let [in_n, in_c, in_h, in_w] = self.shape(input);
-        let [n, c, h, w] = self.shape(output);
-        let maps = n * slices(c);
-        let [item, channel, row, column] = view.axes;
-        let params = params::Rearrange {
-            maps: maps as u32,
-            area: (h * w) as u32,
-            items: (n / self.batch) as u32,
-            slices: slices(c) as u32,
-            channels: c as u32,
-            width: w as u32,
-            in_items: (in_n / self.batch) as u32,
-            in_channels: in_c as u32,
-            in_slices: slices(in_c) as u32,
-            in_area: (in_h * in_w) as u32,
-            offset: view.offset as u32,
-            item_inner: item.inner as u32,
-            item_outer_stride: item.outer_stride as i32,
-            item_inner_stride: item.inner_stride as i32,
-            channel_inner: channel.inner as u32,
-            channel_outer_stride: channel.outer_stride as i32,
-            channel_inner_stride: channel.inner_stride as i32,
-            row_inner: row.inner as u32,
-            row_outer_stride: row.outer_stride as i32,
-            row_inner_stride: row.inner_stride as i32,
-            column_inner: column.inner as u32,
-            column_outer_stride: column.outer_stride as i32,
-            column_inner_stride: column.inner_stride as i32,
-        };
-        self.maps_dispatch(Shader::Rearrange, &params, vec![(1, input), (2, output)], [h * w, maps, 1])
-    }
-
-    fn pad(&self, pad: &Pad) -> Result<Dispatch> {
-        let [in_n, in_c, in_h, in_w] = self.shape(pad.input);
-        let [n, c, h, w] = self.shape(pad.output);
-        let maps = n * slices(c);
-        let [before_item, before_channel, before_row, before_column] = pad.before.map(|count| count as u32);
-        let params = params::Pad {
-            maps: maps as u32,
-            area: (h * w) as u32,
-            items: (n / self.batch) as u32,
-            slices: slices(c) as u32,
-            channels: c as u32,
-            width: w as u32,
-            in_items: (in_n / self.batch) as u32,
-            in_channels: in_c as u32,
-            in_height: in_h as u32,
-            in_width: in_w as u32,
-            before_item,
-            before_channel,
-            before_row,
-            before_column,
-            value: pad.value,
-        };
-        let shader = Shader::Pad { mode: pad.mode };
-        self.maps_dispatch(shader, &params, vec![(1, pad.input), (2, pad.output)], [h * w, maps, 1])
-    }
-
     fn elementwise(
         &self,
         shader: Shader,
@@ -441,200 +377,6 @@ impl Lowering<'_> {
         self.maps_dispatch(shader, &params, maps, [h * w, count, 1])
     }
 
-    fn concat(&self, inputs: &[ValueId], output: ValueId) -> Result<Vec<Dispatch>> {
-        let [n, out_channels, h, w] = self.shape(output);
-        let mut first_channel = 0;
-        let mut dispatches = vec![];
-        for &input in inputs {
-            let channels = self.shape(input)[1];
-            let params = params::CopyChannels {
-                area: (h * w) as u32,
-                in_slices: slices(channels) as u32,
-                out_slices: slices(out_channels) as u32,
-                out_channels: out_channels as u32,
-                first_channel: first_channel as u32,
-                channels: channels as u32,
-            };
-            let touched = slices(first_channel + channels) - first_channel / 4;
-            let bindings = vec![(1, input), (2, output)];
-            dispatches.push(self.maps_dispatch(Shader::CopyChannels, &params, bindings, [h * w, touched, n])?);
-            first_channel += channels;
-        }
-        Ok(dispatches)
-    }
-
-    fn kernel_gradient(&self, step: &KernelGradient) -> Result<Vec<Dispatch>> {
-        let conv = &step.conv;
-        let [n, in_channels, in_height, in_width] = self.shape(step.input);
-        let [_, out_channels, out_height, out_width] = self.shape(step.grad_output);
-        let pixels = n * out_height * out_width;
-        let shader = choose_kernel_gradient(conv, pixels, self.tier);
-        let (taps, out_slices) = (conv.taps(), slices(out_channels));
-        let (group_in_slices, group_out_slices) = (slices(conv.channels_per_group()), slices(conv.outputs_per_group()));
-        let columns = taps * group_in_slices;
-        let (tiles, lanes, pixel_step) = match shader {
-            Shader::KernelGradientTiled { slices, columns: wide } => {
-                let rows = group_out_slices.div_ceil(8 * slices as usize) * conv.groups;
-                ([columns.div_ceil(8 * wide as usize), rows], 64, GRADIENT_DEPTH as usize)
-            }
-            Shader::KernelGradientDirect { slices, columns: wide } => {
-                ([columns.div_ceil(wide as usize) * out_slices.div_ceil(slices as usize), 1], 1, 1)
-            }
-            Shader::KernelGradientDepthwise { taps: wide, .. } => {
-                ([taps.div_ceil(wide as usize) * out_slices, 1], 1, 1)
-            }
-            _ => ([columns * out_channels, 1], 1, 1),
-        };
-        let length = out_channels * columns;
-        let split = Split::new(pixels, tiles[0] * tiles[1] * lanes, 16 * length, pixel_step, self.tier);
-        let params = params::KernelGradient {
-            pixels: pixels as u32,
-            part_pixels: split.terms as u32,
-            parts: split.parts as u32,
-            length: length as u32,
-            in_height: in_height as u32,
-            in_width: in_width as u32,
-            in_slices: slices(in_channels) as u32,
-            out_height: out_height as u32,
-            out_width: out_width as u32,
-            out_slices: out_slices as u32,
-            outputs: out_channels as u32,
-            groups: conv.groups as u32,
-            group_in_slices: group_in_slices as u32,
-            group_out_slices: group_out_slices as u32,
-            group_inputs: conv.channels_per_group() as u32,
-            group_outputs: conv.outputs_per_group() as u32,
-            kernel_height: conv.kernel[0] as u32,
-            kernel_width: conv.kernel[1] as u32,
-            stride_y: conv.stride[0] as u32,
-            stride_x: conv.stride[1] as u32,
-            pad_top: conv.padding[0] as u32,
-            pad_left: conv.padding[1] as u32,
-            dilation_y: conv.dilation[0] as u32,
-            dilation_x: conv.dilation[1] as u32,
-        };
-        let invocations = match shader {
-            Shader::KernelGradientTiled { .. } => [tiles[0] * 8, tiles[1] * 8, split.parts],
-            _ => [tiles[0], split.parts, 1],
-        };
-        let label = &self.plan.value(step.output).name;
-        self.in_parts(split, length, step.output, |parts| {
-            let maps = [(1, step.input), (2, step.grad_output)].map(|(at, value)| (at, Resource::Map(value)));
-            dispatch(label, shader, &params, maps.into_iter().chain([(3, parts)]).collect(), invocations)
-        })
-    }
-
-    fn bias_gradient(&self, grad_output: ValueId, output: ValueId) -> Result<Vec<Dispatch>> {
-        let [n, c, h, w] = self.shape(grad_output);
-        let (pixels, slices) = (n * h * w, slices(c));
-        let split = Split::new(pixels, slices, 16 * slices, 1, self.tier);
-        let params = params::BiasGradient {
-            pixels: pixels as u32,
-            part_pixels: split.terms as u32,
-            parts: split.parts as u32,
-            area: (h * w) as u32,
-            slices: slices as u32,
-        };
-        let label = &self.plan.value(output).name;
-        self.in_parts(split, slices, output, |parts| {
-            let bindings = vec![(1, Resource::Map(grad_output)), (2, parts)];
-            dispatch(label, Shader::BiasGradient, &params, bindings, [slices, split.parts, 1])
-        })
-    }
-
-    fn compose_gradient(&self, step: &ComposeGradient) -> Result<Vec<Dispatch>> {
-        let kernel = self.plan.kernel(step.kernel);
-        let attributes = composed(kernel)?;
-        let conv = &kernel.conv;
-        let in_slices = slices(conv.channels_per_group());
-        let (length, other, split) = match step.factor {
-            Factor::W => {
-                let length = conv.out_channels * in_slices * attributes.d_mul;
-                (length, Resource::D(step.kernel), Split { parts: 1, terms: conv.taps() })
-            }
-            Factor::D => {
-                let length = conv.in_channels * slices(conv.taps()) * attributes.d_mul;
-                let split = Split::new(conv.outputs_per_group(), length, 16 * length, 1, self.tier);
-                (length, Resource::W(step.kernel), split)
-            }
-        };
-        let (row, [x, y, _]) = flat(length);
-        let params = params::ComposeGradient {
-            row,
-            length: length as u32,
-            part_terms: split.terms as u32,
-            inputs: conv.in_channels as u32,
-            outputs: conv.out_channels as u32,
-            group_inputs: conv.channels_per_group() as u32,
-            group_outputs: conv.outputs_per_group() as u32,
-            in_slices: in_slices as u32,
-            d_mul: attributes.d_mul as u32,
-            taps: conv.taps() as u32,
-        };
-        let shader = Shader::ComposeGradient { factor: step.factor, pairing: attributes.pairing };
-        let label = &self.plan.value(step.output).name;
-        self.in_parts(split, length, step.output, |parts| {
-            let bindings = vec![(1, Resource::Map(step.grad_kernel)), (2, other), (3, parts)];
-            dispatch(label, shader, &params, bindings, [x, y, split.parts])
-        })
-    }
-
-    /// A sum in one pass where it has one part, else in two. `length` is that of the result, in `vec4`.
-    fn in_parts(
-        &self,
-        split: Split,
-        length: usize,
-        output: ValueId,
-        first: impl FnOnce(Resource) -> Result<Dispatch>,
-    ) -> Result<Vec<Dispatch>> {
-        if split.parts == 1 {
-            return Ok(vec![first(Resource::Map(output))?]);
-        }
-        let parts = Resource::Scratch((16 * length * split.parts) as u64);
-        let (row, invocations) = flat(length);
-        let params = params::SumParts { row, length: length as u32, parts: split.parts as u32 };
-        let bindings = vec![(1, parts), (2, Resource::Map(output))];
-        let label = &self.plan.value(output).name;
-        Ok(vec![first(parts)?, dispatch(label, Shader::SumParts, &params, bindings, invocations)?])
-    }
-
-    fn kernel_map(&self, id: KernelId, output: ValueId) -> Result<Dispatch> {
-        let conv = &self.plan.kernel(id).conv;
-        let layout = KernelLayout::of(conv);
-        let in_slices = slices(conv.channels_per_group());
-        let length = conv.out_channels * in_slices * layout.taps;
-        let (row, invocations) = flat(length);
-        let params = params::KernelMap {
-            row,
-            length: length as u32,
-            taps: layout.taps as u32,
-            in_slices: in_slices as u32,
-            group_inputs: conv.channels_per_group() as u32,
-            row_inputs: layout.row_inputs as u32,
-            row_outputs: layout.row_outputs as u32,
-        };
-        let bindings = vec![(1, Resource::Kernel(id)), (2, Resource::Map(output))];
-        dispatch(&self.plan.value(output).name, Shader::KernelMap, &params, bindings, invocations)
-    }
-
-    fn pad_gradient(&self, step: &PadGradient) -> Result<Dispatch> {
-        let [_, _, in_height, in_width] = self.shape(step.grad_output);
-        let [n, c, out_height, out_width] = self.shape(step.output);
-        let maps = n * slices(c);
-        let params = params::PadGradient {
-            maps: maps as u32,
-            in_height: in_height as u32,
-            in_width: in_width as u32,
-            out_height: out_height as u32,
-            out_width: out_width as u32,
-            before_row: step.before[0] as u32,
-            before_column: step.before[1] as u32,
-        };
-        let maps_bound = vec![(1, step.grad_output), (2, step.output)];
-        let shader = Shader::PadGradient { mode: step.mode };
-        self.maps_dispatch(shader, &params, maps_bound, [out_height * out_width, maps, 1])
-    }
-
     /// A dispatch that binds nothing but maps, the last of which names it.
     fn maps_dispatch<P: bytemuck::Pod>(
         &self,
@@ -647,70 +389,6 @@ impl Lowering<'_> {
         let bindings = maps.into_iter().map(|(binding, value)| (binding, Resource::Map(value))).collect();
         dispatch(&label, shader, params, bindings, invocations)
     }
-}
-
-fn compose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
-    let kernel = plan.kernel(id);
-    let attributes = composed(kernel)?;
-    let conv = &kernel.conv;
-    let layout = KernelLayout::of(conv);
-    let params = params::Compose {
-        inputs: conv.in_channels as u32,
-        outputs: conv.out_channels as u32,
-        group_inputs: conv.channels_per_group() as u32,
-        group_outputs: conv.outputs_per_group() as u32,
-        d_mul: attributes.d_mul as u32,
-        row_inputs: layout.row_inputs as u32,
-        row_outputs: layout.row_outputs as u32,
-    };
-    let shader = Shader::Compose { pairing: attributes.pairing };
-    let bindings = vec![(1, Resource::W(id)), (2, Resource::D(id)), (3, Resource::Kernel(id))];
-    let invocations = [layout.row_outputs, layout.row_inputs * layout.taps, 1];
-    dispatch(&format!("{} fold", kernel.name), shader, &params, bindings, invocations)
-}
-
-fn composed(kernel: &Kernel) -> Result<DoConv> {
-    match &kernel.source {
-        KernelSource::Composed(composed) => Ok(composed.attributes),
-        _ => Err(Error::Unsupported(format!("{}: a plain kernel cannot be composed", kernel.name))),
-    }
-}
-
-fn transpose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
-    let kernel = plan.kernel(id);
-    let KernelSource::Transposed(transposed) = &kernel.source else {
-        return Err(Error::Unsupported(format!("{}: not the transposed kernel of another", kernel.name)));
-    };
-    let (conv, forward) = (&kernel.conv, &plan.kernel(transposed.of).conv);
-    let (layout, from_layout) = (KernelLayout::of(conv), KernelLayout::of(forward));
-    let (row, invocations) = flat(layout.len());
-    let [[reach_y, step_y], [reach_x, step_x]] =
-        transposed.sub_pixel.reach().map(|axis| axis.map(|value| value as i32));
-    let params = params::TransposeKernel {
-        row,
-        length: layout.len() as u32,
-        outputs: conv.out_channels as u32,
-        group_inputs: conv.channels_per_group() as u32,
-        group_outputs: conv.outputs_per_group() as u32,
-        row_inputs: layout.row_inputs as u32,
-        row_outputs: layout.row_outputs as u32,
-        kernel_height: conv.kernel[0] as u32,
-        kernel_width: conv.kernel[1] as u32,
-        from_row_inputs: from_layout.row_inputs as u32,
-        from_row_outputs: from_layout.row_outputs as u32,
-        from_height: forward.kernel[0] as u32,
-        from_width: forward.kernel[1] as u32,
-        stride_y: forward.stride[0] as u32,
-        stride_x: forward.stride[1] as u32,
-        dilation_y: forward.dilation[0] as u32,
-        dilation_x: forward.dilation[1] as u32,
-        reach_y,
-        reach_x,
-        step_y,
-        step_x,
-    };
-    let bindings = vec![(1, Resource::Kernel(transposed.of)), (2, Resource::Kernel(id))];
-    dispatch(&kernel.name, Shader::TransposeKernel, &params, bindings, invocations)
 }
 
 /// Rows of invocations for a list of any length, and how long a row is.
