@@ -39,14 +39,14 @@ pub struct Session {
 #[derive(Debug)]
 pub(crate) enum Executor {
     Cpu(cpu::Executor),
-    Gpu(gpu::Executor),
+    Gpu(Box<gpu::Executor>),
 }
 
 impl Executor {
     pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Self> {
         Ok(match adapter.backend() {
             Backend::Cpu => Executor::Cpu(cpu::Executor::new(plan)?),
-            Backend::Gpu(device) => Executor::Gpu(gpu::Executor::new(device, plan).await?),
+            Backend::Gpu(device) => Executor::Gpu(Box::new(gpu::Executor::new(device, plan).await?)),
         })
     }
 
