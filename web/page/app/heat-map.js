@@ -26,7 +26,7 @@ const MOST = 64;
 export function heatMap({ name, values, rows, columns, scale, stretch = false }, onCell) {
   const [shownRows, shownColumns] = [Math.min(rows, MOST), Math.min(columns, MOST)];
   const svg = makeSvg("svg", {
-    viewBox: `0 0 ${shownColumns} ${shownRows}`, role: "grid", "aria-label": name,
+    viewBox: `0 0 ${shownColumns} ${shownRows}`, role: "grid", tabindex: -1, "aria-label": name,
     "aria-rowcount": rows, "aria-colcount": columns, ...(stretch ? { preserveAspectRatio: "none" } : {}),
   });
   svg.style.setProperty("--gap", shownRows > 12 && !stretch ? "0.1" : "0.05");

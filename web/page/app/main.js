@@ -107,17 +107,18 @@ async function open({ key, adapter, preprocess }) {
     await showFirstPicture();
     if (!camera.running) await classifyPicture(state.picture, first);
     if (opened.fallback) status.problem(opened.fallback);
+    else if (!state.picture) status.problem("The sample photograph could not be fetched. Choose an image.");
     else if (first) status.mention(`Ready, on the ${adapterView.describe(opened.adapter)}.`);
     else status.tell(`${models.titleOf(source)} runs on the ${adapterView.describe(opened.adapter)}.`);
     return true;
   } catch (error) {
     if (key !== state.modelKey) models.removeModel(key);
     models.selectModel(state.modelKey);
-    if (state.opened) adapterView.showAdapter(state.opened.adapter);
+    adapterView.showAdapter(state.opened?.adapter ?? null);
     report(error);
     return false;
   } finally {
-    models.hideLoading();
+    models.hideLoading(state.opened !== null);
   }
 }
 
@@ -276,7 +277,7 @@ async function switchMode(mode) {
   try {
     if (!camera.running) await classifyPicture(state.picture);
     clearTimeout(slow);
-    models.hideLoading();
+    models.hideLoading(true);
     await compare();
   } catch (error) {
     state.mode = before;
@@ -284,7 +285,7 @@ async function switchMode(mode) {
     report(error);
   } finally {
     clearTimeout(slow);
-    models.hideLoading();
+    models.hideLoading(state.opened !== null);
   }
 }
 

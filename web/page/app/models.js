@@ -59,6 +59,7 @@ export function showLoading(text) {
   loadingText.textContent = text;
   loadingAmount.textContent = "";
   loadingBar.removeAttribute("value");
+  loadingBar.hidden = false;
   loading.hidden = false;
   answers.classList.toggle("stale", predictions.childElementCount > 0);
 }
@@ -72,8 +73,12 @@ export function showDownload(received, total) {
   loadingBar.value = received;
 }
 
-export function hideLoading() {
-  loading.hidden = true;
+/** Ends what `showLoading` began. @param {boolean} somethingIsOpen */
+export function hideLoading(somethingIsOpen) {
+  loading.hidden = somethingIsOpen;
+  loadingBar.hidden = !somethingIsOpen;
+  loadingAmount.textContent = "";
+  if (!somethingIsOpen) loadingText.textContent = "No network is loaded";
   answers.classList.remove("stale");
 }
 
