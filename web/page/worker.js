@@ -14,6 +14,8 @@ import { openClassifier } from "./worker/open.js";
 const doconv = import("./doconv.js").then(async (module) => {
   await module.default();
   return module;
+}, () => {
+  throw new Error("doconv.js could not be loaded. Check the connection and reload the page.");
 });
 doconv.catch(() => {}); // each request reports it
 

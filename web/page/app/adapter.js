@@ -69,8 +69,12 @@ export function showChoices(adapters) {
   }
 }
 
-/** @param {AdapterInfo} adapter the one in use */
+/** @param {AdapterInfo | null} adapter the one in use */
 export function showAdapter(adapter) {
+  if (!adapter) {
+    kind.textContent = "Nothing is loaded";
+    return;
+  }
   kind.textContent = headline(adapter);
   note.textContent = explanation(adapter);
   facts.replaceChildren(...rows(adapter).map(([term, value]) =>

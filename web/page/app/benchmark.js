@@ -84,14 +84,13 @@ async function benchmark(source, adapter) {
 /**
  * @param {object} page
  * @param {() => { source: ModelSource, adapter: "webgpu" | "cpu" }} page.subject what is to be measured
- * @param {() => (() => void)} page.quiet stops what would disturb the measurement, and gives the way to go on
+ * @param {() => void} page.quiet stops what would disturb the measurement
  */
 export function listenForBenchmark({ subject, quiet }) {
-  run.addEventListener("click", async () => {
-    const goOn = quiet();
+  run.addEventListener("click", () => {
+    quiet();
     const { source, adapter } = subject();
-    await benchmark(source, adapter);
-    goOn();
+    void benchmark(source, adapter);
   });
 }
 

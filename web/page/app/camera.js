@@ -4,8 +4,8 @@ import { byId } from "./dom.js";
 
 const video = byId("video", HTMLVideoElement);
 
-/** Larger pictures cost time to copy, and the network sees 224 pixels of them. */
-const SIZE = { width: { ideal: 960 }, height: { ideal: 720 } };
+/** Larger pictures cost time to copy, and the network sees 224 pixels of them. The shape is that of the page's frame. */
+const SIZE = { width: { ideal: 960 }, height: { ideal: 640 } };
 
 /** What went wrong, and the way out. @type {Record<string, string>} */
 const REASONS = {
@@ -21,6 +21,8 @@ export class Camera {
   /** @type {"user" | "environment"} */
   #facing = matchMedia("(pointer: coarse)").matches ? "environment" : "user";
   #busy = false;
+  /** While this is set, no frames are taken, and the video goes on. */
+  held = false;
   #run = 0;
   #onFrame;
 
@@ -98,7 +100,7 @@ export class Camera {
   /** @param {number} run */
   async #take(run) {
     if (run !== this.#run) return;
-    if (!this.#busy && !document.hidden && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+    if (!this.#busy && !this.held && !document.hidden && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
       this.#busy = true;
       try {
         await this.#onFrame(await createImageBitmap(video));

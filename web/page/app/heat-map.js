@@ -9,7 +9,7 @@ const MOST = 64;
 /**
  * @typedef {object} HeatMap
  * @property {SVGSVGElement} svg
- * @property {(row: number | null) => void} light outlines a row, or none
+ * @property {(row: number | null) => void} markRow outlines a row, or none
  */
 
 /**
@@ -26,7 +26,7 @@ const MOST = 64;
 export function heatMap({ name, values, rows, columns, scale, stretch = false }, onCell) {
   const [shownRows, shownColumns] = [Math.min(rows, MOST), Math.min(columns, MOST)];
   const svg = makeSvg("svg", {
-    viewBox: `0 0 ${shownColumns} ${shownRows}`, role: "grid", "aria-label": name,
+    viewBox: `0 0 ${shownColumns} ${shownRows}`, role: "grid", tabindex: -1, "aria-label": name,
     "aria-rowcount": rows, "aria-colcount": columns, ...(stretch ? { preserveAspectRatio: "none" } : {}),
   });
   svg.style.setProperty("--gap", shownRows > 12 && !stretch ? "0.1" : "0.05");
@@ -43,7 +43,21 @@ export function heatMap({ name, values, rows, columns, scale, stretch = false },
       rect.style.setProperty("--strength", `${(100 * strength).toFixed(1)}%`);
       return rect;
     }));
-  svg.append(...cells.map((row) => makeSvg("g", { role: "row" }, ...row)));
+  const marker = makeSvg("rect", { class: "marker", "aria-hidden": "true", hidden: "" });
+  svg.append(...cells.map((row) => makeSvg("g", { role: "row" }, ...row)), marker);
+
+  /** Outlines cells from above, or their neighbours would hide the line. @param {[number, number, number] | null} place */
+  const mark = (place) => {
+    marker.toggleAttribute("hidden", !place);
+    if (!place) return;
+    const [row, column, width] = place;
+    for (const [name, value] of Object.entries({ x: column, y: row, width, height: 1 })) marker.setAttribute(name, String(value));
+  };
+  /** @param {{ row: number, column: number, value: number } | null} cell */
+  const tell = (cell) => {
+    mark(cell && [cell.row, cell.column, 1]);
+    onCell(cell);
+  };
 
   /** @param {EventTarget | null} target */
   const at = (target) => {
@@ -51,10 +65,10 @@ export function heatMap({ name, values, rows, columns, scale, stretch = false },
     const [row, column] = [Number(target.dataset.row), Number(target.dataset.column)];
     return { row, column, value: values[row * columns + column] };
   };
-  svg.addEventListener("pointerover", ({ target }) => onCell(at(target)));
-  svg.addEventListener("pointerleave", () => onCell(null));
-  svg.addEventListener("focusin", ({ target }) => onCell(at(target)));
-  svg.addEventListener("focusout", () => onCell(null));
+  svg.addEventListener("pointerover", ({ target }) => tell(at(target)));
+  svg.addEventListener("pointerleave", () => tell(null));
+  svg.addEventListener("focusin", ({ target }) => tell(at(target)));
+  svg.addEventListener("focusout", () => tell(null));
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     const from = at(event.target);
@@ -66,7 +80,5 @@ export function heatMap({ name, values, rows, columns, scale, stretch = false },
     to.setAttribute("tabindex", "0");
     to.focus();
   });
-  const light = (/** @type {number | null} */ lit) =>
-    cells.forEach((row, index) => row.forEach((rect) => rect.classList.toggle("lit", index === lit)));
-  return { svg, light };
+  return { svg, markRow: (row) => mark(row === null || row >= shownRows ? null : [row, 0, shownColumns]) };
 }

@@ -45,7 +45,7 @@ function drawMaps({ d, w, kernel, kernelSize: [height, width], dMul }) {
   let dMap = null;
   const kernelMap = heatMap({ name: "Kernel", values: kernel, rows: height, columns: width, scale: largest(kernel) }, (cell) => {
     const tap = cell && cell.row * width + cell.column;
-    dMap?.light(tap);
+    dMap?.markRow(tap);
     readout.textContent = cell
       ? `kernel (${cell.row + 1}, ${cell.column + 1}) = ${signed(cell.value)}${composed ? `, row ${(tap ?? 0) + 1} of D times w` : ""}`
       : READ_HINT;
@@ -81,8 +81,8 @@ function drawText({ d, w, kernel, kernelSize, dMul }) {
 function explain({ composed, d, inputChannel }) {
   const channel = `Input channel ${inputChannel} of the network’s layer, counted from 0.`;
   if (composed) return `D belongs to the input channel, w to this pair of channels. ${channel}`;
-  if (d.length) return `The file holds this layer already folded. D is drawn and w solved for such that D · w is the kernel: this is what the composed modes run. ${channel}`;
-  return `This file holds the layer already folded: the product was taken when the file was made, and D and w are gone. ${channel} Open a composed model file to see its factors.`;
+  if (d.length) return `The file holds one ordinary kernel here, as folded layers are. D was drawn at random and w solved for, such that their product is that kernel: this is what the composed modes run. ${channel}`;
+  return `The file holds one ordinary kernel here, as folded layers are; D and w are not in it. Open a composed model to see them. ${channel}`;
 }
 
 /** @param {HTMLInputElement} field @param {number} count */

@@ -91,7 +91,7 @@ function report(error) {
 async function open({ key, adapter, preprocess }) {
   const source = models.sourceOf(key);
   const first = state.opened === null;
-  models.showLoading(first ? "Loading the network" : `Loading ${source.name}`);
+  models.showLoading(first ? "Loading the network" : `Loading ${models.titleOf(source)}`);
   try {
     const opened = await client.call("open", { source, adapter, preprocess });
     Object.assign(state, { opened, modelKey: key, adapter, preprocess });
@@ -107,17 +107,18 @@ async function open({ key, adapter, preprocess }) {
     await showFirstPicture();
     if (!camera.running) await classifyPicture(state.picture, first);
     if (opened.fallback) status.problem(opened.fallback);
-    else if (first) status.tell(`Ready, on the ${adapterView.describe(opened.adapter)}.`);
-    else status.tell(`${source.name} runs on the ${adapterView.describe(opened.adapter)}.`);
+    else if (!state.picture) status.problem("The sample photograph could not be fetched. Choose an image.");
+    else if (first) status.mention(`Ready, on the ${adapterView.describe(opened.adapter)}.`);
+    else status.tell(`${models.titleOf(source)} runs on the ${adapterView.describe(opened.adapter)}.`);
     return true;
   } catch (error) {
     if (key !== state.modelKey) models.removeModel(key);
     models.selectModel(state.modelKey);
-    if (state.opened) adapterView.showAdapter(state.opened.adapter);
+    adapterView.showAdapter(state.opened?.adapter ?? null);
     report(error);
     return false;
   } finally {
-    models.hideLoading();
+    models.hideLoading(state.opened !== null);
   }
 }
 
@@ -137,7 +138,10 @@ const openModel = (key) => open({ key, adapter: state.adapter, preprocess: null 
 async function classifyPicture(picture, shown = picture === state.picture) {
   if (!picture || !state.opened) return;
   const frame = ++state.frame;
-  const result = await client.call("classify", { frame, picture: picture.blob, name: picture.name, mode: state.mode, topK: TOP_K });
+  camera.held = true; // or frames would come between, and be what the worker compares the modes on
+  const result = await client
+    .call("classify", { frame, picture: picture.blob, name: picture.name, mode: state.mode, topK: TOP_K })
+    .finally(() => { camera.held = false; });
   if (frame !== state.frame) return;
   if (camera.running) stopCamera();
   state.picture = picture;
@@ -158,7 +162,7 @@ async function openPicture(blob, name, sample = null) {
   try {
     await classifyPicture({ blob, name });
     markSample(sample);
-    status.tell(`${name} was classified.`);
+    status.mention(`${name} was classified.`);
   } catch (error) {
     report(error);
   } finally {
@@ -191,7 +195,7 @@ async function openSample(url) {
 
 /** @param {ImageBitmap} bitmap */
 async function classifyFrame(bitmap) {
-  if (!state.opened) return bitmap.close();
+  if (!state.opened || camera.held) return bitmap.close();
   const frame = ++state.frame;
   try {
     const result = await client.call("classify", { frame, picture: bitmap, name: "camera", mode: state.mode, topK: TOP_K }, [bitmap]);
@@ -207,21 +211,24 @@ async function classifyFrame(bitmap) {
 /** @param {(onEnd: () => void) => Promise<{ mirrored: boolean }>} start */
 async function startCamera(start) {
   cameraButton.disabled = true;
-  status.busy("Waiting for the camera.");
+  const slow = setTimeout(() => status.busy("Waiting for the camera: the browser may ask you."), 400);
   try {
     const { mirrored } = await start(() => {
       stopCamera();
       status.problem("The camera was disconnected. Connect it again, or choose an image.");
     });
     viewport.showVideo(mirrored);
+    viewport.setCaption("Camera: its pictures stay on this device");
     markSample(null);
     timing.restart();
-    status.tell("The camera is on; its pictures stay on this device.");
+    clearTimeout(slow);
+    status.mention("The camera is on; its pictures stay on this device.");
     flipButton.hidden = !(await camera.hasSeveral());
   } catch (error) {
     stopCamera();
     status.problem(error);
   } finally {
+    clearTimeout(slow);
     cameraButton.disabled = false;
     showCameraState();
     cameraButton.focus({ preventScroll: true });
@@ -245,7 +252,7 @@ async function endCamera() {
   stopCamera();
   try {
     await classifyPicture(state.picture);
-    status.tell("The camera is off.");
+    status.mention("The camera is off.");
   } catch (error) {
     report(error);
   }
@@ -270,7 +277,7 @@ async function switchMode(mode) {
   try {
     if (!camera.running) await classifyPicture(state.picture);
     clearTimeout(slow);
-    models.hideLoading();
+    models.hideLoading(true);
     await compare();
   } catch (error) {
     state.mode = before;
@@ -278,7 +285,7 @@ async function switchMode(mode) {
     report(error);
   } finally {
     clearTimeout(slow);
-    models.hideLoading();
+    models.hideLoading(state.opened !== null);
   }
 }
 
@@ -313,10 +320,8 @@ listenForBenchmark({
     adapter: state.opened && !adapterView.isCpu(state.opened.adapter) ? "webgpu" : "cpu",
   }),
   quiet: () => {
-    if (!camera.running) return () => {};
-    stopCamera();
-    status.tell("The camera is off while the benchmark runs.");
-    return () => void startCamera((onEnd) => camera.start(onEnd));
+    if (!camera.running) return;
+    void endCamera().then(() => status.tell("The camera was stopped, so as not to disturb the benchmark."));
   },
 });
 cameraButton.addEventListener("click", () => void (camera.running ? endCamera() : startCamera((onEnd) => camera.start(onEnd))));

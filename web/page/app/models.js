@@ -19,18 +19,21 @@ const preprocess = byId("preprocess", HTMLSelectElement);
 const answers = byId("answers", HTMLElement);
 const loading = byId("loading", HTMLElement);
 const loadingText = byId("loading-text", HTMLElement);
+const loadingAmount = byId("loading-amount", HTMLElement);
 const loadingBar = byId("loading-bar", HTMLProgressElement);
 const predictions = byId("predictions", HTMLElement);
 
 /** @type {Map<string, ModelSource>} */
 const sources = new Map();
 
+/** What people call it. @param {ModelSource} source */
+export const titleOf = (source) => ("url" in source ? "EfficientNet-Lite0" : source.name);
+
 /** @param {ModelSource} source @returns {string} its key in the list */
 export function addModel(source) {
   const key = "file" in source ? `${source.name} ${source.file.lastModified} ${source.file.size}` : source.name;
   if (!sources.has(key)) {
-    const text = "url" in source ? "EfficientNet-Lite0, ImageNet" : `${source.name} (your file)`;
-    select.append(make("option", { value: key }, text));
+    select.append(make("option", { value: key }, "url" in source ? `${titleOf(source)}, ImageNet` : `${source.name} (your file)`));
   }
   sources.set(key, source);
   return key;
@@ -54,24 +57,28 @@ export const sourceOf = (key) => sources.get(key) ?? BUNDLED;
 /** @param {string} text */
 export function showLoading(text) {
   loadingText.textContent = text;
+  loadingAmount.textContent = "";
   loadingBar.removeAttribute("value");
+  loadingBar.hidden = false;
   loading.hidden = false;
   answers.classList.toggle("stale", predictions.childElementCount > 0);
 }
 
 /** @param {number} received @param {number | null} total */
 export function showDownload(received, total) {
-  if (total) {
-    loadingBar.max = total;
-    loadingBar.value = received;
-    loadingText.textContent = `Downloading the network: ${format.megabytes(received)} of ${format.megabytes(total)} MB`;
-  } else {
-    loadingText.textContent = `Downloading the network: ${format.megabytes(received)} MB`;
-  }
+  loadingText.textContent = "Downloading the network";
+  loadingAmount.textContent = `${format.megabytes(received)}${total ? ` of ${format.megabytes(total)}` : ""} MB`;
+  if (!total) return;
+  loadingBar.max = total;
+  loadingBar.value = received;
 }
 
-export function hideLoading() {
-  loading.hidden = true;
+/** Ends what `showLoading` began. @param {boolean} somethingIsOpen */
+export function hideLoading(somethingIsOpen) {
+  loading.hidden = somethingIsOpen;
+  loadingBar.hidden = !somethingIsOpen;
+  loadingAmount.textContent = "";
+  if (!somethingIsOpen) loadingText.textContent = "No network is loaded";
   answers.classList.remove("stale");
 }
 

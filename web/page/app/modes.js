@@ -42,8 +42,8 @@ function draw(macs, results) {
     const head = make("th", { scope: "row", role: "rowheader" }, MODES[mode].name);
     if (mode === selectedMode()) head.append(make("small", {}, "in use above"));
     return make("tr", { role: "row" }, head,
-      cell("Time per picture", result ? format.time(result.elapsedMs) : "–", result && slowest ? result.elapsedMs / slowest : 0),
-      cell("Multiply-accumulates", format.large(macs[mode]), most ? macs[mode] / most : 0),
+      cell("Time per picture", result ? format.time(result.elapsedMs) : "–", result && slowest ? result.elapsedMs / slowest : undefined),
+      cell("Multiply-accumulates", format.large(macs[mode]), most ? macs[mode] / most : undefined),
       cell("Largest difference", mode === "folded" ? "–" : result ? format.difference(result.largestDifference) : "–"));
   }));
 }

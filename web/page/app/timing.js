@@ -17,7 +17,8 @@ const REDRAW_MS = 250;
 /** @type {{ at: number, ms: number }[]} */
 let frames = [];
 let drawnAt = 0;
-let readyMs = 0;
+/** @type {[string, string]} */
+let ready = ["Ready after", "–"];
 let folding = "–";
 
 /** @param {[string, string][]} figures */
@@ -30,10 +31,9 @@ function draw(figures) {
 
 /** @param {Opened} opened @param {string} where the adapter, in words @param {number | null} sinceStartMs */
 export function showLoad({ model, loadTimes }, where, sinceStartMs) {
-  if (sinceStartMs !== null) readyMs = sinceStartMs;
-  else readyMs = loadTimes.totalMs;
+  ready = sinceStartMs === null ? ["Loading", format.time(loadTimes.totalMs)] : ["Ready after", format.time(sinceStartMs)];
   const kernels = model.composedLayers;
-  folding = kernels ? format.time(loadTimes.foldMs) : "done";
+  folding = kernels ? format.time(loadTimes.foldMs) : "none";
   foldNote.textContent = kernels
     ? `Folded ${format.count(kernels)} ${kernels === 1 ? "layer" : "layers"} on load, on the ${where}.`
     : model.doconvLayers
@@ -44,7 +44,7 @@ export function showLoad({ model, loadTimes }, where, sinceStartMs) {
 /** @param {number} elapsedMs */
 export function showStill(elapsedMs) {
   frames = [];
-  draw([["This picture", format.time(elapsedMs)], ["Ready after", format.time(readyMs)], ["Folding", folding]]);
+  draw([["This picture", format.time(elapsedMs)], ready, ["Folding", folding]]);
 }
 
 /** @param {number} elapsedMs */

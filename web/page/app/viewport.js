@@ -56,7 +56,6 @@ export function showVideo(mirrored) {
   video.classList.toggle("mirrored", mirrored);
   video.hidden = false;
   photo.hidden = true;
-  caption.textContent = "Camera";
   place();
 }
 
