@@ -40,7 +40,7 @@ async function askForLabels(doconv) {
  */
 export async function openClassifier(doconv, { bytes, name, adapter, preprocess }) {
   /** @type {LoadOptions} */
-  const options = { name, adapter, preprocess: preprocess ?? USUAL };
+  const options = { name, adapter, preprocess: preprocess ?? USUAL, expand: true };
   let fallback = null;
   let classifier = await doconv.Classifier.load(bytes, options).catch((error) => {
     if (adapter !== "auto") throw error;
