@@ -71,7 +71,7 @@ impl Classifier {
     #[wasm_bindgen(unchecked_return_type = "Classifier")]
     pub async fn load(
         #[wasm_bindgen(unchecked_param_type = "Uint8Array | ArrayBuffer")] model: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "LoadOptions | undefined")] options: JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "LoadOptions")] options: JsValue,
     ) -> Result<Classifier, JsValue> {
         load(&model, options).await.map_err(error)
     }
@@ -84,7 +84,7 @@ impl Classifier {
     pub async fn classify(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Source")] source: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "ClassifyOptions | undefined")] options: JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "ClassifyOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: ClassifyOptions = options::read(options).map_err(error)?;
         let mode = options.mode.map_or(self.default_mode, Mode::from);
@@ -110,7 +110,7 @@ impl Classifier {
     pub async fn compare_modes(
         &self,
         #[wasm_bindgen(unchecked_param_type = "Source")] source: JsValue,
-        #[wasm_bindgen(unchecked_param_type = "CompareOptions | undefined")] options: JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "CompareOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: CompareOptions = options::read(options).map_err(error)?;
         let source = Source::from_js(&source).await.map_err(error)?;

@@ -14,7 +14,7 @@ const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
 
 /// What wasm-opt may expect of a browser: what rustc expects already.
 const WASM_OPT: [&str; 9] = [
-    "-O3",
+    "-Os",
     "--enable-simd",
     "--enable-bulk-memory",
     "--enable-multivalue",
