@@ -52,6 +52,7 @@ const state = {
   /** @type {Mode} */ mode: "folded",
   /** @type {{ blob: Blob, name: string } | null} */ picture: null,
   frame: 0,
+  /** Whether nothing has run since the last load. */ cold: true,
 };
 const camera = new Camera(classifyFrame);
 
@@ -94,7 +95,7 @@ async function open({ key, adapter, preprocess }) {
   models.showLoading(first ? "Loading the network" : `Loading ${models.titleOf(source)}`);
   try {
     const opened = await client.call("open", { source, adapter, preprocess });
-    Object.assign(state, { opened, modelKey: key, adapter, preprocess });
+    Object.assign(state, { opened, modelKey: key, adapter, preprocess, cold: true });
     models.selectModel(key);
     models.showModel(opened, source);
     modes.showModel(opened.model);
@@ -102,7 +103,7 @@ async function open({ key, adapter, preprocess }) {
     timing.restart();
     timing.showLoad(opened, adapterView.describe(opened.adapter), first ? performance.now() : null);
     viewport.setCropKnown("url" in source || opened.assumedPreprocess !== null);
-    showLayers(opened.layers, (layer, output, input) => client.call("factors", { layer, output, input }));
+    showLayers(opened, (layer, output, input) => client.call("factors", { layer, output, input }));
     enableBenchmark();
     await showFirstPicture();
     if (!camera.running) await classifyPicture(state.picture, first);
@@ -148,7 +149,8 @@ async function classifyPicture(picture, shown = picture === state.picture) {
   if (!shown) viewport.showPhoto(picture.blob, picture.name);
   viewport.setCaption(`${picture.name} · ${format.count(result.width)} × ${format.count(result.height)}`);
   predictions.showStill(result.predictions);
-  timing.showStill(result.elapsedMs);
+  timing.showStill(result.elapsedMs, state.cold);
+  state.cold = false;
 }
 
 /** @param {Blob} blob @param {string} name @param {string | null} sample its address, if it is one */
@@ -202,6 +204,7 @@ async function classifyFrame(bitmap) {
     if (frame !== state.frame || !camera.running) return;
     predictions.showFrame(result.predictions, smooth.checked);
     timing.showFrame(result.elapsedMs);
+    state.cold = false;
   } catch (error) {
     stopCamera();
     report(error);
@@ -278,6 +281,7 @@ async function switchMode(mode) {
     if (!camera.running) await classifyPicture(state.picture);
     clearTimeout(slow);
     models.hideLoading(true);
+    status.mention("The mode was switched.");
     await compare();
   } catch (error) {
     state.mode = before;
