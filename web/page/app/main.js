@@ -52,6 +52,7 @@ const state = {
   /** @type {Mode} */ mode: "folded",
   /** @type {{ blob: Blob, name: string } | null} */ picture: null,
   frame: 0,
+  /** How often the worker was replaced since something ran. */ restarts: 0,
   /** Whether nothing has run since the last load. */ cold: true,
 };
 const camera = new Camera(classifyFrame);
@@ -69,7 +70,11 @@ function newClient() {
   });
 }
 
-/** Says what went wrong; a worker whose module is broken is replaced by a new one. @param {unknown} error */
+/**
+ * Says what went wrong. A worker whose module is broken is replaced by a new one, on the same adapter, and if that does not
+ * go well either, on the CPU.
+ * @param {unknown} error
+ */
 function report(error) {
   status.problem(error);
   if (!(error instanceof WorkerError && error.fatal) || !state.opened) return;
@@ -77,9 +82,11 @@ function report(error) {
   state.opened = null;
   client.terminate(error.message);
   client = newClient();
-  const adapter = adapterView.isCpu(opened.adapter) ? "cpu" : "webgpu";
+  state.restarts += 1;
+  if (state.restarts > 2) return;
+  const adapter = state.restarts > 1 || adapterView.isCpu(opened.adapter) ? "cpu" : "webgpu";
   void open({ key: state.modelKey, adapter, preprocess: state.preprocess }).then((again) => {
-    if (again) status.problem(`${error.message} The network was loaded again.`);
+    if (again) status.problem(`${error.message} The network was loaded again, on the ${adapter === "cpu" ? "CPU" : "same adapter"}.`);
   });
 }
 
@@ -150,7 +157,7 @@ async function classifyPicture(picture, shown = picture === state.picture) {
   viewport.setCaption(`${picture.name} · ${format.count(result.width)} × ${format.count(result.height)}`);
   predictions.showStill(result.predictions);
   timing.showStill(result.elapsedMs, state.cold);
-  state.cold = false;
+  Object.assign(state, { cold: false, restarts: 0 });
 }
 
 /** @param {Blob} blob @param {string} name @param {string | null} sample its address, if it is one */
