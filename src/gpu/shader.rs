@@ -480,6 +480,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "common/conv_bindings.wgsl",
     "common/kernel_gradient.wgsl",
     "common/map.wgsl",
+    "common/resample.wgsl",
     "compose.wgsl",
     "compose_gradient.wgsl",
     "constant.wgsl",

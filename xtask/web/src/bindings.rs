@@ -57,7 +57,7 @@ fn compile(profile: &str) -> Result<()> {
 /// Its version is that of the macros in the module: `wasm-bindgen-shared` can be in a lock file only once.
 fn bind(module: &Path, folder: &Path, release: bool) -> Result<()> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).out_name("doconv").web(true)?.typescript(true);
+    bindgen.input_path(module).out_name("doconv").web(true)?.typescript(true).omit_default_module_path(false);
     bindgen.remove_name_section(release).remove_producers_section(release);
     bindgen.generate(folder).with_context(|| format!("wasm-bindgen fails on {}", module.display()))
 }
