@@ -48,7 +48,7 @@ const load = (doconv, bytes, options) =>
  */
 export async function openClassifier(doconv, { bytes, name, adapter, preprocess }) {
   /** @type {LoadOptions} */
-  const options = { name, adapter, preprocess: preprocess ?? USUAL, expand: true };
+  const options = { name, adapter, preprocess: preprocess ?? USUAL };
   let fallback = null;
   let classifier = await load(doconv, bytes, options).catch((error) => {
     if (adapter !== "auto") throw error;
