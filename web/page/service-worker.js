@@ -10,7 +10,6 @@ const scope = worker.registration.scope;
 /** Other pages of this origin have caches too. */
 const PREFIX = `doconv ${scope} `;
 const CACHE = PREFIX + worker.VERSION;
-const START = new URL("index.html", scope).href;
 
 /** All files, or the version is not installed. `no-cache` asks the server whether the browser's copy is still right. */
 async function install() {
@@ -26,9 +25,7 @@ async function removeOldVersions() {
 /** @param {Request} request */
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  const { origin, pathname } = new URL(request.url);
-  const address = origin + pathname;
-  const stored = await cache.match(address === scope ? START : address);
+  const stored = await cache.match(request, { ignoreSearch: true });
   return stored ?? fetch(request);
 }
 

@@ -136,4 +136,4 @@ function inWords(error) {
   return { message: error instanceof Error ? error.message : String(error), fatal: false };
 }
 
-self.addEventListener("message", ({ data }) => void answer(data));
+addEventListener("message", ({ data }) => void answer(data));

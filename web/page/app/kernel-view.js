@@ -6,6 +6,7 @@ import { heatMap } from "./heat-map.js";
 
 /** @typedef {import("./protocol.js").DoConvLayer} DoConvLayer */
 /** @typedef {import("./protocol.js").Factors} Factors */
+/** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./heat-map.js").HeatMap} HeatMap */
 /** @typedef {(layer: string, output: number, input: number) => Promise<Factors>} GetFactors */
 
@@ -23,6 +24,8 @@ const READ_HINT = "Point at a cell, or use the arrow keys, to read it.";
 
 /** @type {DoConvLayer[]} */
 let layers = [];
+/** Whether D and w are the file's own. */
+let fromFile = false;
 /** @type {GetFactors | null} */
 let getFactors = null;
 
@@ -40,27 +43,23 @@ const operator = (sign) => make("span", { class: "sign", "aria-hidden": "true" }
 /** @param {Factors} factors */
 function drawMaps({ d, w, kernel, kernelSize: [height, width], dMul }) {
   const taps = height * width;
-  const composed = d.length > 0;
-  /** @type {HeatMap | null} */
-  let dMap = null;
+  const dMap = heatMap({ name: "D", values: d, rows: taps, columns: dMul, scale: largest(d) }, (cell) => {
+    readout.textContent = cell ? `D (${cell.row + 1}, ${cell.column + 1}) = ${signed(cell.value)}` : READ_HINT;
+  });
   const kernelMap = heatMap({ name: "Kernel", values: kernel, rows: height, columns: width, scale: largest(kernel) }, (cell) => {
     const tap = cell && cell.row * width + cell.column;
-    dMap?.markRow(tap);
+    dMap.markRow(tap);
     readout.textContent = cell
-      ? `kernel (${cell.row + 1}, ${cell.column + 1}) = ${signed(cell.value)}${composed ? `, row ${(tap ?? 0) + 1} of D times w` : ""}`
+      ? `kernel (${cell.row + 1}, ${cell.column + 1}) = ${signed(cell.value)}, row ${(tap ?? 0) + 1} of D times w`
       : READ_HINT;
-  });
-  const result = figure("result", kernelMap, "kernel", `${height} × ${width}`, largest(kernel));
-  if (!composed) return product.replaceChildren(result);
-  dMap = heatMap({ name: "D", values: d, rows: taps, columns: dMul, scale: largest(d) }, (cell) => {
-    readout.textContent = cell ? `D (${cell.row + 1}, ${cell.column + 1}) = ${signed(cell.value)}` : READ_HINT;
   });
   const wMap = heatMap({ name: "w", values: w, rows: dMul, columns: 1, scale: largest(w), stretch: true }, (cell) => {
     readout.textContent = cell ? `w (${cell.row + 1}) = ${signed(cell.value)}` : READ_HINT;
   });
   product.replaceChildren(
     figure("matrix", dMap, "D", `${taps} × ${dMul}`, largest(d)), operator("·"),
-    figure("column", wMap, "w", `${dMul}`, largest(w)), operator("="), result);
+    figure("column", wMap, "w", `${dMul}`, largest(w)), operator("="),
+    figure("result", kernelMap, "kernel", `${height} × ${width}`, largest(kernel)));
 }
 
 /** @param {string} name @param {Float32Array} data @param {number} columns */
@@ -72,17 +71,15 @@ function asTable(name, data, columns) {
 
 /** @param {Factors} factors */
 function drawText({ d, w, kernel, kernelSize, dMul }) {
-  const tables = [asTable("kernel", kernel, kernelSize[1])];
-  if (d.length) tables.unshift(asTable("D", d, dMul), asTable("w", w, 1));
-  text.replaceChildren(...tables);
+  text.replaceChildren(asTable("D", d, dMul), asTable("w", w, 1), asTable("kernel", kernel, kernelSize[1]));
 }
 
 /** @param {Factors} factors */
-function explain({ composed, d, inputChannel }) {
-  const channel = `Input channel ${inputChannel} of the network’s layer, counted from 0.`;
-  if (composed) return `D belongs to the input channel, w to this pair of channels. ${channel}`;
-  if (d.length) return `The file holds one ordinary kernel here, as folded layers are. D was drawn at random and w solved for, such that their product is that kernel: this is what the composed modes run. ${channel}`;
-  return `The file holds one ordinary kernel here, as folded layers are; D and w are not in it. Open a composed model to see them. ${channel}`;
+function explain({ inputChannel }) {
+  const origin = fromFile
+    ? "D belongs to the input channel, w to this pair of channels; both are from the file."
+    : "This file holds ordinary kernels, as folded layers are. D was drawn at random on load and w solved for, such that their product is the kernel of the file.";
+  return `${origin} Input channel ${inputChannel} of the layer, counted from 0.`;
 }
 
 /** @param {HTMLInputElement} field @param {number} count */
@@ -117,9 +114,10 @@ async function show() {
 const title = ({ name, kernel, inChannels, outChannels, groups }) =>
   `${name} · ${kernel.join(" × ")} · ${groups === 1 ? `${inChannels} → ${outChannels}` : `${outChannels} channels in ${groups} groups`}`;
 
-/** @param {DoConvLayer[]} all the network's DO-Conv layers @param {GetFactors} get */
-export function showLayers(all, get) {
+/** @param {Opened} opened @param {GetFactors} get */
+export function showLayers({ layers: all, model }, get) {
   layers = all;
+  fromFile = model.composedLayers > 0;
   getFactors = get;
   layer.replaceChildren(...all.map((one) => make("option", { value: one.name }, title(one))));
   layer.disabled = all.length === 0;
@@ -128,7 +126,9 @@ export function showLayers(all, get) {
   for (const field of [output, input]) field.disabled = true;
   legend.hidden = true;
   values.hidden = true;
-  note.textContent = "This network has no DO-Conv layers: its kernels were learned directly.";
+  note.textContent = model.doconvLayers
+    ? "This file holds ordinary kernels that cannot be split into a D and a w."
+    : "This network has no DO-Conv layers: its kernels were learned directly.";
 }
 
 for (const field of [layer, output, input]) field.addEventListener("change", () => void show());

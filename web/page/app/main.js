@@ -52,6 +52,8 @@ const state = {
   /** @type {Mode} */ mode: "folded",
   /** @type {{ blob: Blob, name: string } | null} */ picture: null,
   frame: 0,
+  /** How often the worker was replaced since something ran. */ restarts: 0,
+  /** Whether nothing has run since the last load. */ cold: true,
 };
 const camera = new Camera(classifyFrame);
 
@@ -68,7 +70,11 @@ function newClient() {
   });
 }
 
-/** Says what went wrong; a worker whose module is broken is replaced by a new one. @param {unknown} error */
+/**
+ * Says what went wrong. A worker whose module is broken is replaced by a new one, on the same adapter, and if that does not
+ * go well either, on the CPU.
+ * @param {unknown} error
+ */
 function report(error) {
   status.problem(error);
   if (!(error instanceof WorkerError && error.fatal) || !state.opened) return;
@@ -76,9 +82,11 @@ function report(error) {
   state.opened = null;
   client.terminate(error.message);
   client = newClient();
-  const adapter = adapterView.isCpu(opened.adapter) ? "cpu" : "webgpu";
+  state.restarts += 1;
+  if (state.restarts > 2) return;
+  const adapter = state.restarts > 1 || adapterView.isCpu(opened.adapter) ? "cpu" : "webgpu";
   void open({ key: state.modelKey, adapter, preprocess: state.preprocess }).then((again) => {
-    if (again) status.problem(`${error.message} The network was loaded again.`);
+    if (again) status.problem(`${error.message} The network was loaded again, on the ${adapter === "cpu" ? "CPU" : "same adapter"}.`);
   });
 }
 
@@ -94,7 +102,7 @@ async function open({ key, adapter, preprocess }) {
   models.showLoading(first ? "Loading the network" : `Loading ${models.titleOf(source)}`);
   try {
     const opened = await client.call("open", { source, adapter, preprocess });
-    Object.assign(state, { opened, modelKey: key, adapter, preprocess });
+    Object.assign(state, { opened, modelKey: key, adapter, preprocess, cold: true });
     models.selectModel(key);
     models.showModel(opened, source);
     modes.showModel(opened.model);
@@ -102,7 +110,7 @@ async function open({ key, adapter, preprocess }) {
     timing.restart();
     timing.showLoad(opened, adapterView.describe(opened.adapter), first ? performance.now() : null);
     viewport.setCropKnown("url" in source || opened.assumedPreprocess !== null);
-    showLayers(opened.layers, (layer, output, input) => client.call("factors", { layer, output, input }));
+    showLayers(opened, (layer, output, input) => client.call("factors", { layer, output, input }));
     enableBenchmark();
     await showFirstPicture();
     if (!camera.running) await classifyPicture(state.picture, first);
@@ -148,7 +156,8 @@ async function classifyPicture(picture, shown = picture === state.picture) {
   if (!shown) viewport.showPhoto(picture.blob, picture.name);
   viewport.setCaption(`${picture.name} · ${format.count(result.width)} × ${format.count(result.height)}`);
   predictions.showStill(result.predictions);
-  timing.showStill(result.elapsedMs);
+  timing.showStill(result.elapsedMs, state.cold);
+  Object.assign(state, { cold: false, restarts: 0 });
 }
 
 /** @param {Blob} blob @param {string} name @param {string | null} sample its address, if it is one */
@@ -202,6 +211,7 @@ async function classifyFrame(bitmap) {
     if (frame !== state.frame || !camera.running) return;
     predictions.showFrame(result.predictions, smooth.checked);
     timing.showFrame(result.elapsedMs);
+    state.cold = false;
   } catch (error) {
     stopCamera();
     report(error);
@@ -278,6 +288,7 @@ async function switchMode(mode) {
     if (!camera.running) await classifyPicture(state.picture);
     clearTimeout(slow);
     models.hideLoading(true);
+    status.mention("The mode was switched.");
     await compare();
   } catch (error) {
     state.mode = before;

@@ -30,21 +30,19 @@ function draw(figures) {
 }
 
 /** @param {Opened} opened @param {string} where the adapter, in words @param {number | null} sinceStartMs */
-export function showLoad({ model, loadTimes }, where, sinceStartMs) {
+export function showLoad({ adapter, layers, loadTimes }, where, sinceStartMs) {
   ready = sinceStartMs === null ? ["Loading", format.time(loadTimes.totalMs)] : ["Ready after", format.time(sinceStartMs)];
-  const kernels = model.composedLayers;
-  folding = kernels ? format.time(loadTimes.foldMs) : "none";
-  foldNote.textContent = kernels
-    ? `Folded ${format.count(kernels)} ${kernels === 1 ? "layer" : "layers"} on load, on the ${where}.`
-    : model.doconvLayers
-      ? `The file holds ${format.count(model.doconvLayers)} DO-Conv layers already folded: loading on the ${where} took ${format.time(loadTimes.totalMs)}.`
-      : `This network has no DO-Conv layers: loading on the ${where} took ${format.time(loadTimes.totalMs)}.`;
+  const count = layers.length;
+  folding = count ? format.time(loadTimes.foldMs) : "none";
+  foldNote.textContent = count
+    ? `Folded ${format.count(count)} ${count === 1 ? "layer" : "layers"} on load, on the ${where}${adapter.type === "cpu" ? ", packing included" : ""}.`
+    : `Nothing was to be folded: loading on the ${where} took ${format.time(loadTimes.totalMs)}.`;
 }
 
-/** @param {number} elapsedMs */
-export function showStill(elapsedMs) {
+/** @param {number} elapsedMs @param {boolean} cold whether nothing has run yet: browsers make code fast while it runs */
+export function showStill(elapsedMs, cold) {
   frames = [];
-  draw([["This picture", format.time(elapsedMs)], ready, ["Folding", folding]]);
+  draw([[cold ? "First run" : "This picture", format.time(elapsedMs)], ready, ["Folding", folding]]);
 }
 
 /** @param {number} elapsedMs */

@@ -15,6 +15,7 @@ export class WorkerError extends Error {
 export class WorkerClient {
   #worker;
   #next = 0;
+  #started = false;
   /** @type {Map<number, { resolve: (value: any) => void, reject: (error: Error) => void }>} */
   #waiting = new Map();
 
@@ -22,6 +23,7 @@ export class WorkerClient {
   constructor(onEvent) {
     this.#worker = new Worker(new URL("../worker.js", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => {
+      this.#started = true;
       if ("event" in data) return onEvent(data);
       const waiting = this.#waiting.get(data.id);
       this.#waiting.delete(data.id);
@@ -30,8 +32,11 @@ export class WorkerClient {
     });
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault();
-      const why = event.message ? `: ${event.message}` : "";
-      this.#end(`The page's worker did not start${why}. Reload the page; if that does not help, update the browser.`);
+      const why = event.message ? ` (${event.message.replace(/^Uncaught /, "")})` : "";
+      // A module that stops in the midst of something asynchronous never answers: this event is all that comes.
+      this.#end(this.#started
+        ? `The module stopped${why}. Try another picture, model or adapter.`
+        : `The page's worker did not start${why}. Reload the page; if that does not help, update the browser.`);
     });
   }
 

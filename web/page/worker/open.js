@@ -34,19 +34,27 @@ async function askForLabels(doconv) {
 }
 
 /**
+ * Loads a network with D and W, even where the file holds their product only: the page shows both, and folds here.
+ * @param {Doconv} doconv @param {Uint8Array} bytes @param {LoadOptions} options
+ */
+const load = (doconv, bytes, options) =>
+  // Not every folded layer can be expanded; without that, such a network runs as it is.
+  doconv.Classifier.load(bytes, { ...options, expand: true }).catch(() => doconv.Classifier.load(bytes, options));
+
+/**
  * @param {Doconv} doconv
  * @param {{ bytes: Uint8Array, name: string, adapter: AdapterChoice, preprocess: Preprocess | null }} wanted
  * @returns {Promise<Ready>}
  */
 export async function openClassifier(doconv, { bytes, name, adapter, preprocess }) {
   /** @type {LoadOptions} */
-  const options = { name, adapter, preprocess: preprocess ?? USUAL, expand: true };
+  const options = { name, adapter, preprocess: preprocess ?? USUAL };
   let fallback = null;
-  let classifier = await doconv.Classifier.load(bytes, options).catch((error) => {
+  let classifier = await load(doconv, bytes, options).catch((error) => {
     if (adapter !== "auto") throw error;
     fallback = `WebGPU failed (${error.message}); the CPU is used instead.`;
     options.adapter = "cpu";
-    return doconv.Classifier.load(bytes, options).catch(() => { throw error; });
+    return load(doconv, bytes, options).catch(() => { throw error; });
   });
   const { saysPreprocess, hasLabels, classes } = classifier.model;
   const borrowedLabels = !hasLabels && classes === IMAGENET_CLASSES;
@@ -54,7 +62,7 @@ export async function openClassifier(doconv, { bytes, name, adapter, preprocess 
     imagenetLabels ??= askForLabels(doconv);
     const labels = await imagenetLabels;
     classifier.free();
-    classifier = await doconv.Classifier.load(bytes, { ...options, labels });
+    classifier = await load(doconv, bytes, { ...options, labels });
   }
   return {
     classifier, borrowedLabels, fallback, rebuilds: classifier.rebuilds,
