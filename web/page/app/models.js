@@ -1,0 +1,100 @@
+// The choice of a model, its download, and what had to be assumed about it.
+
+import { byId, make } from "./dom.js";
+import * as format from "./format.js";
+
+/** @typedef {import("./protocol.js").ModelSource} ModelSource */
+/** @typedef {import("./protocol.js").Opened} Opened */
+/** @typedef {import("./protocol.js").Preprocess} Preprocess */
+
+/** @type {ModelSource} */
+export const BUNDLED = { name: "efficientnet-lite0-doconv.safetensors", url: "models/efficientnet-lite0-doconv.safetensors" };
+
+const select = byId("model", HTMLSelectElement);
+const note = byId("model-note", HTMLElement);
+const assumption = byId("assumption", HTMLElement);
+const assumptionText = byId("assumption-text", HTMLElement);
+const preprocessRow = byId("preprocess-row", HTMLElement);
+const preprocess = byId("preprocess", HTMLSelectElement);
+const answers = byId("answers", HTMLElement);
+const loading = byId("loading", HTMLElement);
+const loadingText = byId("loading-text", HTMLElement);
+const loadingBar = byId("loading-bar", HTMLProgressElement);
+const predictions = byId("predictions", HTMLElement);
+
+/** @type {Map<string, ModelSource>} */
+const sources = new Map();
+
+/** @param {ModelSource} source @returns {string} its key in the list */
+export function addModel(source) {
+  const key = "file" in source ? `${source.name} ${source.file.lastModified} ${source.file.size}` : source.name;
+  if (!sources.has(key)) {
+    const text = "url" in source ? "EfficientNet-Lite0, ImageNet" : `${source.name} (your file)`;
+    select.append(make("option", { value: key }, text));
+  }
+  sources.set(key, source);
+  return key;
+}
+
+/** A file that could not be opened is not offered again. @param {string} key */
+export function removeModel(key) {
+  if (key === BUNDLED.name) return;
+  sources.delete(key);
+  [...select.options].find(({ value }) => value === key)?.remove();
+}
+
+/** @param {string} key */
+export function selectModel(key) {
+  select.value = key;
+}
+
+/** @param {string} key */
+export const sourceOf = (key) => sources.get(key) ?? BUNDLED;
+
+/** @param {string} text */
+export function showLoading(text) {
+  loadingText.textContent = text;
+  loadingBar.removeAttribute("value");
+  loading.hidden = false;
+  answers.classList.toggle("stale", predictions.childElementCount > 0);
+}
+
+/** @param {number} received @param {number | null} total */
+export function showDownload(received, total) {
+  if (total) {
+    loadingBar.max = total;
+    loadingBar.value = received;
+    loadingText.textContent = `Downloading the network: ${format.megabytes(received)} of ${format.megabytes(total)} MB`;
+  } else {
+    loadingText.textContent = `Downloading the network: ${format.megabytes(received)} MB`;
+  }
+}
+
+export function hideLoading() {
+  loading.hidden = true;
+  answers.classList.remove("stale");
+}
+
+/** @param {Opened} opened @param {ModelSource} source */
+export function showModel({ model, assumedPreprocess, borrowedLabels }, source) {
+  const facts = [
+    `${format.large(model.parameters)} parameters`,
+    `${format.count(model.classes)} classes`,
+    `${format.count(model.doconvLayers)} DO-Conv ${model.doconvLayers === 1 ? "layer" : "layers"}`,
+  ];
+  if ("file" in source) facts.push("your file stays on this device");
+  note.textContent = facts.join(" · ");
+  const texts = [];
+  if (assumedPreprocess) texts.push("This file does not say how photographs become its input, so this is a guess.");
+  if (borrowedLabels) texts.push("It names no classes; with 1000 of them, ImageNet’s names are shown.");
+  assumptionText.textContent = texts.join(" ");
+  preprocessRow.hidden = !assumedPreprocess;
+  if (assumedPreprocess) preprocess.value = assumedPreprocess;
+  assumption.hidden = texts.length === 0;
+}
+
+/** @param {{ onModel: (key: string) => void, onPreprocess: (choice: Preprocess) => void }} handlers */
+export function listenForModels({ onModel, onPreprocess }) {
+  select.addEventListener("change", () => onModel(select.value));
+  preprocess.addEventListener("change", () => onPreprocess(/** @type {Preprocess} */ (preprocess.value)));
+}
