@@ -3,7 +3,7 @@ import { expect, test } from "@playwright/test";
 
 test("the page opens, isolated from other origins", async ({ page }) => {
   await page.goto("/");
-  await expect(page).toHaveTitle(/doconv/i);
+  await expect(page).toHaveTitle(/DO-?Conv/i);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
 });
 

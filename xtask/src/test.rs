@@ -24,7 +24,7 @@ pub fn run(fast: bool) -> Result<()> {
     onnx::run()?;
     examples()?;
     if !fast {
-        step("the web page", web::test)?;
+        web::test()?;
         step("cargo doc", || finish(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
         if root().join("fuzz/Cargo.toml").is_file() {
             step("cargo check, fuzz targets", fuzz_targets)?;

@@ -10,12 +10,12 @@ use crate::test::with_adapters;
 
 /// `cargo xtask web`.
 pub fn build(arguments: &[OsString]) -> Result<()> {
-    hand_over(program()?.arg("build").args(arguments))
+    hand_over(program()?.arg("web").args(arguments))
 }
 
 /// `cargo xtask web-test`.
 pub fn test() -> Result<()> {
-    run(with_adapters(program()?.arg("test"))?)
+    run(with_adapters(program()?.arg("web-test"))?)
 }
 
 /// The program, compiled already, so that waiting for that is announced.

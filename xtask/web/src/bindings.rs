@@ -12,19 +12,6 @@ use crate::npm;
 /// Every browser that has WebGPU has these instructions.
 const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
 
-/// What wasm-opt may expect of a browser: what rustc expects already.
-const WASM_OPT: [&str; 9] = [
-    "-Os",
-    "--enable-simd",
-    "--enable-bulk-memory",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-    "--strip-producers",
-];
-
 /// What the bindings consist of, beside the module.
 pub const FILES: [&str; 2] = ["doconv.js", "doconv.d.ts"];
 
@@ -39,6 +26,7 @@ pub fn build(release: bool) -> Result<PathBuf> {
     let folder = built.join("bindings");
     step("wasm-bindgen", || bind(&built.join("doconv.wasm"), &folder, release))?;
     if release {
+        npm::install()?;
         step("wasm-opt", || optimise(&folder.join(MODULE)))?;
     } else {
         eprintln!("==> wasm-opt: left out without --release");
@@ -57,14 +45,16 @@ fn compile(profile: &str) -> Result<()> {
 /// Its version is that of the macros in the module: `wasm-bindgen-shared` can be in a lock file only once.
 fn bind(module: &Path, folder: &Path, release: bool) -> Result<()> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).out_name("doconv").web(true)?.typescript(true).omit_default_module_path(false);
+    bindgen.input_path(module).out_name("doconv").web(true)?.typescript(true);
+    // `init()` without arguments finds the module beside the script.
+    bindgen.omit_default_module_path(false);
     bindgen.remove_name_section(release).remove_producers_section(release);
     bindgen.generate(folder).with_context(|| format!("wasm-bindgen fails on {}", module.display()))
 }
 
+/// The module itself says which instructions may be used.
 fn optimise(module: &Path) -> Result<()> {
-    npm::install()?;
     let smaller = module.with_extension("opt");
-    run(npm::program("wasm-opt", &WASM_OPT)?.arg(module).arg("-o").arg(&smaller))?;
+    run(npm::program("wasm-opt", &["-O3"])?.arg(module).arg("-o").arg(&smaller))?;
     std::fs::rename(&smaller, module).with_context(|| format!("cannot replace {}", module.display()))
 }

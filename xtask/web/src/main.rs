@@ -28,11 +28,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Build the web page into `web/dist/`: static files, for any web server.
-    #[command(name = "web", alias = "build")]
-    Build(Build),
+    Web(Build),
     /// Build the web page, check its JavaScript and its npm package, and test it in Chromium.
-    #[command(name = "web-test", alias = "test")]
-    Test,
+    WebTest,
 }
 
 #[derive(Args)]
@@ -50,8 +48,8 @@ struct Build {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Build(arguments) => build(&arguments),
-        Task::Test => test::run(),
+        Task::Web(arguments) => build(&arguments),
+        Task::WebTest => test::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
