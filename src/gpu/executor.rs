@@ -1,5 +1,7 @@
 //! Replays a plan on a device.
 
+mod repeat;
+
 use std::collections::HashMap;
 
 use super::Device;
@@ -57,6 +59,9 @@ struct Program {
     packed: Vec<Vec<f32>>,
 }
 
+/// Comes when the results can be read.
+type Mapped = futures_channel::oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
+
 /// Feature maps on the device.
 #[derive(Debug, Default)]
 struct Maps {
@@ -70,6 +75,12 @@ struct Maps {
 impl Maps {
     fn get(&self, value: ValueId) -> &wgpu::Buffer {
         &self.buffers[self.buffer_of[value.0]]
+    }
+
+    /// Whether a value's buffer holds other values at other times.
+    fn is_shared(&self, value: ValueId) -> bool {
+        let buffer = self.buffer_of[value.0];
+        self.buffer_of.iter().filter(|&&other| other == buffer).count() > 1
     }
 }
 
@@ -126,16 +137,19 @@ impl Executor {
         self.device.check_alive()?;
         // A run that fails or is given up takes its program along, whose readback buffer may be left mapped.
         let mut program = self.take_program(batch).await?;
-        for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
-            pack_map(self.plan.value(value).batched(batch), input, packed);
-        }
+        self.pack(&mut program, inputs);
         let outputs = self.replay(&program).await?;
         self.programs.push(program);
         Ok(outputs)
     }
 
+    fn pack(&self, program: &mut Program, inputs: &[&[f32]]) {
+        for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
+            pack_map(self.plan.value(value).batched(program.batch), input, packed);
+        }
+    }
+
     async fn replay(&self, program: &Program) -> Result<Vec<Vec<f32>>> {
-        let batch = program.batch;
         let finished = self
             .device
             .checked("running the network", || {
@@ -144,21 +158,31 @@ impl Executor {
                 }
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
                 record(&mut encoder, &program.commands);
-                let mut offset = 0;
-                for &value in &self.plan.outputs {
-                    let size = self.map_bytes(value, batch);
-                    encoder.copy_buffer_to_buffer(program.maps.get(value), 0, &program.readback, offset, size);
-                    offset += size;
-                }
-                self.device.queue.submit([encoder.finish()]);
-                let (sender, receiver) = futures_channel::oneshot::channel();
-                program.readback.map_async(wgpu::MapMode::Read, .., move |result| {
-                    // The receiver is gone only if the run was given up.
-                    let _ = sender.send(result);
-                });
-                receiver
+                self.fetch(program, encoder)
             })
             .await?;
+        self.results(program, finished).await
+    }
+
+    /// Submits what is encoded, and the copying of the results behind it.
+    fn fetch(&self, program: &Program, mut encoder: wgpu::CommandEncoder) -> Mapped {
+        let mut offset = 0;
+        for &value in &self.plan.outputs {
+            let size = self.map_bytes(value, program.batch);
+            encoder.copy_buffer_to_buffer(program.maps.get(value), 0, &program.readback, offset, size);
+            offset += size;
+        }
+        self.device.queue.submit([encoder.finish()]);
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        program.readback.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver is gone only if the run was given up.
+            let _ = sender.send(result);
+        });
+        receiver
+    }
+
+    /// Waits for the results.
+    async fn results(&self, program: &Program, finished: Mapped) -> Result<Vec<Vec<f32>>> {
         self.wait()?;
         match finished.await {
             Ok(Ok(())) => {}
@@ -176,7 +200,7 @@ impl Executor {
             let mut rest = values;
             let mut outputs = vec![];
             for &value in &self.plan.outputs {
-                let shape = self.plan.value(value).batched(batch);
+                let shape = self.plan.value(value).batched(program.batch);
                 let (head, tail) = rest.split_at(map_len(shape));
                 outputs.push(unpack_map(shape, head));
                 rest = tail;
@@ -189,7 +213,11 @@ impl Executor {
 
     /// Drives the device where nobody else does; browsers do it themselves.
     fn wait(&self) -> Result<()> {
-        match self.device.device.poll(wgpu::PollType::wait_indefinitely()) {
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        match self.device.device.poll(how) {
             Ok(_) => Ok(()),
             Err(error) => {
                 self.device.check_alive()?;
