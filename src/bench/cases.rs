@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::{Expected, REFERENCE_MACS};
 use crate::network::{Activation, Conv2d, FORMAT_VERSION, Input, LayerCost, Network, Node, Op};
-use crate::{Mode, Model, Result, Tensor, Weights};
+use crate::reference::run_with_error;
+use crate::{Adapter, Mode, Model, Result, Tensor, Weights};
 
 /// A group of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,7 +70,7 @@ impl<'a> Case<'a> {
 
     fn network(&self) -> Cow<'a, Network> {
         match self.subject {
-            Subject::Layer(layer) => Cow::Owned(layer.network()),
+            Subject::Layer(layer) => Cow::Owned(layer.network(layer.conv())),
             Subject::Network(model) => Cow::Borrowed(model.network()),
         }
     }
@@ -80,6 +82,18 @@ impl<'a> Case<'a> {
             uniform(&mut random, [self.batch * items, *c, *h, *w].to_vec(), 2.0)
         };
         self.network().inputs.iter().map(input).collect()
+    }
+
+    /// What the adapter should give.
+    pub async fn expected(&self, adapter: &Adapter, model: &Model, inputs: &[Tensor]) -> Result<Expected> {
+        match self.subject {
+            Subject::Layer(layer) => {
+                let every = layer.checked_channels(self.macs()?);
+                let estimates = run_with_error(&layer.narrowed(model, every)?, inputs)?;
+                Ok(Expected::from_some_channels(&estimates, every, layer.out_channels))
+            }
+            Subject::Network(_) => Expected::of(adapter, self.mode, model, inputs).await,
+        }
     }
 
     /// Multiply-accumulates of a run.
@@ -144,14 +158,14 @@ impl Layer {
         }
     }
 
-    fn network(&self) -> Network {
+    fn network(&self, conv: Conv2d) -> Network {
         let node = |name: &str, input: &str, op| Node { name: name.into(), inputs: vec![input.into()], op };
         let relu = Op::Activation(Activation::Relu);
         Network {
             version: FORMAT_VERSION,
             name: self.name.into(),
             inputs: vec![Input::new("input", [self.in_channels, self.side, self.side])],
-            nodes: vec![node("conv", "input", Op::Conv2d(self.conv())), node("relu", "conv", relu)],
+            nodes: vec![node("conv", "input", Op::Conv2d(conv)), node("relu", "conv", relu)],
             outputs: vec!["relu".into()],
             preprocess: None,
             labels: vec![],
@@ -167,7 +181,27 @@ impl Layer {
             ("conv.weight".into(), uniform(&mut random, conv.kernel_shape().to_vec(), bound)?),
             ("conv.bias".into(), uniform(&mut random, vec![self.out_channels], 1.0)?),
         ]);
-        Model::new(self.network(), weights)
+        Model::new(self.network(conv), weights)
+    }
+
+    /// One in how many output channels the reference has the time for. An odd number, so that these are not all of the same
+    /// place in the vectors of four that shaders work with.
+    fn checked_channels(&self, macs: u64) -> usize {
+        let depthwise = self.groups > 1;
+        if depthwise { 1 } else { macs.div_ceil(REFERENCE_MACS) as usize | 1 }
+    }
+
+    /// The same layer with only every so many-th output channel.
+    fn narrowed(&self, model: &Model, every: usize) -> Result<Model> {
+        let pick = |(name, tensor): (&String, &Tensor)| {
+            let rows = tensor.data().chunks(tensor.data().len() / self.out_channels).step_by(every);
+            let shape = [&[rows.len()], &tensor.shape()[1..]].concat();
+            Ok((name.clone(), Tensor::new(shape, rows.flatten().copied().collect())?))
+        };
+        let weights = model.weights().iter().map(pick).collect::<Result<Weights>>()?;
+        let out_channels = self.out_channels.div_ceil(every);
+        let conv = Conv2d { out_channels, ..self.conv() };
+        Model::new(self.network(conv), weights)
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::cases::{Case, Suite};
-use super::check::Expected;
 use super::record::{CaseResult, Check, Environment, Measurement, Outcome, Record, SCHEMA, Settings};
 use super::sampling::{Samples, milliseconds, rounded, sample, timer_resolution_ms};
 use super::statistics::{median, median_interval};
@@ -135,7 +134,7 @@ async fn measure(
     proceed: impl FnMut() -> ControlFlow<()>,
 ) -> Result<ControlFlow<(), Measurement>> {
     let (model, inputs) = (case.model()?, case.inputs()?);
-    let expected = Expected::of(adapter, case.mode, &model, &inputs).await?;
+    let expected = case.expected(adapter, &model, &inputs).await?;
     let start = Instant::now();
     let mut session = Session::load(adapter, &model, case.mode).await?;
     let setup_ms = elapsed_ms(start);
