@@ -152,7 +152,7 @@ async fn measure(
         ControlFlow::Continue(samples) => samples,
         ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
     };
-    let median_ms = median(&samples_ms).unwrap_or_default();
+    let median_ms = rounded(median(&samples_ms).unwrap_or_default());
     Ok(ControlFlow::Continue(Measurement {
         kernels: session.kernels(case.batch)?,
         check: worse(expected.check(&first), expected.check(&last)),

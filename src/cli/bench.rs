@@ -19,7 +19,7 @@ use super::{model, output, progress, table};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  doconv bench                                         everything, about a minute
+  doconv bench                                         everything on the default adapter
   doconv bench --suite layers --filter 3x3             the layers with 3×3 in their names
   doconv bench --suite networks --model mine.safetensors
   doconv bench --adapter cpu --output cpu.json         the table, and a record to keep
