@@ -20,6 +20,12 @@ pub struct AdapterInfo {
     pub features: Vec<String>,
     /// WebGPU limits that matter here, by their WebGPU names; bytes or counts.
     pub limits: std::collections::BTreeMap<String, u64>,
+    /// The maker as a browser tells it, such as `apple`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// The family as a browser tells it, such as `metal-3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
 }
 
 /// What kind of thing computes.
@@ -152,6 +158,8 @@ fn cpu_info() -> AdapterInfo {
         kind: AdapterKind::Cpu,
         features: vec![],
         limits: Default::default(),
+        vendor: None,
+        architecture: None,
     }
 }
 

@@ -59,6 +59,14 @@ impl Session {
         pollster::block_on(self.0.classify(images, top_k))
     }
 
+    /// [`crate::Session::preprocess`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::preprocess`].
+    pub fn preprocess(&mut self, images: &[Image]) -> Result<Tensor> {
+        pollster::block_on(self.0.preprocess(images))
+    }
+
     /// The session itself, for what needs no waiting.
     pub fn inner(&self) -> &crate::Session {
         &self.0

@@ -16,6 +16,7 @@
 //! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
 //! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
 //! - `checkpoints`: reading PyTorch's `.pth` and `.pt`, and NumPy's `.npz`; see [`formats::StateDict`].
+//! - `web`: the JavaScript interface, when built for the browser.
 //! - `cli`: what the command line needs.
 #![warn(missing_docs)]
 
@@ -30,18 +31,22 @@ pub mod formats;
 pub mod gpu;
 pub mod image;
 mod layer;
+mod load_times;
 mod model;
 pub mod network;
 pub mod plan;
 pub mod reference;
 mod session;
 mod tensor;
+#[cfg(all(target_arch = "wasm32", feature = "web"))]
+mod web;
 
 pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
 pub use error::{Error, Result};
 pub use formats::Dtype;
 pub use image::Image;
 pub use layer::Layer;
+pub use load_times::LoadTimes;
 pub use model::{Model, Weights};
 pub use network::Network;
 pub use plan::Mode;

@@ -7,10 +7,11 @@ pub use repeat::Repeated;
 use serde::Serialize;
 
 use crate::adapter::Backend;
-use crate::image::{Image, preprocess};
+use crate::gpu::{MOST_RANKED, Picture, Ranking};
+use crate::image::Image;
 use crate::network::{Preprocess, Shape};
 use crate::plan::{Mode, Plan};
-use crate::{Adapter, Error, Model, Result, Tensor, cpu, gpu};
+use crate::{Adapter, Error, LoadTimes, Model, Result, Tensor, cpu, gpu};
 
 /// A model made ready on an adapter: weights in place, kernels folded.
 ///
@@ -42,14 +43,14 @@ pub struct Session {
 #[derive(Debug)]
 pub(crate) enum Executor {
     Cpu(cpu::Executor),
-    Gpu(gpu::Executor),
+    Gpu(Box<gpu::Executor>),
 }
 
 impl Executor {
     pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Self> {
         Ok(match adapter.backend() {
             Backend::Cpu => Executor::Cpu(cpu::Executor::new(plan)?),
-            Backend::Gpu(device) => Executor::Gpu(gpu::Executor::new(device, plan).await?),
+            Backend::Gpu(device) => Executor::Gpu(Box::new(gpu::Executor::new(device, plan).await?)),
         })
     }
 
@@ -89,6 +90,26 @@ impl Session {
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
         let gives_probabilities = network.ends_in_softmax();
         Ok(Self { executor, inputs, outputs, preprocess, labels, gives_probabilities })
+    }
+
+    /// Makes everything ready for batches of this size, which the first run would do otherwise: shaders compiled, buffers
+    /// made.
+    ///
+    /// # Errors
+    /// Those of [`Session::load`].
+    pub async fn prepare(&mut self, batch: usize) -> Result<()> {
+        match &mut self.executor {
+            Executor::Cpu(_) => Ok(()),
+            Executor::Gpu(executor) => executor.prepare(batch).await,
+        }
+    }
+
+    /// How long [`Session::load`] and [`Session::prepare`] took.
+    pub fn load_times(&self) -> LoadTimes {
+        match &self.executor {
+            Executor::Cpu(executor) => executor.times,
+            Executor::Gpu(executor) => executor.times,
+        }
     }
 
     /// Names and shapes of the arrays that [`Session::run`] wants, for a batch of one.
@@ -139,33 +160,98 @@ impl Session {
 
     /// The `top_k` most probable classes of every image, best first.
     ///
-    /// All images are one batch: hand over as many at a time as memory allows.
+    /// All images are one batch: hand over as many at a time as memory allows. On a GPU, preprocessing and ranking are
+    /// done there too, so that pixels go in and nothing but the best classes comes back.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model has no preprocessing, and the errors of [`Session::run`].
     pub async fn classify(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Vec<Prediction>>> {
-        if images.is_empty() {
-            return Ok(vec![]);
-        }
-        let input = self.preprocess(images)?;
-        let logits = self.run(&[input]).await?.swap_remove(0);
-        let classes = logits.data().len() / images.len();
-        Ok(logits.data().chunks_exact(classes).map(|logits| self.top(logits, top_k)).collect())
+        let pictures: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
+        self.classify_pictures(&pictures, top_k).await
     }
 
-    /// Photographs as the network's input `[N, 3, H, W]`.
+    pub(crate) async fn classify_pictures(
+        &mut self,
+        pictures: &[Picture<'_>],
+        top_k: usize,
+    ) -> Result<Vec<Vec<Prediction>>> {
+        let rules = self.photograph_rules()?.clone();
+        let best = top_k.min(self.outputs[0].iter().product());
+        if pictures.is_empty() || best == 0 {
+            return Ok(vec![vec![]; pictures.len()]);
+        }
+        let ranking = Ranking { best, softmax: !self.gives_probabilities };
+        match &mut self.executor {
+            Executor::Gpu(executor) if best <= MOST_RANKED && self.outputs[0][0] == 1 => {
+                let ranked = executor.classify(pictures, &rules, ranking).await?;
+                let prediction = |best: &gpu::Best| self.prediction(best.class as usize, best.probability);
+                Ok(ranked.iter().map(|image| image.iter().map(prediction).collect()).collect())
+            }
+            _ => {
+                let input = self.preprocess_pictures(pictures, &rules).await?;
+                let logits = self.run(&[input]).await?.swap_remove(0);
+                let classes = logits.data().len() / pictures.len();
+                Ok(logits.data().chunks_exact(classes).map(|logits| self.top(logits, best)).collect())
+            }
+        }
+    }
+
+    /// Photographs as the network's input `[N, 3, H, W]`, made on the adapter: the same numbers on all of them.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model does not say how photographs become its input.
-    pub fn preprocess(&self, images: &[Image]) -> Result<Tensor> {
-        let ([(_, [_, channels, height, width])], Some(rules)) = (self.inputs.as_slice(), &self.preprocess) else {
-            return Err(Error::Unsupported("this model does not say how a photograph becomes its input".into()));
-        };
-        let mut tensor = Tensor::zeros([images.len(), *channels, *height, *width]);
-        for (image, out) in images.iter().zip(tensor.data_mut().chunks_exact_mut(channels * height * width)) {
-            preprocess(image, rules, *height, *width, out)?;
+    /// [`Error::Unsupported`] if the model does not say how photographs become its input, and those of the adapter.
+    pub async fn preprocess(&mut self, images: &[Image]) -> Result<Tensor> {
+        let rules = self.photograph_rules()?.clone();
+        let pictures: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
+        self.preprocess_pictures(&pictures, &rules).await
+    }
+
+    async fn preprocess_pictures(&mut self, pictures: &[Picture<'_>], rules: &Preprocess) -> Result<Tensor> {
+        let [_, channels, height, width] = self.inputs[0].1;
+        let shape = [pictures.len(), channels, height, width];
+        match &mut self.executor {
+            Executor::Gpu(executor) => Tensor::new(shape, executor.preprocess(pictures, rules).await?),
+            Executor::Cpu(_) => {
+                let mut tensor = Tensor::zeros(shape);
+                let images = tensor.data_mut().chunks_exact_mut(channels * height * width);
+                for (picture, out) in pictures.iter().zip(images) {
+                    picture.preprocess(rules, height, width, out)?;
+                }
+                Ok(tensor)
+            }
         }
-        Ok(tensor)
+    }
+
+    /// Whether a browser's picture of this width and height can go to the device as it is.
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
+    pub(crate) async fn takes_pictures_of(&mut self, size: [usize; 2]) -> Result<bool> {
+        let rules = self.photograph_rules()?.clone();
+        match &mut self.executor {
+            Executor::Cpu(_) => Ok(false),
+            Executor::Gpu(executor) => executor.takes_pictures_of(size, &rules).await,
+        }
+    }
+
+    /// How much of a photograph's shorter side is seen.
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
+    pub(crate) fn crop_fraction(&self) -> Result<f64> {
+        Ok(self.photograph_rules()?.crop_fraction)
+    }
+
+    /// How a photograph becomes the input, which must be one map of three channels.
+    fn photograph_rules(&self) -> Result<&Preprocess> {
+        match (self.inputs.as_slice(), &self.preprocess) {
+            ([(_, [1, 3, _, _])], Some(rules)) => Ok(rules),
+            ([_], Some(_)) => {
+                Err(Error::Unsupported("this model's input has not the three channels of a photograph".into()))
+            }
+            _ => Err(Error::Unsupported("this model does not say how a photograph becomes its input".into())),
+        }
+    }
+
+    fn prediction(&self, class: usize, probability: f32) -> Prediction {
+        let label = self.labels.get(class).cloned().unwrap_or_else(|| class.to_string());
+        Prediction { class, label, probability }
     }
 
     fn top(&self, logits: &[f32], top_k: usize) -> Vec<Prediction> {
@@ -173,8 +259,7 @@ impl Session {
         let mut classes: Vec<(usize, f32)> = probabilities.into_iter().enumerate().collect();
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         classes.truncate(top_k);
-        let label = |class: usize| self.labels.get(class).cloned().unwrap_or_else(|| class.to_string());
-        classes.into_iter().map(|(class, probability)| Prediction { class, label: label(class), probability }).collect()
+        classes.into_iter().map(|(class, probability)| self.prediction(class, probability)).collect()
     }
 }
 

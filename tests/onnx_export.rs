@@ -219,10 +219,10 @@ fn networks_of_every_family() {
 fn photographs() {
     let model = Model::bundled().unwrap();
     let cpu = blocking::open(&Selector::Named("cpu".into())).unwrap();
-    let session = blocking::Session::load(&cpu, &model, Mode::Folded).unwrap();
+    let mut session = blocking::Session::load(&cpu, &model, Mode::Folded).unwrap();
     let names = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"];
     let images: Vec<Image> = names.iter().map(|name| Image::open(Path::new("photos").join(name)).unwrap()).collect();
-    let input = session.inner().preprocess(&images).unwrap();
+    let input = session.preprocess(&images).unwrap();
     let bytes = formats::write_tensors([("image", &input)], &Default::default(), Dtype::F32).unwrap();
     formats::write_file(folder().join("photographs.safetensors"), &bytes).unwrap();
 }

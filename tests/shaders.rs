@@ -12,6 +12,8 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 fn variants() -> Vec<Shader> {
     let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
     shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
+    shaders.extend([Shader::ResampleRows, Shader::ResampleColumns]);
+    shaders.extend([false, true].map(|softmax| Shader::TopK { softmax }));
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
         for (pixels, slices) in [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)] {
@@ -160,6 +162,9 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::Resize::WGSL, size_of::<params::Resize>()),
         (params::Lrn::WGSL, size_of::<params::Lrn>()),
         (params::Softmax::WGSL, size_of::<params::Softmax>()),
+        (params::ResampleRows::WGSL, size_of::<params::ResampleRows>()),
+        (params::ResampleColumns::WGSL, size_of::<params::ResampleColumns>()),
+        (params::TopK::WGSL, size_of::<params::TopK>()),
     ];
     for (wgsl, size) in blocks {
         let module = naga::front::wgsl::parse_str(wgsl).unwrap();

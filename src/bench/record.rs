@@ -138,10 +138,10 @@ pub struct Measurement {
     pub kernels: Vec<String>,
     /// Whether the results are right.
     pub check: Check,
-    /// Milliseconds of planning, uploading weights and folding kernels.
+    /// Milliseconds of planning, uploading weights, folding kernels, making buffers, and compiling those shaders that no
+    /// earlier case has used.
     pub setup_ms: f64,
-    /// Milliseconds of the first run, upload and read-back inside. Compiling those shaders that no earlier case has used
-    /// is in one of these two.
+    /// Milliseconds of the first run, upload and read-back inside.
     pub first_ms: f64,
     /// Runs in each sample.
     pub repeats: usize,

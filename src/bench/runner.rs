@@ -137,6 +137,7 @@ async fn measure(
     let expected = case.expected(adapter, &model, &inputs).await?;
     let start = Instant::now();
     let mut session = Session::load(adapter, &model, case.mode).await?;
+    session.prepare(case.batch).await?;
     let setup_ms = elapsed_ms(start);
     let start = Instant::now();
     let first = session.run(&inputs).await?;

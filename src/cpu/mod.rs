@@ -45,6 +45,9 @@ use geometry::Geometry;
 use kernel::{Operands, Prepared};
 pub use parallel::threads;
 
+use web_time::Instant;
+
+use crate::load_times::LoadTimes;
 use crate::network::Shape;
 use crate::plan::{Factor, Kernel, KernelId, KernelSource, Memory, Plan, Step, Transposed, ValueId};
 use crate::{Error, Result, doconv};
@@ -68,6 +71,7 @@ pub struct Executor {
     /// What padding looks like: as many as any convolution has input channels, times the columns of its kernel.
     zeros: Aligned,
     buffers: Buffers,
+    pub(crate) times: LoadTimes,
 }
 
 /// Elements that a step may read and write before a batch is cut into smaller ones, which the caches can hold.
@@ -110,9 +114,14 @@ impl Executor {
     /// Those of [`doconv::fold`].
     pub fn new(plan: &Plan) -> Result<Self> {
         let every_run = |id| plan.composes_every_run(id);
+        let mut times = LoadTimes::default();
         let prepare = |(id, kernel): (usize, &Kernel)| {
             let now = !every_run(KernelId(id)) && !matches!(kernel.source, KernelSource::Transposed(_));
-            Prepared::new(kernel, now)
+            let start = Instant::now();
+            let prepared = Prepared::new(kernel, now);
+            let is_folded = now && matches!(kernel.source, KernelSource::Composed(_));
+            *(if is_folded { &mut times.fold } else { &mut times.upload }) += start.elapsed();
+            prepared
         };
         let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
@@ -128,7 +137,14 @@ impl Executor {
         });
         let constants = constants.collect();
         let plan = plan.without_weights(|id| every_run(id) || plan.reads_weights(id));
-        Ok(Self { plan, kernels, constants, zeros: Aligned::zeros(zeros.unwrap_or(0)), buffers: Buffers::default() })
+        Ok(Self {
+            plan,
+            kernels,
+            constants,
+            zeros: Aligned::zeros(zeros.unwrap_or(0)),
+            buffers: Buffers::default(),
+            times,
+        })
     }
 
     /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.

@@ -74,12 +74,17 @@ pub fn fold(conv: &Conv2d, composed: &Composed) -> Result<Tensor> {
     for (index, w) in composed.w.data().chunks_exact(s).enumerate() {
         let channel = conv.d_channel(composed.attributes.pairing, index / cpg, index % cpg);
         let d = &composed.d.data()[channel * taps * s..][..taps * s];
-        kernel.extend(d.chunks_exact(s).map(|row| dot(row, w) as f32));
+        kernel.extend(compose(d, w));
     }
     if let Some(value) = kernel.iter().find(|value| !value.is_finite()) {
         return Err(Error::Unsupported(format!("folding W and D gives {value}")));
     }
     Tensor::new(conv.kernel_shape(), kernel)
+}
+
+/// One kernel: the matrix D `[K, S]` of an input channel times the vector `[S]` of W.
+pub(crate) fn compose(d: &[f32], w: &[f32]) -> impl Iterator<Item = f32> {
+    d.chunks_exact(w.len()).map(|row| dot(row, w) as f32)
 }
 
 /// Whether feature composition can express the layer: every input channel meets one D only, its own.

@@ -38,7 +38,24 @@ pub(crate) async fn find() -> Vec<Found> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends &= wgpu::Backends::PRIMARY;
     let instance = wgpu::Instance::new(descriptor);
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    #[cfg(target_arch = "wasm32")]
+    return find_in_browser(&instance).await;
+    #[cfg(not(target_arch = "wasm32"))]
+    sorted(instance.enumerate_adapters(wgpu::Backends::PRIMARY).await)
+}
+
+/// A browser offers one adapter: the best one, if it is asked for that.
+#[cfg(target_arch = "wasm32")]
+async fn find_in_browser(instance: &wgpu::Instance) -> Vec<Found> {
+    let options =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    let Ok(adapter) = instance.request_adapter(&options).await else { return vec![] };
+    let told = super::browser::adapter_info().await.unwrap_or_default();
+    vec![Found { info: info_in_browser(info(&adapter), told), adapter }]
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn sorted(mut adapters: Vec<wgpu::Adapter>) -> Vec<Found> {
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -88,12 +105,39 @@ fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
         ]
         .map(|(name, value)| (name.into(), value))
         .into(),
+        vendor: None,
+        architecture: None,
     }
 }
 
-/// Browsers do not say what type an adapter is; the software ones have well-known names.
+/// The same with what the browser tells.
+#[cfg(target_arch = "wasm32")]
+fn info_in_browser(info: AdapterInfo, told: super::browser::Info) -> AdapterInfo {
+    let super::browser::Info { vendor, architecture, device, description } = told;
+    let words = |parts: &[&String]| {
+        let parts: Vec<&str> = parts.iter().map(|part| part.as_str()).filter(|part| !part.is_empty()).collect();
+        parts.join(" ")
+    };
+    let name = [words(&[&description]), words(&[&vendor, &architecture]), "WebGPU".into()];
+    let is_software = has_software_name(&words(&[&vendor, &architecture, &device, &description]));
+    let told = |text: String| Some(text).filter(|text| !text.is_empty());
+    AdapterInfo {
+        name: name.into_iter().find(|name| !name.is_empty()).unwrap_or_default(),
+        backend: "webgpu".into(),
+        kind: if is_software { AdapterKind::Software } else { info.kind },
+        vendor: told(vendor),
+        architecture: told(architecture),
+        ..info
+    }
+}
+
+/// Drivers may not say what type an adapter is; the software ones have well-known names.
 fn is_software(info: &wgpu::AdapterInfo) -> bool {
-    let text = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
+    has_software_name(&format!("{} {} {}", info.name, info.driver, info.driver_info))
+}
+
+fn has_software_name(text: &str) -> bool {
+    let text = text.to_lowercase();
     ["swiftshader", "llvmpipe", "lavapipe", "warp", "basic render"].iter().any(|name| text.contains(name))
 }
 

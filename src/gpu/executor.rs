@@ -4,10 +4,15 @@ mod repeat;
 
 use std::collections::HashMap;
 
+use wgpu::util::DeviceExt;
+
 use super::Device;
 use super::arena::{Layout, Region};
 use super::dispatch::{self, Dispatch, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
+use super::photographs::Preprocessor;
+use super::ranking::Ranker;
+use crate::load_times::{LoadTimes, timed};
 use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
 use crate::{Error, Result};
 
@@ -16,13 +21,16 @@ use crate::{Error, Result};
 /// Everything that depends on the batch size is made when a size is first run and kept for the next run of that size.
 #[derive(Debug)]
 pub struct Executor {
-    device: Device,
-    plan: Plan,
+    pub(super) device: Device,
+    pub(super) plan: Plan,
     /// How many images at a time keep maps, results and grids within the device's limits.
-    largest_batch: usize,
+    pub(super) largest_batch: usize,
     weights: Weights,
     /// Most recently used last.
-    programs: Vec<Program>,
+    pub(super) programs: Vec<Program>,
+    /// Made when the first photograph comes.
+    pub(super) preprocessor: Option<Preprocessor>,
+    pub(crate) times: LoadTimes,
 }
 
 /// How many batch sizes are kept ready: the usual one and the remainder.
@@ -50,21 +58,20 @@ enum Arena {
 
 /// Everything for one batch size.
 #[derive(Debug)]
-struct Program {
-    batch: usize,
-    maps: Maps,
-    commands: Vec<Command>,
+pub(super) struct Program {
+    pub(super) batch: usize,
+    pub(super) maps: Maps,
+    pub(super) commands: Vec<Command>,
     readback: wgpu::Buffer,
     /// The inputs in the device's layout, before they are uploaded.
     packed: Vec<Vec<f32>>,
+    /// For the ranking that was wanted last.
+    pub(super) ranker: Option<Ranker>,
 }
-
-/// Comes when the results can be read.
-type Mapped = futures_channel::oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>;
 
 /// Feature maps on the device.
 #[derive(Debug, Default)]
-struct Maps {
+pub(super) struct Maps {
     buffers: Vec<wgpu::Buffer>,
     /// For every value, the index of its buffer.
     buffer_of: Vec<usize>,
@@ -73,7 +80,7 @@ struct Maps {
 }
 
 impl Maps {
-    fn get(&self, value: ValueId) -> &wgpu::Buffer {
+    pub(super) fn get(&self, value: ValueId) -> &wgpu::Buffer {
         &self.buffers[self.buffer_of[value.0]]
     }
 
@@ -85,10 +92,10 @@ impl Maps {
 }
 
 #[derive(Debug)]
-struct Command {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 3],
+pub(super) struct Command {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) bind_group: wgpu::BindGroup,
+    pub(super) grid: [u32; 3],
 }
 
 impl Executor {
@@ -99,9 +106,17 @@ impl Executor {
     /// driver refuses.
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
         let largest_batch = largest_batch(device, plan)?;
-        let weights = Weights::upload(device, plan).await?;
-        let (device, programs) = (device.clone(), vec![]);
-        let executor = Self { device, plan: plan.without_weights(|_| false), largest_batch, weights, programs };
+        let (weights, upload) = timed(Weights::upload(device, plan)).await?;
+        let times = LoadTimes { upload, ..LoadTimes::default() };
+        let mut executor = Self {
+            device: device.clone(),
+            plan: plan.without_weights(|_| false),
+            largest_batch,
+            weights,
+            programs: vec![],
+            preprocessor: None,
+            times,
+        };
         executor.fold(&dispatch::fold(plan)?).await?;
         Ok(executor)
     }
@@ -150,39 +165,68 @@ impl Executor {
     }
 
     async fn replay(&self, program: &Program) -> Result<Vec<Vec<f32>>> {
+        let encode = |encoder: &mut wgpu::CommandEncoder| {
+            for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
+                self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(packed));
+            }
+            record(encoder, &program.commands);
+        };
+        self.read_outputs("running the network", program, encode).await
+    }
+
+    /// Submits what is encoded, and reads the outputs that are there then.
+    async fn read_outputs(
+        &self,
+        doing: &str,
+        program: &Program,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Vec<Vec<f32>>> {
+        let batch = program.batch;
+        let encode = |encoder: &mut wgpu::CommandEncoder| {
+            encode(encoder);
+            let mut offset = 0;
+            for &value in &self.plan.outputs {
+                let size = self.map_bytes(value, batch);
+                encoder.copy_buffer_to_buffer(program.maps.get(value), 0, &program.readback, offset, size);
+                offset += size;
+            }
+        };
+        let take = |bytes: &[u8]| {
+            let mut rest: &[f32] = bytemuck::cast_slice(bytes);
+            let mut outputs = vec![];
+            for &value in &self.plan.outputs {
+                let shape = self.plan.value(value).batched(batch);
+                let (head, tail) = rest.split_at(map_len(shape));
+                outputs.push(unpack_map(shape, head));
+                rest = tail;
+            }
+            outputs
+        };
+        self.submit_and_read(doing, &program.readback, encode, take).await
+    }
+
+    /// Submits what is encoded, which fills `readback`, and takes what is needed out of that.
+    pub(super) async fn submit_and_read<T>(
+        &self,
+        doing: &str,
+        readback: &wgpu::Buffer,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
         let finished = self
             .device
-            .checked("running the network", || {
-                for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
-                    self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(packed));
-                }
+            .checked(doing, || {
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
-                record(&mut encoder, &program.commands);
-                self.fetch(program, encoder)
+                encode(&mut encoder);
+                self.device.queue.submit([encoder.finish()]);
+                let (sender, receiver) = futures_channel::oneshot::channel();
+                readback.map_async(wgpu::MapMode::Read, .., move |result| {
+                    // The receiver is gone only if the run was given up.
+                    let _ = sender.send(result);
+                });
+                receiver
             })
             .await?;
-        self.results(program, finished).await
-    }
-
-    /// Submits what is encoded, and the copying of the results behind it.
-    fn fetch(&self, program: &Program, mut encoder: wgpu::CommandEncoder) -> Mapped {
-        let mut offset = 0;
-        for &value in &self.plan.outputs {
-            let size = self.map_bytes(value, program.batch);
-            encoder.copy_buffer_to_buffer(program.maps.get(value), 0, &program.readback, offset, size);
-            offset += size;
-        }
-        self.device.queue.submit([encoder.finish()]);
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        program.readback.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver is gone only if the run was given up.
-            let _ = sender.send(result);
-        });
-        receiver
-    }
-
-    /// Waits for the results.
-    async fn results(&self, program: &Program, finished: Mapped) -> Result<Vec<Vec<f32>>> {
         self.wait()?;
         match finished.await {
             Ok(Ok(())) => {}
@@ -191,24 +235,14 @@ impl Executor {
                 return Err(Error::Gpu { doing: "reading the results".into(), reason: "mapping failed".into() });
             }
         }
-        let outputs = {
-            let view = program
-                .readback
+        let results = {
+            let view = readback
                 .get_mapped_range(..)
                 .map_err(|error| Error::Gpu { doing: "reading the results".into(), reason: error.to_string() })?;
-            let values: &[f32] = bytemuck::cast_slice(&view);
-            let mut rest = values;
-            let mut outputs = vec![];
-            for &value in &self.plan.outputs {
-                let shape = self.plan.value(value).batched(program.batch);
-                let (head, tail) = rest.split_at(map_len(shape));
-                outputs.push(unpack_map(shape, head));
-                rest = tail;
-            }
-            outputs
+            take(&view)
         };
-        program.readback.unmap();
-        Ok(outputs)
+        readback.unmap();
+        Ok(results)
     }
 
     /// Drives the device where nobody else does; browsers do it themselves.
@@ -226,27 +260,60 @@ impl Executor {
         }
     }
 
+    pub(super) fn uniform_buffer(&self, contents: &[u8]) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::UNIFORM;
+        let label = Some("parameters");
+        self.device.device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label, contents, usage })
+    }
+
     fn map_bytes(&self, value: ValueId, batch: usize) -> u64 {
         4 * map_len(self.plan.value(value).batched(batch)) as u64
     }
 
-    async fn fold(&self, dispatches: &[Dispatch]) -> Result<()> {
+    async fn fold(&mut self, dispatches: &[Dispatch]) -> Result<()> {
         if dispatches.is_empty() {
             return Ok(());
         }
         // Folding touches no maps.
-        let commands = self.commands(dispatches, &Maps::default()).await?;
-        self.device
-            .checked("folding kernels", || {
+        let (commands, compile) = timed(self.commands(dispatches, &Maps::default())).await?;
+        self.times.compile += compile;
+        let ((), fold) = timed(self.submit_and_wait("folding kernels", &commands)).await?;
+        self.times.fold = fold;
+        Ok(())
+    }
+
+    /// Makes everything ready for a batch of this size: shaders compiled, buffers there.
+    pub(crate) async fn prepare(&mut self, batch: usize) -> Result<()> {
+        let batch = batch.clamp(1, self.largest_batch);
+        let (program, compile) = timed(self.take_program(batch)).await?;
+        self.programs.push(program);
+        self.times.compile += compile;
+        Ok(())
+    }
+
+    /// Runs commands, and waits until the device has done so.
+    async fn submit_and_wait(&self, doing: &str, commands: &[Command]) -> Result<()> {
+        let done = self
+            .device
+            .checked(doing, || {
                 let mut encoder = self.device.device.create_command_encoder(&Default::default());
-                record(&mut encoder, &commands);
+                record(&mut encoder, commands);
                 self.device.queue.submit([encoder.finish()]);
+                let (sender, receiver) = futures_channel::oneshot::channel();
+                self.device.queue.on_submitted_work_done(move || _ = sender.send(()));
+                receiver
             })
-            .await
+            .await?;
+        self.wait()?;
+        // It is never called where the device was lost in between.
+        if done.await.is_err() {
+            self.device.check_alive()?;
+        }
+        Ok(())
     }
 
     /// The program of a batch size, taken from the list or made.
-    async fn take_program(&mut self, batch: usize) -> Result<Program> {
+    pub(super) async fn take_program(&mut self, batch: usize) -> Result<Program> {
         if let Some(at) = self.programs.iter().position(|program| program.batch == batch) {
             return Ok(self.programs.remove(at));
         }
@@ -270,10 +337,10 @@ impl Executor {
         let commands = self.commands(&dispatches, &maps).await?;
         let packed =
             self.plan.inputs.iter().map(|&id| vec![0.0; map_len(self.plan.value(id).batched(batch))]).collect();
-        Ok(Program { batch, commands, maps, readback, packed })
+        Ok(Program { batch, commands, maps, readback, packed, ranker: None })
     }
 
-    fn map_buffer(&self, size: u64) -> wgpu::Buffer {
+    pub(super) fn map_buffer(&self, size: u64) -> wgpu::Buffer {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("feature map"),
@@ -283,7 +350,7 @@ impl Executor {
         })
     }
 
-    fn readback_buffer(&self, size: u64) -> wgpu::Buffer {
+    pub(super) fn readback_buffer(&self, size: u64) -> wgpu::Buffer {
         self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("results"),
             size,
@@ -458,7 +525,7 @@ fn scratch_bytes(dispatches: &[Dispatch]) -> u64 {
     bytes.max().unwrap_or(0)
 }
 
-fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
+pub(super) fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
     let mut pass = encoder.begin_compute_pass(&Default::default());
     for command in commands {
         pass.set_pipeline(&command.pipeline);

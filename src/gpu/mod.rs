@@ -11,15 +11,21 @@
 //! grouped and depthwise kernels, and the fold writes it directly.
 
 mod arena;
+#[cfg(target_arch = "wasm32")]
+mod browser;
 pub mod choose;
 mod device;
 pub mod dispatch;
 mod executor;
 pub mod layout;
 pub mod params;
+mod photographs;
 mod pipelines;
+mod ranking;
 pub mod shader;
 
 pub use device::{Device, Tier};
 pub(crate) use device::{Found, find};
 pub use executor::Executor;
+pub(crate) use photographs::Picture;
+pub(crate) use ranking::{Best, MOST_RANKED, Ranking};

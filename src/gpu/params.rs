@@ -133,6 +133,21 @@ params! {
 }
 
 params! {
+    /// Resampling the rows of a photograph's square.
+    ResampleRows { side: u32, width: u32, taps: u32 }
+}
+
+params! {
+    /// Resampling its columns. `first` is where the result begins in the input map, in pixels.
+    ResampleColumns { width: u32, height: u32, taps: u32, first: u32 }
+}
+
+params! {
+    /// The best classes. Classes are the values of a map in NCHW order.
+    TopK { classes: u32, slices: u32, area: u32, best: u32 }
+}
+
+params! {
     /// Kernel gradients, summed over parts of `part_pixels` output pixels. `length` is that of the gradient, in `vec4`.
     KernelGradient {
         pixels: u32, part_pixels: u32, parts: u32, length: u32,

@@ -55,6 +55,8 @@ impl Device {
 
     #[cfg(target_arch = "wasm32")]
     async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
+        let sources: Vec<String> = shaders.iter().map(Shader::wgsl).collect();
+        super::browser::compile_ahead(&self.device, &sources).await;
         let mut pipelines = vec![];
         for shader in shaders {
             pipelines.push(self.compile(shader).await?);
@@ -65,7 +67,16 @@ impl Device {
     async fn compile(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
         let label = format!("{shader:?}");
         let wgsl = shader.wgsl();
+        let entries = layout_entries(&wgsl);
         self.checked(&format!("compiling {label}"), || {
+            // Said, not derived: pipelines with derived layouts are never alike to a browser's cache.
+            let group = self
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+            let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                bind_group_layouts: &[Some(&group)],
+                ..Default::default()
+            });
             let source =
                 wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
             let module = if self.shader_checks {
@@ -78,7 +89,7 @@ impl Device {
             };
             self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&label),
-                layout: None,
+                layout: Some(&layout),
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions {
@@ -91,4 +102,48 @@ impl Device {
         })
         .await
     }
+}
+
+/// What a shader binds at one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    Uniform,
+    Read,
+    Write,
+    Texture,
+}
+
+/// The bindings of a shader of this crate, which declares each on a line of its own.
+pub(super) fn bindings(wgsl: &str) -> Vec<(u32, Binding)> {
+    let declaration = |line: &str| {
+        let (number, variable) = line.strip_prefix("@group(0) @binding(")?.split_once(") var")?;
+        let kind = match variable {
+            _ if variable.starts_with("<uniform>") => Binding::Uniform,
+            _ if variable.starts_with("<storage, read>") => Binding::Read,
+            _ if variable.starts_with("<storage, read_write>") => Binding::Write,
+            _ => Binding::Texture,
+        };
+        Some((number.parse().ok()?, kind))
+    };
+    wgsl.lines().filter_map(declaration).collect()
+}
+
+fn layout_entries(wgsl: &str) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let entry = |&(binding, kind): &(u32, Binding)| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: match kind {
+            Binding::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+            Binding::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+            Binding::Write => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+            Binding::Texture => wgpu::BindingType::Texture {
+                sample_type: wgpu::TextureSampleType::Float { filterable: true },
+                view_dimension: wgpu::TextureViewDimension::D2,
+                multisampled: false,
+            },
+        },
+        count: None,
+    };
+    bindings(wgsl).iter().map(entry).collect()
 }

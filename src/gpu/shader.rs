@@ -9,6 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 
 use super::params;
+use crate::image::FRACTION_BITS;
 use crate::network::{Activation, PaddingMode, Pairing};
 use crate::plan::{BinaryOp, Factor, PoolKind};
 
@@ -162,6 +163,15 @@ pub enum Shader {
         /// Whether its logarithm is wanted.
         logarithm: bool,
     },
+    /// Resampling of a photograph along rows.
+    ResampleRows,
+    /// Resampling along columns, and normalisation.
+    ResampleColumns,
+    /// The best classes.
+    TopK {
+        /// Whether what is ranked are logits, of which a softmax is wanted.
+        softmax: bool,
+    },
 }
 
 /// What a convolution does with its sums before it stores them.
@@ -269,7 +279,9 @@ impl Shader {
             | Shader::Resize
             | Shader::Lrn => [64, 1],
             Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Constant => [64, 1],
+            Shader::ResampleRows | Shader::ResampleColumns => [8, 8],
             Shader::Softmax { .. } => [32, 1],
+            Shader::TopK { .. } => [64, 1],
         }
     }
 
@@ -384,6 +396,15 @@ impl Shader {
             Shader::Softmax { logarithm } => {
                 ("softmax.wgsl", context! { logarithm, columns => SOFTMAX_COLUMNS, params => params::Softmax::WGSL })
             }
+            Shader::ResampleRows => (
+                "resample_rows.wgsl",
+                context! { params => params::ResampleRows::WGSL, fraction_bits => FRACTION_BITS },
+            ),
+            Shader::ResampleColumns => (
+                "resample_columns.wgsl",
+                context! { params => params::ResampleColumns::WGSL, fraction_bits => FRACTION_BITS },
+            ),
+            Shader::TopK { softmax } => ("top_k.wgsl", context! { softmax, params => params::TopK::WGSL }),
         }
     }
 }
@@ -464,6 +485,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "common/conv_bindings.wgsl",
     "common/kernel_gradient.wgsl",
     "common/map.wgsl",
+    "common/resample.wgsl",
     "compose.wgsl",
     "compose_gradient.wgsl",
     "constant.wgsl",
@@ -485,8 +507,11 @@ const SOURCES: &[(&str, &str)] = sources![
     "pad_gradient.wgsl",
     "pool.wgsl",
     "rearrange.wgsl",
+    "resample_columns.wgsl",
+    "resample_rows.wgsl",
     "resize.wgsl",
     "softmax.wgsl",
     "sum_parts.wgsl",
+    "top_k.wgsl",
     "transpose_kernel.wgsl",
 ];

@@ -9,7 +9,9 @@ mod png;
 mod preprocess;
 mod resample;
 
+pub(crate) use preprocess::Square;
 pub use preprocess::preprocess;
+pub(crate) use resample::{FRACTION_BITS, WeightTable};
 
 use crate::{Error, Result};
 

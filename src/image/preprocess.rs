@@ -18,7 +18,7 @@ pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, 
     if out.is_empty() || !out.len().is_multiple_of(3) || height.checked_mul(width) != Some(out.len() / 3) {
         return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
     }
-    let square = Square::central(image, how.crop_fraction);
+    let square = Square::central([image.width, image.height], how.crop_fraction);
     let resized = square.view(image).resample(how.filter, width, height);
     for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
         let (mean, std) = (how.mean[channel], how.std[channel]);
@@ -31,18 +31,19 @@ pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, 
 
 /// A square part of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Square {
-    left: usize,
-    top: usize,
-    side: usize,
+pub(crate) struct Square {
+    pub(crate) left: usize,
+    pub(crate) top: usize,
+    pub(crate) side: usize,
 }
 
 impl Square {
-    fn central(image: &Image, fraction: f64) -> Self {
-        let shorter = image.width.min(image.height);
+    /// The part of an image of this width and height that a network sees.
+    pub(crate) fn central([width, height]: [usize; 2], fraction: f64) -> Self {
+        let shorter = width.min(height);
         // The reference multiplies 32-bit floats, which decides on which side of a whole number the product falls.
         let side = ((fraction as f32 * shorter as f32) as usize).clamp(1, shorter);
-        Self { left: (image.width - side).div_ceil(2), top: (image.height - side).div_ceil(2), side }
+        Self { left: (width - side).div_ceil(2), top: (height - side).div_ceil(2), side }
     }
 
     /// The square's pixels as a part of the image.
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_square_is_central() {
-        let square = |width, height, fraction| Square::central(&coordinates(width, height), fraction);
+        let square = |width, height, fraction| Square::central([width, height], fraction);
         assert_eq!(square(256, 256, 0.875), Square { left: 16, top: 16, side: 224 });
         assert_eq!(square(451, 300, 0.875), Square { left: 95, top: 19, side: 262 });
         assert_eq!(square(3, 500, 0.875), Square { left: 1, top: 249, side: 2 });

@@ -7,7 +7,7 @@
 use crate::network::Filter;
 
 /// Fractional bits of a weight: 32 less 8 for the pixel and 2 because weights may overshoot and be negative.
-const FRACTION_BITS: u32 = 32 - 8 - 2;
+pub(crate) const FRACTION_BITS: u32 = 32 - 8 - 2;
 /// Rows that are filtered together, so that the loop over them can use vectors.
 const ROWS: usize = 8;
 
@@ -82,6 +82,27 @@ const HALF: i32 = 1 << (FRACTION_BITS - 1);
 
 fn to_8_bits(sum: i32) -> u8 {
     (sum >> FRACTION_BITS).clamp(0, 255) as u8
+}
+
+/// The weights of [`View::resample`] along one axis as shaders want them: `1 + taps` numbers for every output pixel,
+/// the first input pixel and the weights of those from there on; weights that are not needed are 0.
+pub(crate) struct WeightTable {
+    pub(crate) taps: usize,
+    pub(crate) values: Vec<i32>,
+}
+
+impl WeightTable {
+    pub(crate) fn new(from: usize, to: usize, filter: Filter) -> Self {
+        let weights = weights(from, to, filter);
+        let taps = weights.iter().map(|weights| weights.fixed.len()).max().unwrap_or(0);
+        let mut values = Vec::with_capacity(weights.len() * (1 + taps));
+        for Weights { start, fixed } in &weights {
+            values.push(*start as i32);
+            values.extend(fixed);
+            values.extend(std::iter::repeat_n(0, taps - fixed.len()));
+        }
+        Self { taps, values }
+    }
 }
 
 /// What one output pixel takes from the input pixels from `start` on.

@@ -7,7 +7,7 @@ pub(crate) use batch_norm::{Affine, PARTS as BATCH_NORM_PARTS};
 use std::collections::BTreeMap;
 
 use crate::doconv::{self, Composed};
-use crate::network::{Conv2d, Network, Node, Op};
+use crate::network::{Conv2d, Network, Node, Op, Preprocess};
 use crate::{Error, Result, Tensor};
 
 /// Tensors by their full PyTorch names, such as `layer1.0.conv1.weight`.
@@ -61,6 +61,16 @@ impl Model {
     /// [`Error::Network`] if there is not one name for every value of the first output.
     pub fn with_labels(mut self, labels: Vec<String>) -> Result<Self> {
         self.network.labels = labels;
+        self.network.infer(1)?;
+        Ok(self)
+    }
+
+    /// The same model with other rules for photographs.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the rules contradict the network's input.
+    pub fn with_preprocess(mut self, rules: Option<Preprocess>) -> Result<Self> {
+        self.network.preprocess = rules;
         self.network.infer(1)?;
         Ok(self)
     }

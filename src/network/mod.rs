@@ -229,6 +229,29 @@ pub struct Preprocess {
     pub std: [f32; 3],
 }
 
+impl Preprocess {
+    /// The names of [`Preprocess::preset`].
+    pub const PRESETS: [&str; 3] = ["imagenet", "symmetric", "unit"];
+
+    /// What most networks want whose files do not say it: the central 224 of 256 pixels, and values with ImageNet's mean
+    /// and standard deviation (`imagenet`, as torchvision does it), from −1 to 1 (`symmetric`), or from 0 to 1 (`unit`).
+    pub fn preset(name: &str) -> Option<Self> {
+        let (mean, std) = match name {
+            "imagenet" => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            "symmetric" => ([0.5; 3], [0.5; 3]),
+            "unit" => ([0.0; 3], [1.0; 3]),
+            _ => return None,
+        };
+        Some(Self::scaled(224.0 / 256.0, Filter::Bilinear, mean, std))
+    }
+
+    /// With a mean and a standard deviation for values in 0…1.
+    pub(crate) fn scaled(crop_fraction: f64, filter: Filter, mean: [f64; 3], std: [f64; 3]) -> Self {
+        let scaled = |values: [f64; 3]| values.map(|value| (value * 255.0) as f32);
+        Self { crop_fraction, filter, mean: scaled(mean), std: scaled(std) }
+    }
+}
+
 /// An antialiasing resampling filter, as Pillow defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

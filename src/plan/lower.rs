@@ -35,7 +35,7 @@ pub(super) fn lower(model: &Model, mode: Mode) -> Result<Plan> {
 }
 
 /// Expands the layers that are marked as DO-Conv and hold a folded kernel.
-fn expand_marked(model: &Model) -> Result<Model> {
+pub(crate) fn expand_marked(model: &Model) -> Result<Model> {
     model.expand_where(|conv| conv.doconv.is_some(), None, EXPANSION_JITTER, EXPANSION_SEED)
 }
 

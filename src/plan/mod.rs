@@ -12,6 +12,8 @@ mod transposed;
 mod view;
 
 pub(crate) use gradient::Gradients;
+#[cfg(all(target_arch = "wasm32", feature = "web"))]
+pub(crate) use lower::expand_marked;
 pub use memory::Memory;
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};

@@ -1,21 +1,10 @@
 //! Tasks of this repository, run as `cargo xtask COMMAND`.
 
-mod environment;
-mod libraries;
-mod onnx;
-mod package;
-mod packages;
-mod python;
-mod setup;
-mod step;
-mod test;
-mod toolchain;
-mod vulkan;
-
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{environment, onnx, setup, test, web};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -31,7 +20,7 @@ enum Task {
     Setup,
     /// Set up, then check and test everything.
     Test {
-        /// Leave out the documentation, the fuzz targets and the package.
+        /// Leave out the page, the documentation, the fuzz targets and the package.
         #[arg(long)]
         fast: bool,
     },
@@ -39,6 +28,15 @@ enum Task {
     Onnx,
     /// Print the environment of the tests as `export` lines, for `eval "$(cargo xtask env)"`.
     Env,
+    /// Build the web page into `web/dist/`, and serve it; see `cargo xtask web --help`.
+    #[command(disable_help_flag = true)]
+    Web {
+        /// `--release`, `--serve`, `--port`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Build the web page, check its JavaScript and its npm package, and test it in Chromium.
+    WebTest,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +45,8 @@ fn main() -> ExitCode {
         Task::Test { fast } => test::run(fast),
         Task::Onnx => setup::run().and_then(|()| onnx::run()),
         Task::Env => environment::print(),
+        Task::Web { arguments } => web::build(&arguments),
+        Task::WebTest => setup::run().and_then(|()| web::test()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,14 +55,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The folder of the workspace.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the workspace").to_path_buf()
-}
-
-/// Where cargo builds.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }

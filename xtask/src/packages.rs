@@ -60,7 +60,7 @@ fn apt(become_root: &[&str], arguments: &[&str]) -> std::process::Command {
 
 /// One message with everything that is missing.
 pub fn advice(missing: &[&Package]) -> String {
-    let mut text = String::from("the tests need what is not installed here:\n");
+    let mut text = String::from("this needs what is not installed here:\n");
     for package in missing {
         text += &format!("  - {}\n", package.what);
         text += &format!("      Debian: {}; {}\n", package.debian, package.elsewhere);

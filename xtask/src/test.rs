@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::environment::{self, REMOVED};
 use crate::step::{cargo, run as finish, step};
 use crate::toolchain::WASM;
-use crate::{onnx, package, root, setup};
+use crate::{onnx, package, root, setup, web};
 
 /// Sets up, then checks and tests everything, and stops at the first failure.
 pub fn run(fast: bool) -> Result<()> {
@@ -24,6 +24,7 @@ pub fn run(fast: bool) -> Result<()> {
     onnx::run()?;
     examples()?;
     if !fast {
+        step("the web page", web::test)?;
         step("cargo doc", || finish(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
         if root().join("fuzz/Cargo.toml").is_file() {
             step("cargo check, fuzz targets", fuzz_targets)?;

@@ -16,6 +16,11 @@ pub fn prepare() -> Result<()> {
             add("component", component)?;
         }
     }
+    prepare_wasm()
+}
+
+/// Adds the wasm32 target if it is missing.
+pub fn prepare_wasm() -> Result<()> {
     if !has_wasm() {
         add("target", WASM)?;
         if !has_wasm() {

@@ -96,15 +96,14 @@ impl Graph {
     /// A classifier of photographs as torchvision and GluonCV train them: the central 224 of 256 pixels, ImageNet's
     /// mean and standard deviation.
     pub fn imagenet(name: &str) -> Self {
-        let mean = [0.485, 0.456, 0.406];
-        let std = [0.229, 0.224, 0.225];
-        Self::new(name, 3, 224).preprocess(224.0 / 256.0, Filter::Bilinear, mean, std)
+        let mut graph = Self::new(name, 3, 224);
+        graph.network.preprocess = Preprocess::preset("imagenet");
+        graph
     }
 
     /// Sets how photographs become the input; `mean` and `std` are for values in 0…1.
     pub fn preprocess(mut self, crop_fraction: f64, filter: Filter, mean: [f64; 3], std: [f64; 3]) -> Self {
-        let scaled = |values: [f64; 3]| values.map(|value| (value * 255.0) as f32);
-        self.network.preprocess = Some(Preprocess { crop_fraction, filter, mean: scaled(mean), std: scaled(std) });
+        self.network.preprocess = Some(Preprocess::scaled(crop_fraction, filter, mean, std));
         self
     }
 

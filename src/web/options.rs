@@ -1,0 +1,92 @@
+//! What callers may ask for, as plain objects.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+
+use crate::network::Preprocess;
+use crate::{Error, Mode, Result, Selector};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct LoadOptions {
+    pub(super) adapter: AdapterChoice,
+    pub(super) mode: ModeName,
+    pub(super) name: Option<String>,
+    pub(super) preprocess: Option<String>,
+    pub(super) labels: Option<Vec<String>>,
+    pub(super) expand: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ClassifyOptions {
+    pub(super) top_k: Option<usize>,
+    pub(super) mode: Option<ModeName>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CompareOptions {
+    pub(super) repeat: Option<usize>,
+}
+
+/// Which adapter computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AdapterChoice {
+    /// WebGPU on hardware, else the CPU path.
+    #[default]
+    Auto,
+    /// WebGPU, even where shaders run on the CPU.
+    Webgpu,
+    /// The CPU path.
+    Cpu,
+}
+
+impl AdapterChoice {
+    pub(super) fn selector(self) -> Selector {
+        match self {
+            Self::Auto => Selector::Auto,
+            // The only one that a browser offers.
+            Self::Webgpu => Selector::Named("0".into()),
+            Self::Cpu => Selector::Named("cpu".into()),
+        }
+    }
+}
+
+/// A mode by the name that the command line uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ModeName {
+    #[default]
+    Folded,
+    Kernel,
+    Feature,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Folded => Mode::Folded,
+            ModeName::Kernel => Mode::Kernel,
+            ModeName::Feature => Mode::Feature,
+        }
+    }
+}
+
+/// Reads an options object; an absent one is all defaults.
+pub(super) fn read<T: DeserializeOwned + Default>(value: JsValue) -> Result<T> {
+    if value.is_undefined() || value.is_null() {
+        return Ok(T::default());
+    }
+    serde_wasm_bindgen::from_value(value).map_err(|error| Error::Unsupported(format!("options: {error}")))
+}
+
+/// A preset for models that do not say how photographs become their input.
+pub(super) fn preset(name: &str) -> Result<Preprocess> {
+    Preprocess::preset(name).ok_or_else(|| {
+        let known = Preprocess::PRESETS.join(", ");
+        Error::Unsupported(format!("options: there is no preprocessing `{name}`, only: {known}"))
+    })
+}

@@ -1,0 +1,98 @@
+//! One model in up to three modes on one adapter, which may be lost and opened again.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use web_time::Instant;
+
+use super::options::AdapterChoice;
+use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
+
+/// What is true of the sessions now; it can be read while they are busy.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) adapter: AdapterInfo,
+    /// How often a lost device was replaced.
+    pub(super) rebuilds: u32,
+    /// How long opening the adapter took.
+    pub(super) open: Duration,
+    /// What loading the last mode took.
+    pub(super) times: LoadTimes,
+}
+
+/// The sessions of a model: a mode is loaded when it is first wanted.
+pub(super) struct SessionSet {
+    model: Rc<Model>,
+    choice: AdapterChoice,
+    adapter: Adapter,
+    sessions: [Option<Session>; 3],
+    facts: Rc<RefCell<Facts>>,
+}
+
+impl SessionSet {
+    pub(super) async fn open(model: Rc<Model>, choice: AdapterChoice) -> Result<Self> {
+        let start = Instant::now();
+        let adapter = open_adapter(choice).await?;
+        let (open, info) = (start.elapsed(), adapter.info().clone());
+        let facts = Facts { adapter: info, rebuilds: 0, open, times: LoadTimes::default() };
+        Ok(Self { model, choice, adapter, sessions: [None, None, None], facts: Rc::new(RefCell::new(facts)) })
+    }
+
+    pub(super) fn facts(&self) -> Rc<RefCell<Facts>> {
+        self.facts.clone()
+    }
+
+    /// Does something with the session of a mode. If the device goes meanwhile, it is opened anew and the thing is done
+    /// once more.
+    pub(super) async fn with<T>(
+        &mut self,
+        mode: Mode,
+        mut action: impl AsyncFnMut(&mut Session) -> Result<T>,
+    ) -> Result<T> {
+        match self.attempt(mode, &mut action).await {
+            Err(Error::DeviceLost { .. }) => {
+                self.rebuild().await?;
+                self.attempt(mode, &mut action).await
+            }
+            other => other,
+        }
+    }
+
+    async fn attempt<T>(&mut self, mode: Mode, action: &mut impl AsyncFnMut(&mut Session) -> Result<T>) -> Result<T> {
+        let place = &mut self.sessions[mode as usize];
+        let session = match place {
+            Some(session) => session,
+            None => {
+                let mut session = Session::load(&self.adapter, &self.model, mode).await?;
+                session.prepare(1).await?;
+                self.facts.borrow_mut().times = session.load_times();
+                place.insert(session)
+            }
+        };
+        action(session).await
+    }
+
+    async fn rebuild(&mut self) -> Result<()> {
+        self.sessions = [None, None, None];
+        // A browser that has taken the GPU away for good must not take the page along.
+        let start = Instant::now();
+        self.adapter = match open_adapter(self.choice).await {
+            Ok(adapter) => adapter,
+            Err(_) => Adapter::cpu(),
+        };
+        let mut facts = self.facts.borrow_mut();
+        facts.adapter = self.adapter.info().clone();
+        facts.open = start.elapsed();
+        facts.rebuilds += 1;
+        Ok(())
+    }
+}
+
+pub(super) async fn open_adapter(choice: AdapterChoice) -> Result<Adapter> {
+    let adapter = Adapter::open(&choice.selector()).await?;
+    if choice == AdapterChoice::Webgpu && adapter.gpu().is_none() {
+        return Err(Error::Unsupported("this browser offers no WebGPU adapter; use `cpu`".into()));
+    }
+    Ok(adapter)
+}

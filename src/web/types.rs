@@ -1,0 +1,128 @@
+//! The types of what goes in and comes out, for TypeScript.
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = r#"
+/** A picture. The network sees the central square of it. */
+export type Source =
+    | ImageBitmap | HTMLCanvasElement | OffscreenCanvas | HTMLVideoElement | HTMLImageElement | VideoFrame | ImageData;
+
+/** How DO-Conv layers are run; all compute the same function. */
+export type Mode = "folded" | "kernel" | "feature";
+
+export interface LoadOptions {
+    /** "auto", the default: WebGPU on hardware, else the CPU path; "webgpu" takes a software adapter too. */
+    adapter?: "auto" | "webgpu" | "cpu";
+    /** What `classify` uses where it is not told; "folded" if absent. */
+    mode?: Mode;
+    /** What errors call the file. */
+    name?: string;
+    /** For files that do not say how photographs become their input: ImageNet's mean and deviation, −1…1, or 0…1. */
+    preprocess?: "imagenet" | "symmetric" | "unit";
+    /** Class names for files that have none, one for every class. */
+    labels?: string[];
+    /** Make a D and a W of the kernels of layers that are marked as DO-Conv but folded: the same function. */
+    expand?: boolean;
+}
+
+export interface ClassifyOptions {
+    /** How many classes; 5 if absent. */
+    topK?: number;
+    mode?: Mode;
+}
+
+export interface CompareOptions {
+    /** How often every mode is timed; 3 if absent. */
+    repeat?: number;
+}
+
+export interface AdapterInfo {
+    name: string;
+    backend: string;
+    driver: string;
+    type: "discrete" | "integrated" | "other" | "software" | "cpu";
+    /** Optional WebGPU features that it has. */
+    features: string[];
+    limits: Record<string, number>;
+    vendor?: string;
+    architecture?: string;
+}
+
+export interface Prediction {
+    class: number;
+    label: string;
+    /** 0…1 */
+    probability: number;
+}
+
+export interface Classification {
+    /** Best first. */
+    predictions: Prediction[];
+    /** From the picture to the predictions, loading a mode excluded. */
+    elapsedMs: number;
+}
+
+export interface ModelInfo {
+    name: string;
+    classes: number;
+    parameters: number;
+    /** Channels, height, width. */
+    input: [number, number, number];
+    /** Layers that are marked as DO-Conv. */
+    doconvLayers: number;
+    /** Those of them that the file holds as D and W. */
+    composedLayers: number;
+    saysPreprocess: boolean;
+    hasLabels: boolean;
+    /** Multiply-accumulates for one picture. */
+    macs: Record<Mode, number>;
+}
+
+/** Milliseconds. */
+export interface LoadTimes {
+    /** Reading the file, and expanding it where that was asked for. */
+    readMs: number;
+    /** Opening the adapter. */
+    openMs: number;
+    /** Packing and uploading the weights. */
+    uploadMs: number;
+    /** Compiling shaders and making buffers. */
+    compileMs: number;
+    /** Composing all kernels on the adapter; packing included on the CPU path. */
+    foldMs: number;
+    totalMs: number;
+}
+
+export interface ModeResult {
+    mode: Mode;
+    /** Median. */
+    elapsedMs: number;
+    macs: number;
+    /** Of any class's probability to that in mode "folded". */
+    largestDifference: number;
+}
+
+export interface DoConvLayer {
+    name: string;
+    kernel: [number, number];
+    inChannels: number;
+    outChannels: number;
+    groups: number;
+    dMul: number;
+}
+
+/** What one kernel of a layer is made of: kernel = D · w. */
+export interface Factors {
+    /** The effective D of the input channel, [taps][dMul]. */
+    d: Float32Array;
+    /** [dMul] */
+    w: Float32Array;
+    /** [rows][columns] */
+    kernel: Float32Array;
+    kernelSize: [number, number];
+    dMul: number;
+    /** The input channel whose D it is. */
+    inputChannel: number;
+}
+"#;

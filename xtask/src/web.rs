@@ -1,0 +1,37 @@
+//! The web page is built by a program of its own, `xtask/web`, so that the other tasks compile quickly.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::step::{cargo, run, step};
+use crate::test::with_adapters;
+
+/// `cargo xtask web`.
+pub fn build(arguments: &[OsString]) -> Result<()> {
+    hand_over(program()?.arg("build").args(arguments))
+}
+
+/// `cargo xtask web-test`.
+pub fn test() -> Result<()> {
+    run(with_adapters(program()?.arg("test"))?)
+}
+
+/// The program, compiled already, so that waiting for that is announced.
+fn program() -> Result<Command> {
+    step("cargo build, the page's tools", || run(&mut cargo(&["build", "--quiet", "--package", "xtask-web"])))?;
+    Ok(cargo(&["run", "--quiet", "--package", "xtask-web", "--"]))
+}
+
+/// Takes this process's place, so that ending it ends the server.
+#[cfg(unix)]
+fn hand_over(command: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec().into())
+}
+
+#[cfg(not(unix))]
+fn hand_over(command: &mut Command) -> Result<()> {
+    run(command)
+}

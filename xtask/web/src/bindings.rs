@@ -1,0 +1,70 @@
+//! The library as a WebAssembly module, and the JavaScript and TypeScript that belong to it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use wasm_bindgen_cli_support::Bindgen;
+use xtask::step::{cargo, run, step};
+use xtask::toolchain::WASM;
+
+use crate::npm;
+
+/// Every browser that has WebGPU has these instructions.
+const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
+
+/// What wasm-opt may expect of a browser: what rustc expects already.
+const WASM_OPT: [&str; 9] = [
+    "-O3",
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--strip-producers",
+];
+
+/// What the bindings consist of, beside the module.
+pub const FILES: [&str; 2] = ["doconv.js", "doconv.d.ts"];
+
+/// The module among them.
+pub const MODULE: &str = "doconv_bg.wasm";
+
+/// Builds them, and says in which folder they lie.
+pub fn build(release: bool) -> Result<PathBuf> {
+    let profile = if release { "web" } else { "web-dev" };
+    step(&format!("cargo build, wasm32, profile {profile}"), || compile(profile))?;
+    let built = xtask::target().join(WASM).join(profile);
+    let folder = built.join("bindings");
+    step("wasm-bindgen", || bind(&built.join("doconv.wasm"), &folder, release))?;
+    if release {
+        step("wasm-opt", || optimise(&folder.join(MODULE)))?;
+    } else {
+        eprintln!("==> wasm-opt: left out without --release");
+    }
+    Ok(folder)
+}
+
+/// The crate type is given here because a shared library is of use nowhere but in the browser.
+fn compile(profile: &str) -> Result<()> {
+    let what = ["rustc", "--package", "doconv", "--lib", "--no-default-features", "--features", "web"];
+    let how = ["--target", WASM, "--profile", profile, "--crate-type", "cdylib"];
+    // This variable outranks every other place for flags, and with `--target` it spares what runs here.
+    run(cargo(&[&what[..], &how].concat()).env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS))
+}
+
+/// Its version is that of the macros in the module: `wasm-bindgen-shared` can be in a lock file only once.
+fn bind(module: &Path, folder: &Path, release: bool) -> Result<()> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).out_name("doconv").web(true)?.typescript(true).omit_default_module_path(false);
+    bindgen.remove_name_section(release).remove_producers_section(release);
+    bindgen.generate(folder).with_context(|| format!("wasm-bindgen fails on {}", module.display()))
+}
+
+fn optimise(module: &Path) -> Result<()> {
+    npm::install()?;
+    let smaller = module.with_extension("opt");
+    run(npm::program("wasm-opt", &WASM_OPT)?.arg(module).arg("-o").arg(&smaller))?;
+    std::fs::rename(&smaller, module).with_context(|| format!("cannot replace {}", module.display()))
+}
