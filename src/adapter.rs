@@ -1,11 +1,11 @@
 //! What can compute, and which of it is taken.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, gpu};
 
 /// What the adapter list says about one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdapterInfo {
     /// Such as `NVIDIA GeForce RTX 4070` or `cpu`.
     pub name: String,
@@ -29,7 +29,7 @@ pub struct AdapterInfo {
 }
 
 /// What kind of thing computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterKind {
     /// A graphics card.

@@ -1,5 +1,8 @@
 //! The same for programs that are not async: every call waits.
 
+use std::ops::ControlFlow;
+
+use crate::bench;
 use crate::{Adapter, AdapterInfo, Image, Mode, Model, Prediction, Result, Selector, Tensor};
 
 /// [`crate::Adapter::list`], waiting.
@@ -82,4 +85,18 @@ pub fn run_layer(
     grad_output: Option<&Tensor>,
 ) -> Result<crate::Weights> {
     pollster::block_on(layer.run(adapter, mode, input, grad_output))
+}
+
+/// [`bench::run`], waiting.
+///
+/// # Errors
+/// Those of [`bench::run`].
+pub fn run_benchmark(
+    adapter: &Adapter,
+    model: Option<&Model>,
+    options: &bench::Options,
+    environment: bench::Environment,
+    progress: impl FnMut(bench::Progress<'_>) -> ControlFlow<()>,
+) -> Result<bench::Record> {
+    pollster::block_on(bench::run(adapter, model, options, environment, progress))
 }

@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod adapter;
+pub mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod blocking;
 pub mod cpu;
@@ -49,5 +50,5 @@ pub use load_times::LoadTimes;
 pub use model::{Model, Weights};
 pub use network::Network;
 pub use plan::Mode;
-pub use session::{Prediction, Session};
+pub use session::{Prediction, Repeated, Session};
 pub use tensor::Tensor;

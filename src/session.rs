@@ -1,5 +1,9 @@
 //! The way in: a model on an adapter.
 
+mod repeat;
+
+pub use repeat::Repeated;
+
 use serde::Serialize;
 
 use crate::adapter::Backend;
@@ -124,6 +128,14 @@ impl Session {
     /// # Errors
     /// [`Error::Input`] if number or shape of the inputs is wrong; those of the adapter.
     pub async fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let batch = self.batch_of(inputs)?;
+        let slices: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
+        let results = self.executor.run(batch, &slices).await?;
+        self.shaped(batch, results)
+    }
+
+    /// The batch size of arrays that fit the network.
+    fn batch_of(&self, inputs: &[Tensor]) -> Result<usize> {
         if inputs.len() != self.inputs.len() {
             return Err(Error::Input {
                 input: "inputs".into(),
@@ -138,8 +150,10 @@ impl Session {
                 return Err(Error::Input { input: name.clone(), reason });
             }
         }
-        let slices: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
-        let results = self.executor.run(batch, &slices).await?;
+        Ok(batch)
+    }
+
+    fn shaped(&self, batch: usize, results: Vec<Vec<f32>>) -> Result<Vec<Tensor>> {
         let shapes = self.outputs.iter().map(|&[n, c, h, w]| [n * batch, c, h, w]);
         results.into_iter().zip(shapes).map(|(data, shape)| Tensor::new(shape, data)).collect()
     }

@@ -5,6 +5,7 @@
 mod adapter;
 mod adapters;
 mod arrays;
+mod bench;
 mod classify;
 mod expand;
 mod fold;
@@ -45,6 +46,7 @@ enum Command {
     Adapters(adapters::Arguments),
     Fold(fold::Arguments),
     Expand(expand::Arguments),
+    Bench(bench::Arguments),
 }
 
 const EXAMPLES: &str = "\
@@ -56,6 +58,7 @@ Examples:
                                        a trained DO-Conv network as an ordinary one, half the size
   doconv fold trained.safetensors network.onnx
                                        the same for other runtimes
+  doconv bench                         how fast this machine is, every result checked
 
 Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage.
 `doconv COMMAND --help` shows options and examples of a command.";
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Adapters(arguments) => adapters::main(arguments),
         Command::Fold(arguments) => fold::main(arguments),
         Command::Expand(arguments) => expand::main(arguments),
+        Command::Bench(arguments) => bench::main(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,12 +4,21 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on stderr for `count` things; invisible where stderr is no terminal or there is little to wait for.
+/// A bar on stderr for `count` images; invisible where stderr is no terminal or there is little to wait for.
 pub fn bar(count: usize, from: usize) -> ProgressBar {
-    let visible = std::io::stderr().is_terminal() && count >= from;
+    styled(count, count >= from, "{bar:30} {pos}/{len} images, {eta} left")
+}
+
+/// A bar on stderr for cases of a benchmark, of which the one that runs is the message.
+pub fn cases() -> ProgressBar {
+    styled(0, true, "{bar:30} {pos}/{len} {msg}")
+}
+
+fn styled(count: usize, wanted: bool, template: &str) -> ProgressBar {
+    let visible = std::io::stderr().is_terminal() && wanted;
     let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(count as u64), target);
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left") {
+    match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

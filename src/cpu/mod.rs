@@ -34,6 +34,7 @@ mod moving;
 mod pack;
 mod parallel;
 mod pool;
+mod repeat;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -156,21 +157,33 @@ impl Executor {
     pub fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.plan.check_inputs(batch, inputs)?;
         let images = self.images_at_a_time().min(batch);
+        self.make_room(images)?;
+        let mut results = self.room_for_results(batch)?;
+        parallel::enter(|| {
+            self.compose()?;
+            for start in (0..batch).step_by(images) {
+                let images = images.min(batch - start);
+                self.load(start, images, inputs);
+                self.replay(images)?;
+                self.store(start, images, &mut results);
+            }
+            Ok(results)
+        })
+    }
+
+    /// Makes the buffers for so many images at a time, unless they are there.
+    fn make_room(&mut self, images: usize) -> Result<()> {
         if self.buffers.images != images {
             let memory = self.plan.memory(images, elements);
             let buffers = memory.sizes.iter().map(|&size| Aligned::try_zeros(size)).collect::<Result<_, _>>();
             let buffers = buffers.map_err(|_| out_of_memory("making room for feature maps"))?;
             self.buffers = Buffers { images, memory: Some(memory), buffers };
         }
-        let results = self.plan.outputs.iter().map(|&id| try_zeros(elements(self.shape(id, batch))));
-        let mut results = results.collect::<Result<Vec<_>>>()?;
-        parallel::enter(|| {
-            self.compose()?;
-            for start in (0..batch).step_by(images) {
-                self.replay(start, images.min(batch - start), inputs, &mut results)?;
-            }
-            Ok(results)
-        })
+        Ok(())
+    }
+
+    fn room_for_results(&self, batch: usize) -> Result<Vec<Vec<f32>>> {
+        self.plan.outputs.iter().map(|&id| try_zeros(elements(self.shape(id, batch)))).collect()
     }
 
     /// As many images as the caches can hold the largest step of.
@@ -199,8 +212,8 @@ impl Executor {
         Ok(())
     }
 
-    /// Runs all steps for `images` images from `start` on.
-    fn replay(&mut self, start: usize, images: usize, inputs: &[&[f32]], results: &mut [Vec<f32>]) -> Result<()> {
+    /// Lays out the inputs of `images` images from `start` on.
+    fn load(&mut self, start: usize, images: usize, inputs: &[&[f32]]) {
         for (index, input) in inputs.iter().enumerate() {
             let id = self.plan.inputs[index];
             let shape @ [_, channels, height, width] = self.plan.value(id).shape;
@@ -210,6 +223,10 @@ impl Executor {
             layout::transpose(input, &mut buffer[..input.len()], channels, height * width);
             self.put(id, buffer);
         }
+    }
+
+    /// Runs all steps for `images` images.
+    fn replay(&mut self, images: usize) -> Result<()> {
         for index in 0..self.plan.steps.len() {
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.
@@ -217,6 +234,11 @@ impl Executor {
             self.step(&self.plan.steps[index], images, &mut buffer[..elements(self.shape(id, images))])?;
             self.put(id, buffer);
         }
+        Ok(())
+    }
+
+    /// Lays out the outputs of `images` images from `start` on.
+    fn store(&self, start: usize, images: usize, results: &mut [Vec<f32>]) {
         for (&id, result) in self.plan.outputs.iter().zip(results) {
             let shape @ [_, channels, height, width] = self.plan.value(id).shape;
             let value = self.value(id, images);
@@ -224,7 +246,6 @@ impl Executor {
             let result = &mut result[start * image..][..images * image];
             layout::transpose(value, result, height * width, channels);
         }
-        Ok(())
     }
 
     fn buffer_of(&self, id: ValueId) -> usize {

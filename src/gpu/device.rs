@@ -199,20 +199,28 @@ impl Device {
     /// Does something with the device and waits for its verdict, so that errors come where they belong.
     pub(super) async fn checked<T>(&self, doing: &str, action: impl FnOnce() -> T) -> Result<T> {
         self.check_alive()?;
-        let (result, verdicts) = {
-            // The guards must not live across an await, or futures would not be `Send`.
-            let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
-                .map(|filter| self.device.push_error_scope(filter));
-            let result = action();
-            let [memory, validation, internal] = scopes;
-            let internal = internal.pop();
-            let validation = validation.pop();
-            (result, [internal, validation, memory.pop()])
-        };
-        for verdict in verdicts {
-            self.report(doing, verdict.await)?;
-        }
+        let (result, verdict) = self.scoped(doing, action);
+        verdict.await?;
         Ok(result)
+    }
+
+    /// Does something with the device; the verdict may be awaited later.
+    pub(super) fn scoped<T>(&self, doing: &str, action: impl FnOnce() -> T) -> (T, impl Future<Output = Result<()>>) {
+        // The guards must not live across an await, or futures would not be `Send`.
+        let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
+            .map(|filter| self.device.push_error_scope(filter));
+        let result = action();
+        let [memory, validation, internal] = scopes;
+        let internal = internal.pop();
+        let validation = validation.pop();
+        let verdicts = [internal, validation, memory.pop()];
+        let verdict = async move {
+            for verdict in verdicts {
+                self.report(doing, verdict.await)?;
+            }
+            Ok(())
+        };
+        (result, verdict)
     }
 
     fn report(&self, doing: &str, error: Option<wgpu::Error>) -> Result<()> {

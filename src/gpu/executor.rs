@@ -1,5 +1,7 @@
 //! Replays a plan on a device.
 
+mod repeat;
+
 use std::collections::HashMap;
 
 use wgpu::util::DeviceExt;
@@ -81,6 +83,12 @@ impl Maps {
     pub(super) fn get(&self, value: ValueId) -> &wgpu::Buffer {
         &self.buffers[self.buffer_of[value.0]]
     }
+
+    /// Whether a value's buffer holds other values at other times.
+    fn is_shared(&self, value: ValueId) -> bool {
+        let buffer = self.buffer_of[value.0];
+        self.buffer_of.iter().filter(|&&other| other == buffer).count() > 1
+    }
 }
 
 #[derive(Debug)]
@@ -144,21 +152,38 @@ impl Executor {
         self.device.check_alive()?;
         // A run that fails or is given up takes its program along, whose readback buffer may be left mapped.
         let mut program = self.take_program(batch).await?;
-        for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
-            pack_map(self.plan.value(value).batched(batch), input, packed);
-        }
+        self.pack(&mut program, inputs);
         let outputs = self.replay(&program).await?;
         self.programs.push(program);
         Ok(outputs)
     }
 
+    fn pack(&self, program: &mut Program, inputs: &[&[f32]]) {
+        for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
+            pack_map(self.plan.value(value).batched(program.batch), input, packed);
+        }
+    }
+
     async fn replay(&self, program: &Program) -> Result<Vec<Vec<f32>>> {
-        let batch = program.batch;
         let encode = |encoder: &mut wgpu::CommandEncoder| {
             for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
                 self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(packed));
             }
             record(encoder, &program.commands);
+        };
+        self.read_outputs("running the network", program, encode).await
+    }
+
+    /// Submits what is encoded, and reads the outputs that are there then.
+    async fn read_outputs(
+        &self,
+        doing: &str,
+        program: &Program,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Vec<Vec<f32>>> {
+        let batch = program.batch;
+        let encode = |encoder: &mut wgpu::CommandEncoder| {
+            encode(encoder);
             let mut offset = 0;
             for &value in &self.plan.outputs {
                 let size = self.map_bytes(value, batch);
@@ -177,7 +202,7 @@ impl Executor {
             }
             outputs
         };
-        self.submit_and_read("running the network", &program.readback, encode, take).await
+        self.submit_and_read(doing, &program.readback, encode, take).await
     }
 
     /// Submits what is encoded, which fills `readback`, and takes what is needed out of that.
@@ -222,7 +247,11 @@ impl Executor {
 
     /// Drives the device where nobody else does; browsers do it themselves.
     fn wait(&self) -> Result<()> {
-        match self.device.device.poll(wgpu::PollType::wait_indefinitely()) {
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        match self.device.device.poll(how) {
             Ok(_) => Ok(()),
             Err(error) => {
                 self.device.check_alive()?;

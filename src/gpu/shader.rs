@@ -295,6 +295,11 @@ impl Shader {
             .unwrap_or_else(|error| panic!("shaders/{template}: {error:#}"))
     }
 
+    /// The family's name, such as `conv_direct`.
+    pub fn family(&self) -> &'static str {
+        self.specialisation().0.trim_end_matches(".wgsl")
+    }
+
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
             Shader::ConvDirect { pixels, slices, lanes, pointwise, epilogue, .. } => {

@@ -17,6 +17,12 @@ impl Memory {
     pub fn buffer_of(&self, value: ValueId) -> usize {
         self.buffer[value.0]
     }
+
+    /// Whether a value's buffer holds other values at other times.
+    pub(crate) fn is_shared(&self, value: ValueId) -> bool {
+        let buffer = self.buffer_of(value);
+        self.buffer.iter().filter(|&&other| other == buffer).count() > 1
+    }
 }
 
 /// Walks the steps once. A value takes the free buffer that wastes least, or grows the largest free one, or a new one;

@@ -75,7 +75,7 @@ fn wrong_usage() {
 fn help_teaches() {
     let version = doconv(&["--version"]).success().stdout;
     assert_eq!(version, format!("doconv {}\n", env!("CARGO_PKG_VERSION")));
-    for name in ["classify", "run", "layer", "info", "adapters", "fold", "expand"] {
+    for name in ["classify", "run", "layer", "info", "adapters", "fold", "expand", "bench"] {
         let help = doconv(&[name, "--help"]).success().stdout;
         assert!(help.contains(&format!("Examples:\n  doconv {name}")), "{help}");
     }

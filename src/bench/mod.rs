@@ -1,0 +1,17 @@
+//! The benchmark: well-known layers and whole networks, timed on an adapter, every result checked there.
+//!
+//! [`run`] is all that the command line and a web page need; [`Record`] is what they keep. A suite is a list of cases
+//! (`cases.rs`); what a case is timed with (`sampling.rs`), summed up with (`statistics.rs`) and judged by (`check.rs`)
+//! knows nothing of suites.
+
+mod cases;
+mod check;
+mod record;
+mod runner;
+mod sampling;
+mod statistics;
+
+pub use cases::Suite;
+pub use check::Expected;
+pub use record::{CaseResult, Check, Environment, Measurement, Outcome, Record, SCHEMA, Settings};
+pub use runner::{Options, Progress, run};

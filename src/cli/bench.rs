@@ -1,0 +1,210 @@
+//! `doconv bench`: how fast this machine is, and whether it is right.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use doconv::bench::{CaseResult, Environment, Measurement, Options, Outcome, Record, Suite};
+use doconv::{blocking, formats};
+
+use super::adapter::{AdapterArguments, describe};
+use super::{model, output, progress, table};
+
+/// Time layers and a network
+///
+/// Times 13 convolutions of well-known networks and a whole network in its three modes, on one adapter, and checks every
+/// result there. The time is that of running: inputs lie on the adapter, and results are not read back.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  doconv bench                                         everything on the default adapter
+  doconv bench --suite layers --filter 3x3             the layers with 3×3 in their names
+  doconv bench --suite networks --model mine.safetensors
+  doconv bench --adapter cpu --output cpu.json         the table, and a record to keep
+  doconv bench --json --budget 0.1                     a quick record on stdout
+
+Layers are called after kernel, stride, channels in and out, and the side of their input: 3x3s2-64-128@56; dw means
+depthwise. A case is timed until the 95 % confidence interval of its median is within 5 % of the median, or the budget
+is spent. GMAC/s are thousand millions of multiply-accumulates per second. docs/benchmarks.md describes the record. The
+exit status is 1 if a result is wrong or a case fails.")]
+pub struct Arguments {
+    /// What to time
+    #[arg(long, value_enum, default_value_t)]
+    suite: SuiteName,
+    /// Network to time: model file, ONNX file, or with --arch a file of weights [default: the bundled ImageNet network]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    arch: model::Arch,
+    /// Time only cases with this in their names
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    filter: String,
+    /// Time to spend on each case; set-up and check come on top, and no case has fewer than six samples
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    budget: Duration,
+    /// File to write the record to, as JSON
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    adapter: AdapterArguments,
+    /// Print the record, one JSON document, instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to time.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum SuiteName {
+    /// Single convolutions with random weights
+    Layers,
+    /// A whole network in every mode
+    Networks,
+    /// Both
+    #[default]
+    All,
+}
+
+impl SuiteName {
+    fn suites(self) -> Vec<Suite> {
+        match self {
+            SuiteName::Layers => vec![Suite::Layers],
+            SuiteName::Networks => vec![Suite::Networks],
+            SuiteName::All => Suite::ALL.to_vec(),
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+pub fn main(arguments: Arguments) -> Result<()> {
+    if let Some(path) = &arguments.output {
+        model::check_writable(path)?;
+    }
+    let suites = arguments.suite.suites();
+    let wants_model = suites.contains(&Suite::Networks);
+    if let Some(path) = arguments.model.as_ref().filter(|_| !wants_model) {
+        bail!("{}: the layers need no model; leave out --model, or --suite layers", path.display());
+    }
+    let open = || arguments.arch.open_or_bundled(arguments.model.as_deref());
+    let model = wants_model.then(open).transpose()?;
+    let adapter = arguments.adapter.open()?;
+    let options = Options { suites, filter: arguments.filter, budget: arguments.budget };
+    let bar = progress::cases();
+    let record = blocking::run_benchmark(&adapter, model.as_ref(), &options, Environment::here(), |progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        bar.set_message(output::printable(progress.label));
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    let record = record?;
+
+    if let Some(path) = &arguments.output {
+        formats::write_file(path, &serde_json::to_vec(&record)?)?;
+    }
+    if arguments.json {
+        output::print_json(&record)?;
+    } else {
+        output::print(&report(&record))?;
+    }
+    verdict(&record)
+}
+
+/// The record as a table.
+fn report(record: &Record) -> String {
+    let header = ["case", "mode", "median ms", "95 % interval", "GMAC/s", "check"].map(String::from).to_vec();
+    let rows: Vec<_> = std::iter::once(header).chain(record.results.iter().map(row)).collect();
+    let table = table::align(&rows, &[2, 3, 4]);
+    format!("{table}one run on {}, without upload and read-back\n", describe(&record.adapter))
+}
+
+fn row(result: &CaseResult) -> Vec<String> {
+    let figures = match &result.outcome {
+        Outcome::Measured(Measurement { median_ms, ci95_ms: [low, high], gmacs_per_s, check, .. }) => {
+            let interval = format!("{} to {}", digits(*low), digits(*high));
+            let check = if check.ok { "ok" } else { "WRONG" };
+            vec![digits(*median_ms), interval, digits(*gmacs_per_s), check.into()]
+        }
+        Outcome::Failed { error } => {
+            vec![String::new(), String::new(), String::new(), format!("failed: {}", output::printable(error))]
+        }
+    };
+    [vec![output::printable(&result.name), result.mode.name().into()], figures].concat()
+}
+
+/// A positive number with three digits that count.
+fn digits(value: f64) -> String {
+    let decimals = (2.0 - value.log10().floor()).clamp(0.0, 6.0);
+    format!("{value:.*}", if decimals.is_finite() { decimals as usize } else { 0 })
+}
+
+/// An error where a result is wrong or missing.
+fn verdict(record: &Record) -> Result<()> {
+    let names = |is: fn(&Outcome) -> bool| -> Vec<String> {
+        let concerned = record.results.iter().filter(|result| is(&result.outcome));
+        concerned.map(|result| format!("{} ({})", output::printable(&result.name), result.mode.name())).collect()
+    };
+    let wrong = names(|outcome| matches!(outcome, Outcome::Measured(Measurement { check, .. }) if !check.ok));
+    let failed = names(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    let count = record.results.len();
+    match (wrong.as_slice(), failed.as_slice()) {
+        ([], []) => Ok(()),
+        (wrong, []) => bail!("wrong results in {} of {count} cases: {}", wrong.len(), wrong.join(", ")),
+        ([], failed) => bail!("{} of {count} cases failed: {}", failed.len(), failed.join(", ")),
+        (wrong, failed) => bail!(
+            "wrong results in {} of {count} cases: {}; failed: {}",
+            wrong.len(),
+            wrong.join(", "),
+            failed.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doconv::bench::Check;
+
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        assert_eq!(
+            [0.0123456, 1.0, 12.345, 123.45, 1234.5, 0.0].map(digits),
+            ["0.0123", "1.00", "12.3", "123", "1234", "0"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_or_missing_is_named() {
+        let check = Check { ok: false, largest_error: Some(2.0), tolerance: 1.0, reference: "truth".into() };
+        let measured = Outcome::Measured(Measurement {
+            kernels: vec!["cpu".into()],
+            check: check.clone(),
+            setup_ms: 1.0,
+            first_ms: 1.0,
+            repeats: 1,
+            samples_ms: vec![1.0; 6],
+            median_ms: 1.0,
+            ci95_ms: [0.9, 1.1],
+            gmacs_per_s: 2.0,
+        });
+        let failed = Outcome::Failed { error: "out of memory".into() };
+        let result = |name: &str, outcome: &Outcome| {
+            let (suite, mode) = (Suite::Layers, doconv::Mode::Folded);
+            CaseResult { suite, name: name.into(), mode, batch: 1, macs: 1, outcome: outcome.clone() }
+        };
+        assert_eq!(row(&result("a", &measured)), ["a", "folded", "1.00", "0.900 to 1.10", "2.00", "WRONG"]);
+        assert_eq!(row(&result("b", &failed)).last().unwrap(), "failed: out of memory");
+    }
+
+    #[test]
+    fn budgets_are_seconds() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        assert!(["-1", "NaN", "1e300", "soon"].map(seconds).iter().all(Result::is_err));
+    }
+}

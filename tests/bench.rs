@@ -1,0 +1,212 @@
+//! The benchmark: its record, its checks, and that what it times is the network.
+//!
+//! Nothing here says how long anything may take.
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use common::problem::Problem;
+use doconv::bench::{self, Environment, Expected, Measurement, Options, Outcome, Progress, Record, Suite};
+use doconv::network::{Activation, Conv2d, DoConv, FORMAT_VERSION, Input, Linear, Network, Node, Op, Pairing};
+use doconv::{Adapter, Mode, Model, Selector, Session, Tensor, reference};
+use pollster::block_on;
+
+/// Every adapter, the CPU path last.
+fn adapters() -> Vec<Adapter> {
+    let count = block_on(Adapter::list()).len();
+    let skipped = std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1");
+    assert!(count > 1 || skipped, "no GPU adapter was found; set DOCONV_SKIP_GPU_TESTS=1 to do without");
+    (0..count).map(|index| block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap()).collect()
+}
+
+/// Three DO-Conv layers, so that the third writes where the input was, and a classifier.
+fn tiny() -> Problem {
+    let doconv = Some(DoConv { d_mul: 9, pairing: Pairing::Paper });
+    let conv = |inputs| Op::Conv2d(Conv2d { padding: [1; 4], bias: true, doconv, ..Conv2d::new(inputs, 8, [3, 3]) });
+    let node = |name: &str, input: &str, op| Node { name: name.into(), inputs: vec![input.into()], op };
+    let network = Network {
+        version: FORMAT_VERSION,
+        name: "tiny".into(),
+        inputs: vec![Input::new("image", [3, 9, 9])],
+        nodes: vec![
+            node("conv1", "image", conv(3)),
+            node("relu1", "conv1", Op::Activation(Activation::Relu)),
+            node("conv2", "relu1", conv(8)),
+            node("conv3", "conv2", conv(8)),
+            node("pool", "conv3", Op::GlobalAvgPool),
+            node("flat", "pool", Op::Flatten),
+            node("classes", "flat", Op::Linear(Linear { in_features: 8, out_features: 5, bias: true })),
+        ],
+        outputs: vec!["classes".into()],
+        preprocess: None,
+        labels: vec![],
+    };
+    Problem { composed: true, ..Problem::new(network, 7, 1) }
+}
+
+fn options(suites: &[Suite], filter: &str) -> Options {
+    Options { suites: suites.to_vec(), filter: filter.into(), budget: Duration::from_millis(1) }
+}
+
+fn run(adapter: &Adapter, model: &Model, options: &Options) -> Record {
+    let go_on = |_: Progress| ControlFlow::Continue(());
+    block_on(bench::run(adapter, Some(model), options, Environment::here(), go_on)).unwrap()
+}
+
+fn figures(outcome: &Outcome) -> &Measurement {
+    match outcome {
+        Outcome::Measured(measurement) => measurement,
+        Outcome::Failed { error } => panic!("{error}"),
+    }
+}
+
+#[test]
+fn every_adapter_gives_a_record_of_right_results() {
+    let model = tiny().model();
+    for adapter in adapters() {
+        // The smallest layer there is, with the network in its three modes.
+        let network = run(&adapter, &model, &options(&[Suite::Networks], ""));
+        let layer = run(&adapter, &model, &options(&Suite::ALL, "dw3x3-384"));
+        let text = serde_json::to_string(&network).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), network, "{text}");
+        assert_eq!((network.schema.as_str(), network.stopped), (bench::SCHEMA, false));
+        assert_eq!(&network.adapter, adapter.info());
+        assert!(network.date.len() == 20 && network.date.ends_with('Z'), "{}", network.date);
+        assert_eq!(network.results.iter().map(|case| case.mode).collect::<Vec<_>>(), Mode::ALL);
+        assert_eq!(layer.results.iter().map(|case| case.macs).collect::<Vec<_>>(), [14 * 14 * 384 * 9]);
+        for case in network.results.iter().chain(&layer.results) {
+            let figures = figures(&case.outcome);
+            let what = format!("{} in mode {} on {}", case.name, case.mode.name(), adapter.info().name);
+            assert!(figures.check.ok, "{what}: {:?}", figures.check);
+            assert_eq!(figures.check.reference, "f64 reference", "{what}");
+            assert!(figures.check.largest_error.unwrap() <= figures.check.tolerance, "{what}: {:?}", figures.check);
+            assert!(figures.samples_ms.len() >= 6 && figures.repeats >= 1, "{what}");
+            let [low, high] = figures.ci95_ms;
+            assert!(0.0 < low && low <= figures.median_ms && figures.median_ms <= high, "{what}: {figures:?}");
+            let rate = case.macs as f64 / figures.median_ms / 1e6;
+            assert!((figures.gmacs_per_s - rate).abs() < 1e-9 * rate, "{what}: {rate}");
+            let kernel = if adapter.gpu().is_some() { "conv_" } else { "cpu" };
+            assert!(figures.kernels.iter().any(|name| name.starts_with(kernel)), "{what}: {:?}", figures.kernels);
+        }
+    }
+}
+
+#[test]
+fn what_is_timed_is_the_network() {
+    let problem = Problem { batch: 2, ..tiny() };
+    let (model, inputs) = (problem.model(), problem.inputs());
+    for adapter in adapters() {
+        for mode in Mode::ALL {
+            let mut session = block_on(Session::load(&adapter, &model, mode)).unwrap();
+            // More than fit into one submission.
+            for repeats in [0, 1, 2, 150] {
+                let repeated = block_on(session.repeat(&inputs, repeats)).unwrap();
+                let once = block_on(session.run(&inputs)).unwrap();
+                assert_eq!(repeated.outputs, once, "{repeats} × {} on {}", mode.name(), adapter.info().name);
+                assert!(!repeated.elapsed.is_zero());
+            }
+            let wrong = block_on(session.repeat(&[Tensor::zeros([1, 3, 9, 8])], 1)).unwrap_err();
+            assert!(wrong.to_string().contains("expected [N, 3, 9, 9]"), "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_result_is_flagged() {
+    let problem = tiny();
+    let (model, inputs) = (problem.model(), problem.inputs());
+    let mut session = block_on(Session::load(&Adapter::cpu(), &model, Mode::Folded)).unwrap();
+    let outputs = block_on(session.run(&inputs)).unwrap();
+    let estimates = reference::run_with_error(&model, &inputs).unwrap();
+    let tolerances: Vec<f64> = (0..5).map(|at| estimates[0].tolerance(at)).collect();
+    let by_reference = Expected::from_reference(&estimates);
+    let by_path = Expected::from_results("another path".into(), &outputs);
+    assert!(by_reference.check(&outputs).ok && by_path.check(&outputs).ok);
+    for (at, tolerance) in tolerances.iter().enumerate() {
+        let mut wrong = outputs.clone();
+        wrong[0].data_mut()[at] = (estimates[0].value.data[at] + 2.0 * tolerance) as f32;
+        let check = by_reference.check(&wrong);
+        assert!(!check.ok && check.largest_error.unwrap() > check.tolerance, "element {at}: {check:?}");
+        wrong[0].data_mut()[at] = f32::NAN;
+        assert!(!by_reference.check(&wrong).ok && !by_path.check(&wrong).ok, "element {at}");
+    }
+    // Another network's results are no results.
+    let other = Problem { seed: 8, ..tiny() }.model();
+    let mut session = block_on(Session::load(&Adapter::cpu(), &other, Mode::Folded)).unwrap();
+    let outputs = block_on(session.run(&inputs)).unwrap();
+    assert!(!by_reference.check(&outputs).ok && !by_path.check(&outputs).ok);
+}
+
+#[test]
+fn large_networks_are_compared_with_the_other_way_to_compute_them() {
+    let mut problem = tiny();
+    // Nearly all of the cost is in the last two layers: 8 · 8 · 9 products a pixel.
+    problem.network.inputs[0].shape = [3, 200, 200];
+    let (model, inputs) = (problem.model(), problem.inputs());
+    let adapter = Adapter::cpu();
+    for (mode, reference) in [(Mode::Folded, "CPU path, mode feature"), (Mode::Kernel, "CPU path, mode folded")] {
+        let expected = block_on(Expected::of(&adapter, mode, &model, &inputs)).unwrap();
+        let mut outputs = block_on(Session::load(&adapter, &model, mode)).unwrap();
+        let mut outputs = block_on(outputs.run(&inputs)).unwrap();
+        let check = expected.check(&outputs);
+        assert!(check.ok && check.reference == reference, "{check:?}");
+        outputs[0].data_mut()[0] *= 1.01;
+        outputs[0].data_mut()[1] += 1.0;
+        assert!(!expected.check(&outputs).ok);
+    }
+}
+
+#[test]
+fn it_stops_when_told_and_keeps_what_is_done() {
+    let model = tiny().model();
+    let options = options(&[Suite::Networks], "");
+    let mut seen = vec![];
+    for stop_at in 0..3 {
+        let progress = |Progress { done, total, label }: Progress<'_>| {
+            seen.push((done, total, label.to_owned()));
+            if done == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let adapter = Adapter::cpu();
+        let record = block_on(bench::run(&adapter, Some(&model), &options, Environment::here(), progress)).unwrap();
+        assert_eq!((record.stopped, record.results.len()), (true, stop_at));
+    }
+    assert!(seen.iter().all(|(_, total, label)| (*total, label.as_str()) == (3, "tiny")), "{seen:?}");
+    // Before the case, and after each of its samples, of which there are at least six.
+    assert!(seen.iter().filter(|(done, ..)| *done == 0).count() > 2 * 7, "{seen:?}");
+    // Within a case as well: it is not kept then.
+    let mut calls = 0;
+    let progress = |_: Progress<'_>| {
+        calls += 1;
+        if calls == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let record = block_on(bench::run(&Adapter::cpu(), Some(&model), &options, Environment::here(), progress)).unwrap();
+    assert_eq!((record.stopped, record.results.len(), calls), (true, 0, 4));
+}
+
+#[test]
+fn a_case_that_fails_says_why_and_the_rest_goes_on() {
+    let mut problem = tiny();
+    // Pairs that feature composition cannot express.
+    if let Op::Conv2d(conv) = &mut problem.network.nodes[3].op {
+        (conv.groups, conv.doconv) = (2, Some(DoConv { d_mul: 9, pairing: Pairing::Torch }));
+    }
+    let record = run(&Adapter::cpu(), &problem.model(), &options(&[Suite::Networks], "tiny"));
+    let [folded, kernel, feature] = &record.results[..] else { panic!("{record:?}") };
+    assert!(figures(&folded.outcome).check.ok && figures(&kernel.outcome).check.ok);
+    let Outcome::Failed { error } = &feature.outcome else { panic!("{feature:?}") };
+    assert!(error.contains("conv3"), "{error}");
+    let text = serde_json::to_string(&record).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+}
+
+#[test]
+fn nothing_to_time_is_an_error() {
+    let go_on = |_: Progress| ControlFlow::Continue(());
+    for (suites, filter) in [(vec![Suite::Networks], ""), (Suite::ALL.to_vec(), "no such case")] {
+        let options = options(&suites, filter);
+        let error = block_on(bench::run(&Adapter::cpu(), None, &options, Environment::here(), go_on)).unwrap_err();
+        assert!(error.to_string().contains("nothing to time"), "{error}");
+    }
+}
