@@ -42,14 +42,14 @@ pub struct Session {
 /// A plan on whatever the adapter is.
 #[derive(Debug)]
 pub(crate) enum Executor {
-    Cpu(cpu::Executor),
+    Cpu(Box<cpu::Executor>),
     Gpu(Box<gpu::Executor>),
 }
 
 impl Executor {
     pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Self> {
         Ok(match adapter.backend() {
-            Backend::Cpu => Executor::Cpu(cpu::Executor::new(plan)?),
+            Backend::Cpu => Executor::Cpu(Box::new(cpu::Executor::new(plan)?)),
             Backend::Gpu(device) => Executor::Gpu(Box::new(gpu::Executor::new(device, plan).await?)),
         })
     }

@@ -6,7 +6,7 @@ use wgpu::util::DeviceExt;
 use super::layout::{map_len, pack_map};
 use super::shader::Shader;
 use super::{Device, params};
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "web"))]
 use crate::Error;
 use crate::image::{Square, WeightTable, preprocess};
 use crate::network::Preprocess;
@@ -18,10 +18,10 @@ pub(crate) enum Picture<'a> {
     /// Pixels in memory.
     Pixels(&'a Image),
     /// The square that a network sees, already cut out.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
     Square(&'a Image),
     /// What a browser holds, most likely on the device already. Its square must fit: see [`Preprocessor::fits`].
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
     Browser(&'a wgpu::ExternalImageSource),
 }
 
@@ -30,11 +30,11 @@ impl<'a> Picture<'a> {
     pub(crate) fn preprocess(&self, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
         match self {
             Picture::Pixels(image) => preprocess(image, how, height, width, out),
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Square(image) => {
                 preprocess(image, &Preprocess { crop_fraction: 1.0, ..how.clone() }, height, width, out)
             }
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Browser(source) => Err(Error::Unsupported(format!(
                 "a picture of {}×{} pixels cannot be worked on by this adapter",
                 source.width(),
@@ -46,7 +46,7 @@ impl<'a> Picture<'a> {
     /// The part that a network sees.
     fn square(&self, how: &Preprocess) -> Square {
         match self {
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Square(_) => Square::central(self.size(), 1.0),
             _ => Square::central(self.size(), how.crop_fraction),
         }
@@ -55,9 +55,9 @@ impl<'a> Picture<'a> {
     fn size(&self) -> [usize; 2] {
         match self {
             Picture::Pixels(image) => [image.width(), image.height()],
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Square(image) => [image.width(), image.height()],
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Browser(source) => [source.width() as usize, source.height() as usize],
         }
     }
@@ -104,7 +104,7 @@ impl Preprocessor {
     }
 
     /// Whether photographs of this width and height can be worked on here.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(super) fn fits(&self, size: [usize; 2]) -> bool {
         self.fits_square(Square::central(size, self.how.crop_fraction))
     }
@@ -217,10 +217,10 @@ impl Preprocessor {
 
     fn upload(&self, room: &Room, picture: &Picture<'_>, square: Square) {
         match picture {
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Square(image) => self.upload_pixels(room, image, square),
             Picture::Pixels(image) => self.upload_pixels(room, image, square),
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(all(target_arch = "wasm32", feature = "web"))]
             Picture::Browser(source) => {
                 let from = wgpu::CopyExternalImageSourceInfo {
                     source: (*source).clone(),

@@ -41,7 +41,7 @@ pub(super) struct Ranker {
 
 impl Executor {
     /// Whether a picture of this width and height can be preprocessed on the device.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(crate) async fn takes_pictures_of(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
         Ok(self.preprocessor(how).await?.fits(size))
     }
