@@ -75,67 +75,88 @@ impl Expansion {
     }
 }
 
-/// `x = Dᵀ (D Dᵀ)⁻¹ y`, the shortest solution of `D x = y`, for one fixed D of full row rank.
-struct LeastNorm {
-    /// `Dᵀ (D Dᵀ)⁻¹`, `[S, K]`.
-    pseudo_inverse: Vec<f64>,
-    taps: usize,
+/// The shortest solution `x` of `D x = y`, for one fixed D of full row rank: `D⁻¹ y` where D is square, otherwise
+/// `Dᵀ (D Dᵀ)⁻¹ y`.
+struct LeastNorm<'a> {
+    /// D, or D Dᵀ.
+    factored: Lu,
+    /// D, where it is not square.
+    wide: Option<&'a [f32]>,
 }
 
-impl LeastNorm {
+impl<'a> LeastNorm<'a> {
     /// `None` if D is singular to working precision.
-    fn new(d: &[f32], taps: usize, s: usize) -> Option<Self> {
-        let d = |m: usize, column: usize| f64::from(d[m * s + column]);
-        let mut gram = vec![0.0; taps * taps];
-        for row in 0..taps {
-            for column in 0..taps {
-                gram[row * taps + column] = (0..s).map(|k| d(row, k) * d(column, k)).sum();
-            }
-        }
-        let inverse = invert(gram, taps)?;
-        let mut pseudo_inverse = vec![0.0; s * taps];
-        for column in 0..s {
-            for m in 0..taps {
-                pseudo_inverse[column * taps + m] = (0..taps).map(|row| d(row, column) * inverse[row * taps + m]).sum();
-            }
-        }
-        Some(Self { pseudo_inverse, taps })
+    fn new(d: &'a [f32], taps: usize, s: usize) -> Option<Self> {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+        let (matrix, wide) = if s == taps {
+            (d.iter().copied().map(f64::from).collect(), None)
+        } else {
+            let rows = || d.chunks_exact(s);
+            (rows().flat_map(|row| rows().map(move |column| dot(row, column))).collect(), Some(d))
+        };
+        Some(Self { factored: Lu::new(matrix, taps)?, wide })
     }
 
     fn solve(&self, y: &[f32], x: &mut [f32]) {
-        for (x, row) in x.iter_mut().zip(self.pseudo_inverse.chunks_exact(self.taps)) {
-            *x = row.iter().zip(y).map(|(&a, &y)| a * f64::from(y)).sum::<f64>() as f32;
+        let solution = self.factored.solve(y);
+        match self.wide {
+            None => x.iter_mut().zip(&solution).for_each(|(x, &value)| *x = value as f32),
+            Some(d) => {
+                let s = x.len();
+                for (column, x) in x.iter_mut().enumerate() {
+                    let rows = d.iter().skip(column).step_by(s);
+                    *x = rows.zip(&solution).map(|(&d, &value)| f64::from(d) * value).sum::<f64>() as f32;
+                }
+            }
         }
     }
 }
 
-/// Gauss-Jordan elimination with partial pivoting; `None` if a pivot vanishes.
-fn invert(mut a: Vec<f64>, n: usize) -> Option<Vec<f64>> {
-    let mut inverse = vec![0.0; n * n];
-    (0..n).for_each(|i| inverse[i * n + i] = 1.0);
-    for column in 0..n {
-        let pivot = (column..n).max_by(|&x, &y| a[x * n + column].abs().total_cmp(&a[y * n + column].abs()))?;
-        if a[pivot * n + column].abs() < 1e-10 {
-            return None;
-        }
-        for k in 0..n {
-            a.swap(pivot * n + k, column * n + k);
-            inverse.swap(pivot * n + k, column * n + k);
-        }
-        let scale = 1.0 / a[column * n + column];
-        for k in 0..n {
-            a[column * n + k] *= scale;
-            inverse[column * n + k] *= scale;
-        }
-        for row in (0..n).filter(|&row| row != column) {
-            let factor = a[row * n + column];
+/// A square matrix as `L U` with its rows in another order (Golub and Van Loan, *Matrix Computations*, 3.4).
+struct Lu {
+    /// U, and below its diagonal L without its diagonal of ones.
+    factors: Vec<f64>,
+    /// Which row of the matrix each row is.
+    rows: Vec<usize>,
+}
+
+impl Lu {
+    /// `None` if a pivot vanishes.
+    fn new(mut a: Vec<f64>, n: usize) -> Option<Self> {
+        let mut rows: Vec<usize> = (0..n).collect();
+        for column in 0..n {
+            let pivot = (column..n).max_by(|&x, &y| a[x * n + column].abs().total_cmp(&a[y * n + column].abs()))?;
+            if a[pivot * n + column].abs() < 1e-10 {
+                return None;
+            }
+            rows.swap(pivot, column);
             for k in 0..n {
-                a[row * n + k] -= factor * a[column * n + k];
-                inverse[row * n + k] -= factor * inverse[column * n + k];
+                a.swap(pivot * n + k, column * n + k);
+            }
+            let (above, below) = a.split_at_mut((column + 1) * n);
+            let above = &above[column * n + column..];
+            for row in below.chunks_exact_mut(n) {
+                let row = &mut row[column..];
+                let factor = row[0] / above[0];
+                row[0] = factor;
+                row[1..].iter_mut().zip(&above[1..]).for_each(|(value, &above)| *value -= factor * above);
             }
         }
+        Some(Self { factors: a, rows })
     }
-    Some(inverse)
+
+    fn solve(&self, y: &[f32]) -> Vec<f64> {
+        let n = self.rows.len();
+        let mut x: Vec<f64> = self.rows.iter().map(|&row| f64::from(y[row])).collect();
+        let dot = |row: &[f64], x: &[f64]| row.iter().zip(x).map(|(a, b)| a * b).sum::<f64>();
+        for (at, row) in self.factors.chunks_exact(n).enumerate() {
+            x[at] -= dot(&row[..at], &x[..at]);
+        }
+        for (at, row) in self.factors.chunks_exact(n).enumerate().rev() {
+            x[at] = (x[at] - dot(&row[at + 1..], &x[at + 1..])) / row[at];
+        }
+        x
+    }
 }
 
 /// Normally distributed numbers that are the same on every platform.

@@ -2,6 +2,7 @@
 //!
 //! Everything asynchronous is a promise; every failure is an `Error` whose message is one line for people.
 
+mod benchmark;
 mod classifier;
 mod model;
 mod options;

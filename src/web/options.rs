@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 
+use crate::bench::Suite;
 use crate::network::Preprocess;
 use crate::{Error, Mode, Result, Selector};
 
@@ -29,6 +30,17 @@ pub(super) struct ClassifyOptions {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CompareOptions {
     pub(super) repeat: Option<usize>,
+}
+
+/// Without `onProgress`, which is a function.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct BenchmarkOptions {
+    pub(super) adapter: AdapterChoice,
+    pub(super) name: Option<String>,
+    pub(super) suites: Option<Vec<Suite>>,
+    pub(super) filter: String,
+    pub(super) budget_ms: Option<f64>,
 }
 
 /// Which adapter computes.

@@ -125,4 +125,55 @@ export interface Factors {
     /** The input channel whose D it is. */
     inputChannel: number;
 }
+
+export interface BenchmarkOptions {
+    adapter?: "auto" | "webgpu" | "cpu";
+    /** What errors call the model file. */
+    name?: string;
+    /** All if absent. */
+    suites?: ("layers" | "networks")[];
+    /** Only cases with this in their names. */
+    filter?: string;
+    /** Time for a case's samples; 2000 if absent. */
+    budgetMs?: number;
+    /** Called before each case and after each sample; `false` ends the benchmark. */
+    onProgress?: (progress: { done: number; total: number; label: string }) => boolean | void;
+}
+
+/** A benchmark's record; docs/benchmarks.md says what its fields mean. */
+export interface BenchmarkRecord {
+    schema: string;
+    version: string;
+    commit: string | null;
+    date: string;
+    environment: { os: string; browser: string | null; threads: number };
+    adapter: AdapterInfo;
+    settings: Record<string, unknown>;
+    stopped: boolean;
+    results: BenchmarkResult[];
+}
+
+export interface BenchmarkCase {
+    suite: "layers" | "networks";
+    name: string;
+    mode: Mode;
+    batch: number;
+    macs: number;
+}
+
+/** A case with its figures, or with the reason why there are none. */
+export type BenchmarkResult =
+    | (BenchmarkCase & {
+        error?: undefined;
+        kernels: string[];
+        check: { ok: boolean; largest_error: number | null; tolerance: string };
+        setup_ms: number;
+        first_ms: number;
+        repeats: number;
+        samples_ms: number[];
+        median_ms: number;
+        ci95_ms: [number, number];
+        gmacs_per_s: number;
+    })
+    | (BenchmarkCase & { error: string });
 "#;

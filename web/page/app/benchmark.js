@@ -35,7 +35,7 @@ function offer(record) {
 function show(record) {
   place.replaceChildren(...chart(record));
   offer(record);
-  const wrong = record.results.filter(({ check }) => !check.ok).length;
+  const wrong = record.results.filter((result) => result.error !== undefined || !result.check.ok).length;
   const cases = `${format.count(record.results.length)} ${record.results.length === 1 ? "case" : "cases"}`;
   if (wrong) status.problem(`The benchmark is done: ${format.count(wrong)} of ${cases} gave a wrong answer on this adapter. Please download the results and report them.`);
   else status.tell(`The benchmark is done: ${cases}, all answers right.`);

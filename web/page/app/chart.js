@@ -5,12 +5,13 @@ import * as format from "./format.js";
 
 /** @typedef {import("./protocol.js").BenchmarkRecord} BenchmarkRecord */
 /** @typedef {BenchmarkRecord["results"][number]} Result */
+/** @typedef {Extract<Result, { median_ms: number }>} Measured */
 
 /** @type {Record<string, string>} */
 const SUITES = { layers: "Single layers", networks: "The whole network" };
 const HEIGHT = 22;
 
-/** The bar ends at the median, the whisker spans the interval. @param {Result} result @param {number} longest */
+/** The bar ends at the median, the whisker spans the interval. @param {Measured} result @param {number} longest */
 function bar({ median_ms, ci95_ms: [low, high] }, longest) {
   const x = (/** @type {number} */ ms) => (100 * ms) / longest;
   const middle = HEIGHT / 2;
@@ -22,7 +23,12 @@ function bar({ median_ms, ci95_ms: [low, high] }, longest) {
     }));
 }
 
-/** @param {Result} result @param {number} longest */
+/** @param {Extract<Result, { error: string }>} result */
+const failed = ({ name, mode, error }) => make("tr", { role: "row", class: "wrong" },
+  make("th", { scope: "row", role: "rowheader" }, name, make("small", {}, mode)),
+  make("td", { role: "cell", colspan: "4" }, error));
+
+/** @param {Measured} result @param {number} longest */
 function row(result, longest) {
   const { name, mode, batch, kernels, check, median_ms, ci95_ms: [low, high], gmacs_per_s } = result;
   const about = [mode, batch > 1 ? `batch ${format.count(batch)}` : "", kernels.join(", ")].filter(Boolean).join(" · ");
@@ -42,12 +48,13 @@ const head = (text, className = "") => make("th", { scope: "col", role: "columnh
 
 /** @param {string} suite @param {Result[]} results */
 function table(suite, results) {
-  const longest = Math.max(...results.map(({ ci95_ms, median_ms }) => Math.max(ci95_ms[1], median_ms)));
+  const measured = results.filter((result) => result.error === undefined);
+  const longest = Math.max(...measured.map(({ ci95_ms, median_ms }) => Math.max(ci95_ms[1], median_ms)));
   return make("div", { class: "suite" }, make("h3", {}, SUITES[suite] ?? suite),
     make("table", { role: "table", "aria-label": SUITES[suite] ?? suite },
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, head("Case and kernels"), head("Median and 95 % interval", "chart"),
         head("Median", "number"), head("GMAC/s", "number speed"), head("Answer", "verdict-cell"))),
-      make("tbody", { role: "rowgroup" }, ...results.map((result) => row(result, longest)))));
+      make("tbody", { role: "rowgroup" }, ...results.map((result) => (result.error === undefined ? row(result, longest) : failed(result))))));
 }
 
 /** @param {BenchmarkRecord} record */

@@ -10,7 +10,7 @@ use xtask::toolchain::WASM;
 use crate::npm;
 
 /// Every browser that has WebGPU has these instructions.
-const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
+const RUSTFLAGS: &str = "-Ctarget-feature=+simd128\x1f-Cllvm-args=-inline-threshold=5 -inlinehint-threshold=30 -unroll-runtime=false\x1f-Cno-vectorize-loops\x1f-Cno-vectorize-slp";
 
 /// What the bindings consist of, beside the module.
 pub const FILES: [&str; 2] = ["doconv.js", "doconv.d.ts"];
@@ -55,6 +55,6 @@ fn bind(module: &Path, folder: &Path, release: bool) -> Result<()> {
 /// The module itself says which instructions may be used.
 fn optimise(module: &Path) -> Result<()> {
     let smaller = module.with_extension("opt");
-    run(npm::program("wasm-opt", &["-O3"])?.arg(module).arg("-o").arg(&smaller))?;
+    run(npm::program("wasm-opt", &["-O1"])?.arg(module).arg("-o").arg(&smaller))?;
     std::fs::rename(&smaller, module).with_context(|| format!("cannot replace {}", module.display()))
 }
