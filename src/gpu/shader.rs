@@ -463,7 +463,7 @@ impl PoolKind {
 fn templates() -> &'static Environment<'static> {
     static TEMPLATES: OnceLock<Environment<'static>> = OnceLock::new();
     TEMPLATES.get_or_init(|| {
-        let mut environment = Environment::new();
+        let mut environment = Environment::empty();
         let whitespace =
             SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
         environment.set_syntax(whitespace.expect("only whitespace is configured"));
