@@ -154,12 +154,19 @@ fn cpu_info() -> AdapterInfo {
     AdapterInfo {
         name: "cpu".into(),
         backend: "cpu".into(),
-        driver: format!("doconv {}, {} threads", env!("CARGO_PKG_VERSION"), crate::cpu::threads()),
+        driver: format!("doconv {}, {}", env!("CARGO_PKG_VERSION"), threads()),
         kind: AdapterKind::Cpu,
         features: vec![],
         limits: Default::default(),
         vendor: None,
         architecture: None,
+    }
+}
+
+fn threads() -> String {
+    match crate::cpu::threads() {
+        1 => "1 thread".into(),
+        count => format!("{count} threads"),
     }
 }
 
