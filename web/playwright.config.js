@@ -26,7 +26,7 @@ export default defineConfig({
         "--enable-unsafe-webgpu",
         "--use-webgpu-adapter=swiftshader",
         "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-capture",
+        "--use-fake-device-for-media-stream",
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",

@@ -139,8 +139,11 @@ fn row(result: &CaseResult) -> Vec<String> {
 
 /// A positive number with three digits that count.
 fn digits(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
     let decimals = (2.0 - value.log10().floor()).clamp(0.0, 6.0);
-    format!("{value:.*}", if decimals.is_finite() { decimals as usize } else { 0 })
+    format!("{value:.*}", decimals as usize)
 }
 
 /// An error where a result is wrong or missing.

@@ -1,0 +1,52 @@
+// Files that visitors bring: models, and what is none.
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { MODEL, choose, classified, doconv, drop, expect, open, predictions, root, status, test } from "./support.js";
+
+const folder = mkdtempSync(join(tmpdir(), "doconv-"));
+
+test("a composed model file and an ONNX file are dropped", async ({ page }) => {
+  const [composed, onnx] = [join(folder, "composed.safetensors"), join(folder, "folded.onnx")];
+  doconv("expand", MODEL, composed, "--dtype", "f16", "--jitter", "0.1");
+  doconv("fold", MODEL, onnx, "--dtype", "f16");
+  await open(page);
+  for (const file of [composed, onnx]) {
+    const [best] = classified("photos/chelsea.png", "--model", file);
+    const name = file.split("/").pop() ?? "";
+    await drop(page, name, readFileSync(file));
+    const model = page.getByRole("combobox", { name: "Model", exact: true });
+    await expect(model.locator("option:checked")).toContainText(name.split(".")[0]);
+    await expect(predictions(page).first()).toContainText(best.label);
+    await expect(predictions(page).first()).toContainText(`${(100 * best.probability).toFixed(1)}%`);
+  }
+});
+
+test("an ONNX file that says nothing of photographs is classified with what is usual, and a note", async ({ page }) => {
+  await open(page);
+  await drop(page, "resnet20.onnx", readFileSync(join(root, "tests/data/onnx/doconv-einsum-legacy.onnx")));
+  await expect(page.getByLabel("Pixel values become")).toBeVisible();
+  await expect(predictions(page)).not.toHaveCount(0);
+});
+
+const whole = readFileSync(MODEL);
+const onnx = readFileSync(join(root, "tests/data/onnx/doconv-einsum-legacy.onnx"));
+/** @type {[string, Buffer, RegExp][]} */
+const broken = [
+  ["words.png", Buffer.from("this is no picture"), /words\.png.*not an image/],
+  ["empty.safetensors", Buffer.alloc(0), /empty\.safetensors/],
+  ["cut.safetensors", whole.subarray(0, 100_000), /cut\.safetensors/],
+  ["cut.onnx", onnx.subarray(0, 5000), /cut\.onnx/],
+  ["words.onnx", Buffer.from("this is no network"), /words\.onnx/],
+];
+
+test("broken files are named, and the page goes on", async ({ page }) => {
+  await open(page);
+  for (const [name, bytes, message] of broken) {
+    await drop(page, name, bytes);
+    await expect(status(page)).toContainText(message);
+  }
+  await choose(page, join(root, "photos/coffee.png"));
+  await expect(predictions(page).first()).toContainText("espresso");
+});
