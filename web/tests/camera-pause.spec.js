@@ -1,10 +1,5 @@
 // The camera and the tab: frames come, stop while nobody looks, and come again.
-import config from "../playwright.config.js";
 import { expect, open, test } from "./support.js";
-
-const { launchOptions } = /** @type {any} */ (config).use;
-// A picture that changes, as Chromium makes it up.
-test.use({ launchOptions: { ...launchOptions, args: [...launchOptions.args, "--use-fake-device-for-media-stream"] } });
 
 /** How many frames were classified: each is one message to the worker with a bitmap. @param {import("@playwright/test").Page} page */
 const frames = (page) => page.evaluate(() => /** @type {any} */ (globalThis).classifiedFrames);

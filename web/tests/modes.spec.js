@@ -8,6 +8,7 @@ test("switching modes leaves the answer, and measuring shows the bill", async ({
   for (const mode of ["Composed (kernel)", "Composed (features)", "Folded"]) {
     await modes.getByRole("radio", { name: mode }).check({ force: true });
     await expect(modes.getByRole("radio", { name: mode })).toBeChecked();
+    await expect(page.locator("#comparison tr").filter({ hasText: "in use above" })).toContainText(mode);
     await expect.poll(() => predictions(page).allInnerTexts()).toEqual(before);
   }
   await page.getByRole("button", { name: "Measure all three" }).click();
