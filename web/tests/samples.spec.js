@@ -31,7 +31,6 @@ test("every sample, on the CPU", async ({ page }) => {
 
 for (const [adapter, modes] of /** @type {[string, string[]][]} */ ([["cpu", ["kernel", "feature"]], ["webgpu", ["folded", "kernel", "feature"]]])) {
   test(`the modes ${modes.join(", ")} on ${adapter}`, async ({ page }) => {
-    await page.goto("/manifest.webmanifest");
     await page.goto("/examples/image.html");
     const want = classified("photos/chelsea.png");
     for (const mode of modes) {
