@@ -107,7 +107,6 @@ pub struct CaseResult {
     /// The layer's or the network's name.
     pub name: String,
     /// How DO-Conv layers were run: `folded`, `kernel` or `feature`.
-    #[serde(with = "mode_name")]
     pub mode: Mode,
     /// Images at once.
     pub batch: usize,
@@ -167,22 +166,4 @@ pub struct Check {
     pub tolerance: f64,
     /// What the results were compared with, in words.
     pub reference: String,
-}
-
-/// Modes go by their names.
-mod mode_name {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::Mode;
-
-    pub fn serialize<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(mode.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == name);
-        mode.ok_or_else(|| D::Error::custom(format!("no mode is called `{name}`")))
-    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::error::ImageError;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Image, jpeg, png};
+use super::{Image, jpeg, on_white, png};
 use crate::{Error, Result};
 
 /// No image file may be longer than this.
@@ -113,7 +113,7 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     decoded.apply_orientation(orientation);
 
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let rgb = if decoded.color().has_alpha() { on_white(decoded) } else { decoded.into_rgb8().into_raw() };
+    let rgb = if decoded.color().has_alpha() { opaque(decoded) } else { decoded.into_rgb8().into_raw() };
     Image::from_rgb(width, height, rgb).map_err(|error| error.to_string())
 }
 
@@ -147,13 +147,9 @@ fn allowing(bytes: u64) -> Limits {
 }
 
 /// The colour channels over a white background.
-fn on_white(image: DynamicImage) -> Vec<u8> {
-    let over = |value: u8, alpha: u8| {
-        let (value, alpha) = (u32::from(value), u32::from(alpha));
-        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
+fn opaque(image: DynamicImage) -> Vec<u8> {
     let rgba = image.into_rgba8().into_raw();
-    rgba.as_chunks().0.iter().flat_map(|&[r, g, b, a]| [over(r, a), over(g, a), over(b, a)]).collect()
+    rgba.as_chunks().0.iter().flat_map(|&[r, g, b, a]| [on_white(r, a), on_white(g, a), on_white(b, a)]).collect()
 }
 
 fn describe(error: &ImageError) -> String {

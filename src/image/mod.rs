@@ -15,6 +15,13 @@ pub(crate) use resample::{FRACTION_BITS, WeightTable};
 
 use crate::{Error, Result};
 
+/// A level of a transparent pixel, shown on white: the page that most such pictures were drawn for.
+#[cfg(any(feature = "image", all(target_arch = "wasm32", feature = "web")))]
+pub(crate) fn on_white(level: u8, alpha: u8) -> u8 {
+    let (level, alpha) = (u32::from(level), u32::from(alpha));
+    ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
 /// An 8-bit image: rows of red, green and blue, top left first, nothing between rows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {

@@ -18,12 +18,15 @@ pub use memory::Memory;
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};
 
+use serde::{Deserialize, Serialize};
+
 use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d, ConvTranspose2d, Lrn, PaddingMode, Shape};
 use crate::{Error, Model, Result, Tensor};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Kernels are composed once, when the model is loaded: an ordinary network.
     #[default]

@@ -87,7 +87,7 @@ impl Classifier {
         #[wasm_bindgen(unchecked_optional_param_type = "ClassifyOptions")] options: JsValue,
     ) -> Result<JsValue, JsValue> {
         let options: ClassifyOptions = options::read(options).map_err(error)?;
-        let mode = options.mode.map_or(self.default_mode, Mode::from);
+        let mode = options.mode.unwrap_or(self.default_mode);
         let source = Source::from_js(&source).await.map_err(error)?;
         let mut shared = self.shared.lock().await;
         let Shared { sessions, reader } = &mut *shared;
@@ -181,7 +181,7 @@ async fn load(model: &JsValue, options: JsValue) -> Result<Classifier> {
     let read = start.elapsed();
     let weights = Rc::new(opened.model);
     let mut sessions = SessionSet::open(weights.clone(), options.adapter).await?;
-    let default_mode = options.mode.into();
+    let default_mode = options.mode;
     sessions.with(default_mode, async |_| Ok(())).await?;
     let facts = sessions.facts();
     let shared = Rc::new(Mutex::new(Shared { sessions, reader: Reader::default() }));

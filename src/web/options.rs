@@ -12,7 +12,7 @@ use crate::{Error, Mode, Result, Selector};
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LoadOptions {
     pub(super) adapter: AdapterChoice,
-    pub(super) mode: ModeName,
+    pub(super) mode: Mode,
     pub(super) name: Option<String>,
     pub(super) preprocess: Option<String>,
     pub(super) labels: Option<Vec<String>>,
@@ -23,7 +23,7 @@ pub(super) struct LoadOptions {
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ClassifyOptions {
     pub(super) top_k: Option<usize>,
-    pub(super) mode: Option<ModeName>,
+    pub(super) mode: Option<Mode>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -63,26 +63,6 @@ impl AdapterChoice {
             // The only one that a browser offers.
             Self::Webgpu => Selector::Named("0".into()),
             Self::Cpu => Selector::Named("cpu".into()),
-        }
-    }
-}
-
-/// A mode by the name that the command line uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ModeName {
-    #[default]
-    Folded,
-    Kernel,
-    Feature,
-}
-
-impl From<ModeName> for Mode {
-    fn from(name: ModeName) -> Self {
-        match name {
-            ModeName::Folded => Mode::Folded,
-            ModeName::Kernel => Mode::Kernel,
-            ModeName::Feature => Mode::Feature,
         }
     }
 }

@@ -10,7 +10,7 @@ use web_sys::{
 use wgpu::ExternalImageSource;
 
 use super::thrown;
-use crate::image::Square;
+use crate::image::{Square, on_white};
 use crate::{Error, Image, Result};
 
 /// A picture that has been decoded.
@@ -82,12 +82,8 @@ impl Source {
             Self::Data(data) => crop(&data.data(), data.width() as usize, square),
             Self::Browser(source) => reader.read(source, square)?,
         };
-        let over = |value: u8, alpha: u8| {
-            let (value, alpha) = (u32::from(value), u32::from(alpha));
-            ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-        };
         let pixels = rgba.as_chunks::<4>().0;
-        let rgb = pixels.iter().flat_map(|&[r, g, b, a]| [over(r, a), over(g, a), over(b, a)]).collect();
+        let rgb = pixels.iter().flat_map(|&[r, g, b, a]| [on_white(r, a), on_white(g, a), on_white(b, a)]).collect();
         Image::from_rgb(square.side, square.side, rgb)
     }
 }
