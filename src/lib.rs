@@ -16,7 +16,8 @@
 //! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
 //! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
 //! - `checkpoints`: reading PyTorch's `.pth` and `.pt`, and NumPy's `.npz`; see [`formats::StateDict`].
-//! - `web`: the JavaScript interface, when built for the browser.
+//! - `web`: the JavaScript interface, when built for the browser; it reads ONNX files through a module of its own,
+//!   `web-onnx`.
 //! - `cli`: what the command line needs.
 #![warn(missing_docs)]
 
@@ -40,6 +41,8 @@ mod session;
 mod tensor;
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 mod web;
+#[cfg(all(target_arch = "wasm32", feature = "web-onnx"))]
+mod web_onnx;
 
 pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
 pub use error::{Error, Result};

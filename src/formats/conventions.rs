@@ -102,6 +102,9 @@ pub(super) fn to_torch(weights: Weights) -> Result<(Weights, Convention)> {
     Ok((result, convention))
 }
 
+/// What PyTorch's wrappers for several devices put before every name.
+pub(super) const WRAPPER: &str = "module.";
+
 /// Weights without what training leaves behind: a leading `module.` of names, and batch counters.
 ///
 /// # Errors
@@ -109,7 +112,7 @@ pub(super) fn to_torch(weights: Weights) -> Result<(Weights, Convention)> {
 pub(super) fn plain_names(weights: Weights, rename: impl Fn(&str) -> String) -> Result<Weights> {
     let mut plain = Weights::new();
     for (name, tensor) in weights.into_iter().filter(|(name, _)| !is_counter(name)) {
-        let short = rename(name.strip_prefix("module.").unwrap_or(&name));
+        let short = rename(name.strip_prefix(WRAPPER).unwrap_or(&name));
         if plain.insert(short.clone(), tensor).is_some() {
             return Err(Error::weight(short, "is there twice, with and without `module.` before its name"));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::conventions::plain_names;
+use super::conventions::{WRAPPER, plain_names};
 use super::tensor_file::read_metadata;
 use super::{Dtype, Metadata, read_tensors, write_file, write_tensors};
 use crate::network::FORMAT_VERSION;
@@ -35,7 +35,9 @@ impl Model {
             ))
         })?;
         let network = parse_network(json).map_err(fail)?;
-        let weights = plain_names(weights, str::to_string);
+        // Networks of others may have layers of that name.
+        let is_a_layer = network.nodes.iter().any(|node| node.name.starts_with(WRAPPER));
+        let weights = if is_a_layer { Ok(weights) } else { plain_names(weights, str::to_string) };
         weights.and_then(|weights| Self::new(network, weights)).map_err(|error| fail(error.to_string()))
     }
 
@@ -129,6 +131,17 @@ mod tests {
         assert_eq!((read.network(), read.weights()), (model.network(), model.weights()));
         let half = Model::from_bytes("m", &model.to_bytes(Dtype::F16).unwrap()).unwrap();
         assert_eq!(half.weights()["c.weight"].data(), [1.0, half::f16::from_f32(0.1).to_f32()]);
+    }
+
+    #[test]
+    fn layers_may_be_called_like_a_wrapper() {
+        let (mut network, mut weights) = (model().network().clone(), model().weights().clone());
+        network.nodes[0].name = "module.c".into();
+        network.outputs = vec!["module.c".into()];
+        weights = weights.into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
+        let model = Model::new(network, weights).unwrap();
+        let read = Model::from_bytes("m", &model.to_bytes(Dtype::F32).unwrap()).unwrap();
+        assert_eq!((read.network(), read.weights()), (model.network(), model.weights()));
     }
 
     #[test]

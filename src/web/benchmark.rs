@@ -29,9 +29,7 @@ pub async fn benchmark(
 }
 
 async fn run(model: &JsValue, options: BenchmarkOptions, listener: Option<Function>) -> Result<Record> {
-    let bytes = js_sys::Uint8Array::new(model).to_vec();
-    let opened = model::open(&bytes, &LoadOptions { name: options.name, ..LoadOptions::default() })?;
-    drop(bytes);
+    let opened = model::open(model, &LoadOptions { name: options.name, ..LoadOptions::default() }).await?;
     let adapter = open_adapter(options.adapter).await?;
     let defaults = Options::default();
     let wanted = Options {

@@ -175,9 +175,7 @@ impl Classifier {
 async fn load(model: &JsValue, options: JsValue) -> Result<Classifier> {
     let options: LoadOptions = options::read(options)?;
     let start = Instant::now();
-    let bytes = js_sys::Uint8Array::new(model).to_vec();
-    let opened = model::open(&bytes, &options)?;
-    drop(bytes);
+    let opened = model::open(model, &options).await?;
     let read = start.elapsed();
     let weights = Rc::new(opened.model);
     let mut sessions = SessionSet::open(weights.clone(), options.adapter).await?;

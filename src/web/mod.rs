@@ -41,6 +41,11 @@ fn error(error: impl std::fmt::Display) -> JsValue {
 
 /// What a browser's own function has thrown, in words.
 fn thrown(doing: &str, value: &JsValue) -> crate::Error {
-    let message = js_sys::Reflect::get(value, &"message".into()).ok().and_then(|message| message.as_string());
-    crate::Error::Unsupported(format!("{doing}: {}", message.unwrap_or_else(|| format!("{value:?}"))))
+    crate::Error::Unsupported(format!("{doing}: {}", message(value)))
+}
+
+/// The message of an `Error`.
+fn message(error: &JsValue) -> String {
+    let message = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|message| message.as_string());
+    message.unwrap_or_else(|| format!("{error:?}"))
 }

@@ -1,15 +1,19 @@
 //! Model files as they come from a page, and what is to be told about them.
 
-use std::collections::BTreeMap;
-
+use js_sys::Uint8Array;
 use serde::Serialize;
+use wasm_bindgen::prelude::*;
 
+use super::message;
 use super::options::{self, LoadOptions};
 use crate::doconv;
-use crate::formats::{self, NETWORK_KEY, onnx};
+use crate::formats::{self, NETWORK_KEY};
 use crate::model::ConvWeights;
 use crate::network::{Conv2d, Node};
 use crate::{Error, Mode, Model, Result};
+
+/// The tag of the first field of an ONNX file, its version.
+const ONNX_START: u8 = 8;
 
 /// A model, and what its file said of it.
 pub(super) struct Opened {
@@ -72,10 +76,16 @@ pub(super) struct Factors {
     pub(super) input_channel: usize,
 }
 
-/// Reads a model file or an ONNX file.
-pub(super) fn open(bytes: &[u8], options: &LoadOptions) -> Result<Opened> {
+#[wasm_bindgen(raw_module = "./onnx.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = onnxToModelFile, catch)]
+    async fn onnx_to_model_file(name: &str, bytes: &Uint8Array) -> Result<JsValue, JsValue>;
+}
+
+/// Reads a model file or an ONNX file: a `Uint8Array` or an `ArrayBuffer`.
+pub(super) async fn open(file: &JsValue, options: &LoadOptions) -> Result<Opened> {
     let name = options.name.as_deref().unwrap_or("model");
-    let mut model = read(name, bytes)?;
+    let mut model = read(name, &Uint8Array::new(file)).await?;
     let network = model.network();
     let (says_preprocess, has_labels) = (network.preprocess.is_some(), !network.labels.is_empty());
     if let Some(preset) = options.preprocess.as_deref().filter(|_| !says_preprocess) {
@@ -110,9 +120,20 @@ pub(super) fn open(bytes: &[u8], options: &LoadOptions) -> Result<Opened> {
     Ok(Opened { model, info })
 }
 
-fn read(name: &str, bytes: &[u8]) -> Result<Model> {
+async fn read(name: &str, file: &Uint8Array) -> Result<Model> {
+    let bytes = file.to_vec();
+    if !is_onnx(name, &bytes)? {
+        return Model::from_bytes(name, &bytes);
+    }
+    drop(bytes);
+    let converted = onnx_to_model_file(name, file).await.map_err(|error| Error::Unsupported(message(&error)))?;
+    Model::from_bytes(name, &Uint8Array::new(&converted).to_vec())
+}
+
+/// Whether a file is ONNX rather than a model file; an error if it is neither.
+fn is_onnx(name: &str, bytes: &[u8]) -> Result<bool> {
     if formats::is_model_file(bytes) {
-        return Model::from_bytes(name, bytes);
+        return Ok(false);
     }
     // A safetensors file has a brace after the length of its header.
     if bytes.get(8) == Some(&b'{') {
@@ -126,12 +147,13 @@ fn read(name: &str, bytes: &[u8]) -> Result<Model> {
             ),
         });
     }
-    let looks_like_onnx = bytes.first() == Some(&8) || name.to_lowercase().ends_with(".onnx");
-    if bytes.is_empty() || !looks_like_onnx {
-        let what = if bytes.is_empty() { "an empty file" } else { "neither a model file (.safetensors) nor ONNX" };
-        return Err(Error::Unsupported(format!("{name}: {what}")));
+    if bytes.is_empty() {
+        return Err(Error::Unsupported(format!("{name}: an empty file")));
     }
-    Ok(onnx::File::from_bytes(name, bytes)?.import(&BTreeMap::new())?.model)
+    if bytes[0] != ONNX_START && !name.to_lowercase().ends_with(".onnx") {
+        return Err(Error::Unsupported(format!("{name}: neither a model file (.safetensors) nor ONNX")));
+    }
+    Ok(true)
 }
 
 fn doconv_convolutions(model: &Model) -> impl Iterator<Item = (&Node, &Conv2d)> {

@@ -30,6 +30,21 @@ test("an ONNX file that says nothing of photographs is classified with what is u
   await expect(predictions(page)).not.toHaveCount(0);
 });
 
+test("what reads ONNX files is fetched when one comes, and again if that failed", async ({ page, context }) => {
+  const module = /doconv_onnx_bg\.wasm/;
+  let asked = 0;
+  // The service worker's own requests are not the page's.
+  page.on("request", (request) => asked += Number(module.test(request.url()) && !request.serviceWorker()));
+  await context.route(module, (route) => route.abort());
+  await open(page);
+  expect(asked).toBe(0);
+  await drop(page, "resnet20.onnx", onnx);
+  await expect(status(page)).toContainText(/resnet20\.onnx: the part that reads ONNX files could not be loaded/);
+  await context.unroute(module);
+  await drop(page, "resnet20.onnx", onnx);
+  await expect(page.getByLabel("Pixel values become")).toBeVisible();
+});
+
 const whole = readFileSync(MODEL);
 const onnx = readFileSync(join(root, "tests/data/onnx/doconv-einsum-legacy.onnx"));
 /** @type {[string, Buffer, RegExp][]} */

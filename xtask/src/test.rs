@@ -20,7 +20,7 @@ pub fn run(fast: bool) -> Result<()> {
     check("cargo clippy, native", &lints)?;
     let lints = ["clippy", "--package", "doconv", "--lib", "--no-default-features"];
     check("cargo clippy, wasm32", &[&lints[..], &["--target", WASM, "--", "-D", "warnings"]].concat())?;
-    let lints = [&lints[..], &["--features", "web", "--target", WASM, "--", "-D", "warnings"]].concat();
+    let lints = [&lints[..], &["--features", "web,web-onnx", "--target", WASM, "--", "-D", "warnings"]].concat();
     check("cargo clippy, wasm32 with its JavaScript interface", &lints)?;
     tests()?;
     onnx::run()?;

@@ -1,4 +1,4 @@
-//! The library as a WebAssembly module, and the JavaScript and TypeScript that belong to it.
+//! The library as WebAssembly modules, and the JavaScript and TypeScript that belong to them.
 
 use std::path::{Path, PathBuf};
 
@@ -21,50 +21,71 @@ const RUSTFLAGS: [&str; 4] = [
 /// What stands between flags in the environment.
 const SEPARATOR: &str = "\x1f";
 
-/// What the bindings consist of, beside the module.
-pub const FILES: [&str; 2] = ["doconv.js", "doconv.d.ts"];
+/// A WebAssembly module made of the library.
+pub struct Module {
+    /// What its files are called.
+    name: &'static str,
+    /// The feature that exports its functions; what they do not reach is not in it.
+    feature: &'static str,
+}
 
-/// The module among them.
-pub const MODULE: &str = "doconv_bg.wasm";
+/// What the page begins with, and what is fetched when an ONNX file comes: the code for that is a fifth of all.
+pub const MODULES: [Module; 2] =
+    [Module { name: "doconv", feature: "web" }, Module { name: "doconv_onnx", feature: "web-onnx" }];
+
+impl Module {
+    /// The bindings, their types, and the module itself.
+    pub fn files(&self) -> [String; 3] {
+        [format!("{}.js", self.name), format!("{}.d.ts", self.name), self.wasm()]
+    }
+
+    fn wasm(&self) -> String {
+        format!("{}_bg.wasm", self.name)
+    }
+}
 
 /// Builds them, and says in which folder they lie.
 pub fn build(release: bool) -> Result<PathBuf> {
     let profile = if release { "web" } else { "web-dev" };
-    step(&format!("cargo build, wasm32, profile {profile}"), || compile(profile))?;
     let built = xtask::target().join(WASM).join(profile);
     let folder = built.join("bindings");
-    step("wasm-bindgen", || bind(&built.join("doconv.wasm"), &folder, release))?;
     if release {
         npm::install()?;
-        step("wasm-opt", || optimise(&folder.join(MODULE)))?;
     } else {
         eprintln!("==> wasm-opt: left out without --release");
+    }
+    for module in &MODULES {
+        step(&format!("cargo build, wasm32, profile {profile}, {}", module.name), || compile(profile, module))?;
+        step("wasm-bindgen", || bind(&built.join("doconv.wasm"), &folder, module, release))?;
+        if release {
+            step("wasm-opt", || optimise(&folder.join(module.wasm())))?;
+        }
     }
     Ok(folder)
 }
 
 /// The crate type is given here because a shared library is of use nowhere but in the browser.
-fn compile(profile: &str) -> Result<()> {
-    let what = ["rustc", "--package", "doconv", "--lib", "--no-default-features", "--features", "web"];
+fn compile(profile: &str, module: &Module) -> Result<()> {
+    let what = ["rustc", "--package", "doconv", "--lib", "--no-default-features", "--features", module.feature];
     let how = ["--target", WASM, "--profile", profile, "--crate-type", "cdylib"];
     // This variable outranks every other place for flags, and with `--target` it spares what runs here.
     run(cargo(&[&what[..], &how].concat()).env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join(SEPARATOR)))
 }
 
 /// Its version is that of the macros in the module: `wasm-bindgen-shared` can be in a lock file only once.
-fn bind(module: &Path, folder: &Path, release: bool) -> Result<()> {
+fn bind(wasm: &Path, folder: &Path, module: &Module, release: bool) -> Result<()> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).out_name("doconv").web(true)?.typescript(true);
+    bindgen.input_path(wasm).out_name(module.name).web(true)?.typescript(true);
     // `init()` without arguments finds the module beside the script.
     bindgen.omit_default_module_path(false);
     bindgen.remove_name_section(release).remove_producers_section(release);
-    bindgen.generate(folder).with_context(|| format!("wasm-bindgen fails on {}", module.display()))
+    bindgen.generate(folder).with_context(|| format!("wasm-bindgen fails on {}", wasm.display()))
 }
 
 /// The module itself says which instructions may be used. More than `-O1` makes it no smaller, and code with SIMD slower:
 /// 72 ms for a picture became 116 ms with `-Os`, `-O2` and `-O3` alike (binaryen 132, Node.js 20).
-fn optimise(module: &Path) -> Result<()> {
-    let smaller = module.with_extension("opt");
-    run(npm::program("wasm-opt", &["-O1"])?.arg(module).arg("-o").arg(&smaller))?;
-    std::fs::rename(&smaller, module).with_context(|| format!("cannot replace {}", module.display()))
+fn optimise(wasm: &Path) -> Result<()> {
+    let smaller = wasm.with_extension("opt");
+    run(npm::program("wasm-opt", &["-O1"])?.arg(wasm).arg("-o").arg(&smaller))?;
+    std::fs::rename(&smaller, wasm).with_context(|| format!("cannot replace {}", wasm.display()))
 }

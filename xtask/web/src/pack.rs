@@ -9,13 +9,17 @@ use xtask::step::{cargo, command, output_of};
 use crate::{programs, site, web};
 
 /// The files of the package, but for the examples.
-const FILES: [&str; 7] = [
+const FILES: [&str; 11] = [
     "README.md",
     "dist/LICENSE-APACHE",
     "dist/LICENSE-MIT",
     "dist/doconv.d.ts",
     "dist/doconv.js",
     "dist/doconv_bg.wasm",
+    "dist/doconv_onnx.d.ts",
+    "dist/doconv_onnx.js",
+    "dist/doconv_onnx_bg.wasm",
+    "dist/onnx.js",
     "package.json",
 ];
 

@@ -9,8 +9,8 @@ use walkdir::WalkDir;
 use crate::{bindings, precache, web};
 
 /// Folders that are served as they are, and where. The model and the photographs bring their licences with them.
-const FOLDERS: [(&str, &str); 4] =
-    [("web/page", ""), ("web/examples", "examples"), ("models", "models"), ("photos", "photos")];
+const FOLDERS: [(&str, &str); 5] =
+    [("web/page", ""), ("web/package", ""), ("web/examples", "examples"), ("models", "models"), ("photos", "photos")];
 
 /// The licences of the code.
 const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
@@ -39,8 +39,8 @@ fn fill(site: &Path, bindings: &Path) -> Result<()> {
     for (from, to) in FOLDERS {
         copy_folder(&root.join(from), &site.join(to))?;
     }
-    for name in bindings::FILES.into_iter().chain([bindings::MODULE]) {
-        copy(&bindings.join(name), &site.join(name))?;
+    for name in bindings::MODULES.iter().flat_map(bindings::Module::files) {
+        copy(&bindings.join(&name), &site.join(&name))?;
     }
     for name in LICENCES {
         copy(&root.join(name), &site.join(name))?;
