@@ -36,7 +36,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% endfor %}
 {% endfor %}
 
+{% if products %}
+    let row_slices = p.group_out_slices;
+    let group = first_slice / row_slices;
+    var weights = group * (4u * p.group_in_slices - 1u) * row_slices;
+{% else %}
+    let row_slices = p.out_slices;
     var weights = 0u;
+{% endif %}
 {% if not pointwise %}
     for (var tap_y = 0u; tap_y < p.kernel_height; tap_y++) {
         for (var tap_x = 0u; tap_x < p.kernel_width; tap_x++) {
@@ -70,7 +77,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 sum{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
 {% endfor %}
 {% endfor %}
-                weights += p.out_slices;
+                weights += row_slices;
 {% endfor %}
             }
 {% if not pointwise %}

@@ -59,7 +59,11 @@ fn main(
                 let slice = tile_slice + at % {{ tile_slices }}u;
                 var value = vec4<f32>();
                 if channel < p.group_in_slices * {{ lanes }}u && slice < p.group_out_slices {
+{% if products %}
+                    value = kernel[(tile.z * p.group_in_slices * {{ lanes }}u + channel) * p.group_out_slices + slice];
+{% else %}
                     value = kernel[(tap * p.group_in_slices * {{ lanes }}u + channel) * p.out_slices + group_slice + slice];
+{% endif %}
                 }
                 weights[at] = value;
             }

@@ -2,6 +2,7 @@
 //! HLSL, so that Metal and DX12 are covered without their hardware.
 
 use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
+use doconv::gpu::winograd::Winograd;
 use doconv::gpu::{Tier, dispatch};
 use doconv::network::{PaddingMode, Pairing};
 use doconv::plan::{BinaryOp, Factor, Plan, PoolKind};
@@ -16,7 +17,7 @@ fn variants() -> Vec<Shader> {
     shaders.extend([false, true].map(|softmax| Shader::TopK { softmax }));
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
-        for (pixels, slices) in [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)] {
+        for (pixels, slices) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, 1), (pixels, 2)]) {
             for workgroup in [[1, 32], [8, 4]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
@@ -36,11 +37,19 @@ fn variants() -> Vec<Shader> {
             }
         }
         shaders.push(Shader::ConvGrouped { epilogue });
+        shaders.extend(Winograd::ALL.map(|size| Shader::WinogradOutput { size, epilogue }));
         for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
             shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, epilogue });
         }
         for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
             shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, epilogue });
+        }
+    }
+    shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size }));
+    for slices in 1..=2 {
+        shaders.push(Shader::WinogradProductTiled { slices });
+        for pixels in [1, 4, 8, 16] {
+            shaders.extend([[1, 32], [8, 4]].map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup }));
         }
     }
     for activation in ActivationClass::ALL {
@@ -85,7 +94,7 @@ fn chosen() -> Vec<Shader> {
     for mode in Mode::ALL {
         let plan = Plan::new(&model, mode).unwrap();
         for (tier, batch) in [(Tier::Software, 1), (Tier::Software, 8), (Tier::Hardware, 1), (Tier::Hardware, 8)] {
-            let dispatches = dispatch::run(&plan, batch, tier).unwrap();
+            let dispatches = dispatch::run(&plan, batch, tier.into()).unwrap();
             shaders.extend(dispatches.iter().map(|dispatch| dispatch.shader));
         }
     }
@@ -150,6 +159,7 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::Broadcast::WGSL, size_of::<params::Broadcast>()),
         (params::Constant::WGSL, size_of::<params::Constant>()),
         (params::ConvFeature::WGSL, size_of::<params::ConvFeature>()),
+        (params::Winograd::WGSL, size_of::<params::Winograd>()),
         (params::KernelGradient::WGSL, size_of::<params::KernelGradient>()),
         (params::SumParts::WGSL, size_of::<params::SumParts>()),
         (params::BiasGradient::WGSL, size_of::<params::BiasGradient>()),

@@ -3,19 +3,14 @@
 @group(0) @binding(1) var<storage, read> input: array<{{ input_type }}>;
 // [tap][input channel within the group][slice of outputs]
 @group(0) @binding(2) var<storage, read> kernel: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+{% if products %}
+// Winograd's products: a tap has groups of its own, and so [tap][input channel within the group][slice of the group's
+// outputs]. What they add up to is not the result yet.
 @group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
-{% if residual %}
-@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>;
-{% endif %}
 
-{% include "common/activation.wgsl" %}
-
-// Bias, residual and activation, in that order.
 fn store(sum: vec4<f32>, slice: u32, at: u32) {
-    var y = sum + bias[slice];
-{% if residual %}
-    y += residual[at];
-{% endif %}
-    output[at] = activate(y);
+    output[at] = sum;
 }
+{% else %}
+{% include "common/conv_store.wgsl" %}
+{% endif %}

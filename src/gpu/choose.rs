@@ -13,11 +13,14 @@
 //!
 //! On GPUs, of which none has been measured, it is decided by what writing and reading the values would cost.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Tier;
 use super::layout::slices;
 use super::shader::{ActivationClass, Epilogue, GRADIENT_DEPTH, Shader};
+use super::winograd::Winograd;
 use crate::network::{Conv2d, Shape};
-use crate::plan::Conv;
+use crate::plan::{Conv, KernelId, Plan, Step};
 
 /// The families that can run a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,10 +35,40 @@ pub enum Family {
     Grouped,
 }
 
+/// How a convolution is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Tap by tap, in one dispatch.
+    Taps(Family),
+    /// Winograd's filtering, in three.
+    Winograd(Winograd),
+}
+
+/// By what kernels are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What the adapter is.
+    pub tier: Tier,
+    /// What every convolution gets that it can run: for tests and measurements.
+    pub preferred: Option<Algorithm>,
+}
+
+impl From<Tier> for Policy {
+    fn from(tier: Tier) -> Self {
+        Self { tier, preferred: None }
+    }
+}
+
+/// Channels from which on Winograd's filtering pays: below, transforming costs what it saves.
+const LEAST_CHANNELS_SOFTWARE: usize = 16;
+/// What LiteRT's GPU engine asks for; not measured here.
+const LEAST_CHANNELS_HARDWARE: usize = 64;
+const LEAST_TILES_HARDWARE: usize = 32;
+
 /// Most input columns that an invocation of the depthwise kernel keeps in registers.
 const MAX_COLUMNS: usize = 24;
 
-/// The families that can run this convolution, most special first; the last one can run any.
+/// The families that can run this convolution with a kernel as it is, most special first; the last one can run any.
 pub fn families(step: &Conv) -> Vec<Family> {
     let conv = &step.conv;
     let whole_slices = conv.channels_per_group().is_multiple_of(4) && conv.outputs_per_group().is_multiple_of(4);
@@ -52,13 +85,66 @@ pub fn families(step: &Conv) -> Vec<Family> {
     families
 }
 
-/// Chooses a shader for a convolution with this output.
-pub fn choose(step: &Conv, output: Shape, tier: Tier) -> Shader {
+/// The kernels that are transformed when a model is loaded, with the size of the tiles: those of convolutions that
+/// Winograd's filtering runs. Gradients want kernels as they are.
+pub fn transformed(plan: &Plan, policy: Policy) -> BTreeMap<KernelId, Winograd> {
+    let mut chosen = BTreeMap::new();
+    let mut needed_as_they_are = BTreeSet::new();
+    for step in &plan.steps {
+        match step {
+            Step::Conv(conv) => {
+                match winograd(conv, plan.value(conv.input).shape, plan.value(conv.output).shape, policy) {
+                    Some(size) => _ = chosen.insert(conv.kernel, size),
+                    None => _ = needed_as_they_are.insert(conv.kernel),
+                }
+            }
+            Step::Transpose(_) | Step::KernelMap { .. } | Step::KernelGradient(_) | Step::ComposeGradient(_) => {
+                return BTreeMap::new();
+            }
+            _ => {}
+        }
+    }
+    chosen.retain(|kernel, _| !needed_as_they_are.contains(kernel));
+    chosen
+}
+
+/// Whether Winograd's filtering is the best for a convolution, and with which tiles. Decided for a batch of one, because the
+/// kernel is transformed before any batch is known.
+fn winograd(step: &Conv, input: Shape, output: Shape, policy: Policy) -> Option<Winograd> {
+    let conv = &step.conv;
+    if !Winograd::can_run(conv) {
+        return None;
+    }
+    match policy.preferred {
+        Some(Algorithm::Winograd(size)) => return Some(size),
+        Some(_) => return None,
+        None => {}
+    }
+    let size = [output[2], output[3]];
+    let best = Winograd::ALL.into_iter().min_by_key(|tiles| tiles.products(size))?;
+    let (least_channels, least_tiles) = match policy.tier {
+        Tier::Software => (LEAST_CHANNELS_SOFTWARE, 1),
+        Tier::Hardware => (LEAST_CHANNELS_HARDWARE, LEAST_TILES_HARDWARE),
+    };
+    let tiles: usize = best.tiles(size).into_iter().product();
+    let pays = conv.in_channels.min(conv.out_channels) >= least_channels
+        && input[0] * tiles >= least_tiles
+        && 2 * best.products(size) < conv.taps() * size[0] * size[1];
+    pays.then_some(best)
+}
+
+/// Chooses a shader for a convolution with this output and a kernel as it is.
+pub fn choose(step: &Conv, output: Shape, policy: Policy) -> Shader {
     let families = families(step);
+    if let Some(Algorithm::Taps(family)) = policy.preferred
+        && families.contains(&family)
+    {
+        return specialise(step, output, family);
+    }
     // A tile of the workgroup-memory kernel wants enough pixels and channels to fill it.
     let [n, c, h, w] = output;
     let fills_tile = n * h * w >= 32 && c / step.conv.groups >= 16;
-    let wanted = match tier {
+    let wanted = match policy.tier {
         Tier::Hardware if fills_tile => families[0],
         _ => families.iter().copied().find(|&family| family != Family::Tiled).unwrap_or(families[0]),
     };
@@ -93,17 +179,40 @@ pub fn specialise(step: &Conv, output: Shape, family: Family) -> Shader {
 
 fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader {
     let conv = &step.conv;
-    let pixels_total = output[0] * output[2] * output[3];
     let group_slices = slices(conv.outputs_per_group());
-    // Tall tiles reuse every weight most, which is what software adapters gain from; on the two here 16 × 2 ran a whole
-    // network in half the time of 4 × 4 and 4 × 2. Small maps would leave the pixels of a tall tile idle.
-    let pixels = [16, 4].into_iter().find(|&pixels| pixels_total >= pixels).unwrap_or(1);
     let slices = if group_slices.is_multiple_of(2) || (conv.groups == 1 && group_slices >= 3) { 2 } else { 1 };
-    let tiles = pixels_total.div_ceil(pixels);
-    // One shape for all sizes: a wider one for large maps is no faster, and every shape is a pipeline to compile.
-    let workgroup = if tiles <= 1 { [1, 32] } else { [8, 4] };
+    let (pixels, workgroup) = tall_tile(output[0] * output[2] * output[3]);
     let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
-    Shader::ConvDirect { pixels: pixels as u32, slices: slices as u32, workgroup, lanes, pointwise, epilogue }
+    Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue }
+}
+
+/// Pixels of an invocation, and the shape of a workgroup.
+///
+/// Tall tiles reuse every weight most, which is what software adapters gain from; on the two here 16 × 2 ran a whole
+/// network in half the time of 4 × 4 and 4 × 2. But invocations that run side by side and have nothing to do take their time
+/// all the same: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8.
+fn tall_tile(pixels: usize) -> (u32, [u32; 2]) {
+    // One shape for all sizes: a wider one for large maps is no faster, and every shape is a pipeline to compile.
+    const WIDTH: usize = 8;
+    // What the weights of a tile cost beside its pixels, in pixels.
+    const WEIGHTS: usize = 3;
+    let time = |&height: &usize| pixels.div_ceil(height).div_ceil(WIDTH) * (height + WEIGHTS);
+    let heights: &[usize] = match pixels {
+        0..4 => &[1],
+        4..16 => &[4],
+        _ => &[16, 8, 4],
+    };
+    let height = heights.iter().copied().min_by_key(time).unwrap_or(1);
+    (height as u32, if pixels <= height { [1, 32] } else { [WIDTH as u32, 4] })
+}
+
+/// The shader of Winograd's products: `tiles` of them at every place, of `out_slices` slices.
+pub fn choose_products(tiles: usize, out_slices: usize, tier: Tier) -> Shader {
+    if tier == Tier::Hardware && tiles >= 32 && out_slices >= 4 {
+        return Shader::WinogradProductTiled { slices: if out_slices >= 16 { 2 } else { 1 } };
+    }
+    let (pixels, workgroup) = tall_tile(tiles);
+    Shader::WinogradProduct { pixels, slices: if out_slices.is_multiple_of(2) { 2 } else { 1 }, workgroup }
 }
 
 /// Input columns that `outputs` neighbouring pixels of a row need.

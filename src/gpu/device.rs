@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::choose::{Algorithm, Policy};
 use super::pipelines::Pipelines;
 use crate::adapter::{AdapterInfo, AdapterKind};
 use crate::{Error, Result};
@@ -20,7 +21,7 @@ pub enum Tier {
 pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) tier: Tier,
+    pub(super) policy: Policy,
     /// Whether the shader compiler adds bounds checks and loop counters.
     pub(super) shader_checks: bool,
     pub(super) pipelines: Pipelines,
@@ -167,7 +168,14 @@ impl Device {
         });
         // What no scope catches is logged, where wgpu's own handler would panic.
         device.on_uncaptured_error(Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
-        Ok(Self { device, queue, tier, shader_checks: cfg!(debug_assertions), pipelines: Pipelines::default(), lost })
+        Ok(Self {
+            device,
+            queue,
+            policy: tier.into(),
+            shader_checks: cfg!(debug_assertions),
+            pipelines: Pipelines::default(),
+            lost,
+        })
     }
 
     /// Turns the bounds checks and loop counters that the shader compiler adds on or off, for sessions loaded from now
@@ -180,7 +188,12 @@ impl Device {
     /// Overrides what the adapter was taken for, for sessions loaded from now on: to test or time the other tier's
     /// kernels on it.
     pub fn set_tier(&mut self, tier: Tier) {
-        self.tier = tier;
+        self.policy.tier = tier;
+    }
+
+    /// Runs convolutions in this way wherever that is possible, for sessions loaded from now on: to test or time it.
+    pub fn prefer(&mut self, algorithm: Option<Algorithm>) {
+        self.policy.preferred = algorithm;
     }
 
     /// Gives the device up: every later use says that it is lost. For tests of recovery.

@@ -2,16 +2,19 @@
 
 mod repeat;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use wgpu::util::DeviceExt;
 
 use super::Device;
 use super::arena::{Layout, Region};
-use super::dispatch::{self, Dispatch, Resource};
+use super::choose::transformed;
+use super::dispatch::{self, Dispatch, Place, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
 use super::photographs::Preprocessor;
 use super::ranking::Ranker;
+use super::winograd::Winograd;
 use crate::load_times::{LoadTimes, timed};
 use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
 use crate::{Error, Result};
@@ -76,7 +79,7 @@ pub(super) struct Maps {
     /// For every value, the index of its buffer.
     buffer_of: Vec<usize>,
     /// What dispatches leave for those right behind them.
-    scratch: Option<wgpu::Buffer>,
+    scratch: BTreeMap<Place, wgpu::Buffer>,
 }
 
 impl Maps {
@@ -117,7 +120,7 @@ impl Executor {
             preprocessor: None,
             times,
         };
-        executor.fold(&dispatch::fold(plan)?).await?;
+        executor.fold(&dispatch::fold(plan, device.policy)?).await?;
         Ok(executor)
     }
 
@@ -320,15 +323,15 @@ impl Executor {
         if self.programs.len() == PROGRAMS_KEPT {
             self.programs.remove(0);
         }
-        let unwritten = dispatch::unwritten(&self.plan, batch, self.device.tier);
+        let unwritten = dispatch::unwritten(&self.plan, batch, self.device.policy);
         let memory = self.plan.memory_without(&unwritten, batch, map_len);
-        let dispatches = dispatch::run(&self.plan, batch, self.device.tier)?;
+        let dispatches = dispatch::run(&self.plan, batch, self.device.policy)?;
         let scratch_bytes = scratch_bytes(&dispatches);
         let (buffers, scratch, readback) = self
             .device
             .checked("making room for feature maps", || {
                 let maps: Vec<_> = memory.sizes.iter().map(|&len| self.map_buffer(4 * len as u64)).collect();
-                let scratch = (scratch_bytes > 0).then(|| self.map_buffer(scratch_bytes));
+                let scratch = scratch_bytes.iter().map(|(&place, &bytes)| (place, self.map_buffer(bytes))).collect();
                 let bytes = self.plan.outputs.iter().map(|&value| self.map_bytes(value, batch)).sum();
                 (maps, scratch, self.readback_buffer(bytes))
             })
@@ -383,11 +386,7 @@ impl Executor {
                             binding,
                             resource: match resource {
                                 Resource::Map(value) => maps.get(value).as_entire_binding(),
-                                Resource::Scratch(_) => maps
-                                    .scratch
-                                    .as_ref()
-                                    .expect("made for the largest that a dispatch wants")
-                                    .as_entire_binding(),
+                                Resource::Scratch(place, _) => maps.scratch[&place].as_entire_binding(),
                                 other => self.weights.binding(other),
                             },
                         });
@@ -409,9 +408,11 @@ impl Weights {
         let (mut parameters, mut composed) = (Layout::default(), Layout::default());
         let mut transposed = Layout::default();
         let mut regions = HashMap::new();
+        let winograd = transformed(plan, device.policy);
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
-            let kernel_bytes = 4 * KernelLayout::of(&kernel.conv).len() as u64;
+            let size = winograd.get(&id).copied();
+            let kernel_bytes = 4 * KernelLayout::with(&kernel.conv, size).len() as u64;
             let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
             let what = format!("bias of `{name}`");
             let mut put = |resource, arena, region| _ = regions.insert(resource, (arena, region));
@@ -426,9 +427,10 @@ impl Weights {
                 }
                 KernelSource::Composed(parts) => {
                     put(Resource::Kernel(id), Arena::Composed, composed.place(device, &what, kernel_bytes)?);
-                    for (resource, tensor, part) in [(Resource::W(id), &parts.w, "W"), (Resource::D(id), &parts.d, "D")]
-                    {
-                        let bytes = 4 * tensor.data().len() as u64;
+                    let (w, d) = (parts.w.data().len(), parts.d.data().len());
+                    let d = size.map_or(d, |size| d / kernel.conv.taps() * size.places());
+                    for (resource, length, part) in [(Resource::W(id), w, "W"), (Resource::D(id), d, "D")] {
+                        let bytes = 4 * length as u64;
                         put(
                             resource,
                             Arena::Parameters,
@@ -452,7 +454,7 @@ impl Weights {
         };
         device
             .checked("uploading weights", || {
-                weights.fill(device, plan);
+                weights.fill(device, plan, &winograd);
                 // Without this the copies would wait for the first run.
                 device.queue.submit([]);
             })
@@ -460,7 +462,7 @@ impl Weights {
         Ok(weights)
     }
 
-    fn fill(&self, device: &Device, plan: &Plan) {
+    fn fill(&self, device: &Device, plan: &Plan, winograd: &BTreeMap<KernelId, Winograd>) {
         let write = |resource: Resource, values: &[f32]| {
             let (_, region) = &self.regions[&resource];
             let bytes = bytemuck::cast_slice(values);
@@ -473,15 +475,21 @@ impl Weights {
         }
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, conv) = (KernelId(index), &kernel.conv);
+            let size = winograd.get(&id).copied();
+            let transform = |values, columns| match size {
+                Some(size) => Cow::Owned(size.transform(values, columns)),
+                None => Cow::Borrowed(values),
+            };
             write(Resource::Bias(id), &padded_bias(&kernel.bias));
             match &kernel.source {
                 KernelSource::Plain(values) => {
-                    write(Resource::Kernel(id), &KernelLayout::of(conv).pack(conv, values));
+                    let layout = KernelLayout::with(conv, size);
+                    write(Resource::Kernel(id), &layout.pack(conv, &transform(values, 1)));
                 }
                 KernelSource::Composed(parts) => {
                     let s = parts.attributes.d_mul;
                     write(Resource::W(id), &pack_w(conv, s, parts.w.data()));
-                    write(Resource::D(id), &pack_d(conv, s, parts.d.data()));
+                    write(Resource::D(id), &pack_d(conv, &transform(parts.d.data(), s)));
                 }
                 KernelSource::Transposed(_) => {}
             }
@@ -503,7 +511,7 @@ impl Weights {
 fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
     let bytes = |value: ValueId| 4 * map_len(plan.value(value).shape) as u64;
     let mut largest = u64::MAX;
-    let unwritten = dispatch::unwritten(plan, 1, device.tier);
+    let unwritten = dispatch::unwritten(plan, 1, device.policy);
     for (index, description) in plan.values.iter().enumerate() {
         if unwritten.contains(&ValueId(index)) {
             continue;
@@ -514,15 +522,25 @@ fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
     }
     let results: u64 = plan.outputs.iter().map(|&value| bytes(value)).sum();
     largest = largest.min(device.largest_binding() / results.max(1)).max(1);
-    let groups = dispatch::run(plan, 1, device.tier)?.into_iter().flat_map(|dispatch| dispatch.grid).max();
+    let dispatches = dispatch::run(plan, 1, device.policy)?;
+    for bytes in scratch_bytes(&dispatches).into_values() {
+        device.check_binding("what a layer leaves for its next dispatch", bytes)?;
+        largest = largest.min(device.largest_binding() / bytes);
+    }
+    let groups = dispatches.into_iter().flat_map(|dispatch| dispatch.grid).max();
     Ok(largest.min(dispatch::MAX_GROUPS / u64::from(groups.unwrap_or(1))) as usize)
 }
 
-/// The most bytes that any dispatch leaves for the next.
-fn scratch_bytes(dispatches: &[Dispatch]) -> u64 {
-    let bindings = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
-    let bytes = bindings.map(|(_, resource)| if let Resource::Scratch(bytes) = resource { *bytes } else { 0 });
-    bytes.max().unwrap_or(0)
+/// The most bytes that any dispatch leaves for the next, in every place.
+fn scratch_bytes(dispatches: &[Dispatch]) -> BTreeMap<Place, u64> {
+    let mut most = BTreeMap::new();
+    for (_, resource) in dispatches.iter().flat_map(|dispatch| &dispatch.bindings) {
+        if let Resource::Scratch(place, bytes) = *resource {
+            let largest = most.entry(place).or_insert(0);
+            *largest = bytes.max(*largest);
+        }
+    }
+    most
 }
 
 pub(super) fn record(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {

@@ -1,5 +1,6 @@
 //! How maps and kernels lie in the device's memory, and the way there and back.
 
+use super::winograd::Winograd;
 use crate::network::{Conv2d, Shape};
 
 /// Slices of four channels.
@@ -58,6 +59,15 @@ impl KernelLayout {
         Self { taps: conv.taps(), row_inputs, row_outputs: slices(conv.out_channels) * 4 }
     }
 
+    /// The layout of a kernel that may have been transformed, which then has places in place of taps.
+    pub fn with(conv: &Conv2d, transformed: Option<Winograd>) -> Self {
+        let layout = Self::of(conv);
+        match transformed {
+            Some(size) => Self { taps: size.places(), row_inputs: slices(layout.row_inputs) * 4, ..layout },
+            None => layout,
+        }
+    }
+
     /// Number of `f32`.
     pub fn len(&self) -> usize {
         self.taps * self.row_inputs * self.row_outputs
@@ -80,9 +90,9 @@ pub fn pack_w(conv: &Conv2d, s: usize, w: &[f32]) -> Vec<f32> {
     pack_rows(w, inputs, KernelLayout { taps: s, row_inputs: inputs, row_outputs: conv.out_channels })
 }
 
-/// D as the fold wants it, `[tap][s][channel]`, from `[channel][tap][s]`.
-pub fn pack_d(conv: &Conv2d, s: usize, d: &[f32]) -> Vec<f32> {
-    let row = conv.taps() * s;
+/// D as the fold wants it, `[tap][s][channel]`, from `[channel][tap][s]`; with places for taps, if it was transformed.
+pub fn pack_d(conv: &Conv2d, d: &[f32]) -> Vec<f32> {
+    let row = d.len() / conv.in_channels;
     let mut packed = vec![0.0; d.len()];
     for (channel, matrix) in d.chunks_exact(row).enumerate() {
         for (at, &value) in matrix.iter().enumerate() {

@@ -23,6 +23,7 @@ mod photographs;
 mod pipelines;
 mod ranking;
 pub mod shader;
+pub mod winograd;
 
 pub use device::{Device, Tier};
 pub(crate) use device::{Found, find};

@@ -33,6 +33,17 @@ params! {
 }
 
 params! {
+    /// What Winograd's transformations need to know; their tiles are those of all images together, of one, and of a row.
+    Winograd {
+        tiles: u32, image_tiles: u32, row_tiles: u32,
+        in_height: u32, in_width: u32, in_slices: u32,
+        out_height: u32, out_width: u32, out_slices: u32,
+        pad_top: u32, pad_left: u32,
+        lower: f32, upper: f32,
+    }
+}
+
+params! {
     /// Feature composition: the depthwise convolution's geometry, and the layer's groups. Rows of D are `d_row` long.
     ConvFeature {
         pixels: u32,

@@ -9,6 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 
 use super::params;
+use super::winograd::Winograd;
 use crate::image::FRACTION_BITS;
 use crate::network::{Activation, PaddingMode, Pairing};
 use crate::plan::{BinaryOp, Factor, PoolKind};
@@ -52,6 +53,32 @@ pub enum Shader {
         dilation_x: u32,
         /// Invocations along pixels and along slices.
         workgroup: [u32; 2],
+        /// What is fused.
+        epilogue: Epilogue,
+    },
+    /// The first part of a Winograd convolution: tiles of inputs, transformed.
+    WinogradInput {
+        /// How large the tiles are.
+        size: Winograd,
+    },
+    /// Its matrix products, from storage with register tiles.
+    WinogradProduct {
+        /// Tiles per invocation.
+        pixels: u32,
+        /// Output slices per invocation.
+        slices: u32,
+        /// Invocations along tiles and along slices.
+        workgroup: [u32; 2],
+    },
+    /// Its matrix products through workgroup memory.
+    WinogradProductTiled {
+        /// Output slices per invocation; a workgroup has 8 × as many.
+        slices: u32,
+    },
+    /// Its last part: products transformed back.
+    WinogradOutput {
+        /// How large the tiles are.
+        size: Winograd,
         /// What is fused.
         epilogue: Epilogue,
     },
@@ -256,8 +283,11 @@ impl Shader {
     /// Invocations per workgroup along x and y.
     pub fn workgroup(&self) -> [u32; 2] {
         match *self {
-            Shader::ConvDirect { workgroup, .. } | Shader::ConvDepthwise { workgroup, .. } => workgroup,
-            Shader::ConvTiled { .. } => [8, 8],
+            Shader::ConvDirect { workgroup, .. }
+            | Shader::ConvDepthwise { workgroup, .. }
+            | Shader::WinogradProduct { workgroup, .. } => workgroup,
+            Shader::ConvTiled { .. } | Shader::WinogradProductTiled { .. } => [8, 8],
+            Shader::WinogradInput { .. } | Shader::WinogradOutput { .. } => [16, 2],
             // All along pixels, so that 65 535 groups reach over the largest maps.
             Shader::KernelGradientTiled { .. } => [8, 8],
             Shader::ConvFeature { .. } => [8, 4],
@@ -305,17 +335,22 @@ impl Shader {
             Shader::ConvDirect { pixels, slices, lanes, pointwise, epilogue, .. } => {
                 ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, ..epilogue.context("vec4<f32>") })
             }
-            Shader::ConvTiled { slices, lanes, epilogue } => (
-                "conv_tiled.wgsl",
-                context! {
-                    slices, lanes,
-                    pixels => TILE_PIXELS / 8,
-                    tile_pixels => TILE_PIXELS,
-                    tile_slices => TILE_COLUMNS * slices,
-                    depth => TILE_DEPTH,
-                    ..epilogue.context("vec4<f32>")
-                },
-            ),
+            Shader::WinogradProduct { pixels, slices, .. } => {
+                ("conv_direct.wgsl", context! { pixels, slices, lanes => 4, pointwise => true, ..products() })
+            }
+            Shader::ConvTiled { slices, lanes, epilogue } => {
+                ("conv_tiled.wgsl", context! { lanes, ..tiled(slices, epilogue.context("vec4<f32>")) })
+            }
+            Shader::WinogradProductTiled { slices } => {
+                ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
+            }
+            Shader::WinogradInput { size } => {
+                ("winograd_input.wgsl", context! { matrix => size.input(), ..winograd(size) })
+            }
+            Shader::WinogradOutput { size, epilogue } => {
+                let base = context! { matrix => size.output(), ..winograd(size) };
+                ("winograd_output.wgsl", context! { ..base, ..epilogue.context("vec4<f32>") })
+            }
             Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, epilogue, .. } => (
                 "conv_depthwise.wgsl",
                 context! {
@@ -409,6 +444,44 @@ impl Shader {
     }
 }
 
+/// What [`Shader::ConvTiled`] needs to know beside `lanes`.
+fn tiled(slices: u32, base: Value) -> Value {
+    context! {
+        slices,
+        pixels => TILE_PIXELS / 8,
+        tile_pixels => TILE_PIXELS,
+        tile_slices => TILE_COLUMNS * slices,
+        depth => TILE_DEPTH,
+        ..base
+    }
+}
+
+/// Sums that are stored as they are, with a kernel of its own for every group.
+fn products() -> Value {
+    context! { products => true, input_type => "vec4<f32>", params => params::Conv::WGSL }
+}
+
+fn winograd(size: Winograd) -> Value {
+    context! { m => size.outputs(), side => size.side(), params => params::Winograd::WGSL }
+}
+
+/// A sum in WGSL: coefficients times variables, whose names are `pattern` with their index in place of `#`.
+fn combine(coefficients: Vec<f64>, pattern: &str) -> String {
+    let mut sum = String::new();
+    for (index, coefficient) in coefficients.into_iter().enumerate().filter(|&(_, coefficient)| coefficient != 0.0) {
+        sum.push_str(match (coefficient < 0.0, sum.is_empty()) {
+            (true, _) => " - ",
+            (false, false) => " + ",
+            (false, true) => "",
+        });
+        if coefficient.abs() != 1.0 {
+            sum.push_str(&format!("{:?} * ", coefficient.abs()));
+        }
+        sum.push_str(&pattern.replace('#', &index.to_string()));
+    }
+    sum.trim_start().into()
+}
+
 fn name(pairing: Pairing) -> &'static str {
     match pairing {
         Pairing::Paper => "paper",
@@ -432,6 +505,7 @@ fn kernel_gradient(input_type: &str, grad_type: &str) -> Value {
 impl Epilogue {
     fn context(self, input_type: &str) -> Value {
         context! {
+            products => false,
             residual => self.residual,
             activation => self.activation.name(),
             params => params::Conv::WGSL,
@@ -468,8 +542,9 @@ fn templates() -> &'static Environment<'static> {
             SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
         environment.set_syntax(whitespace.expect("only whitespace is configured"));
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-        // The one function that templates call; the built-in ones would be a tenth of the browser's download.
+        // The functions that templates call; the built-in ones would be a tenth of the browser's download.
         environment.add_function("range", |end: u32| Value::from_iter(0..end));
+        environment.add_function("combine", combine);
         for (name, source) in SOURCES {
             environment.add_template(name, source).unwrap_or_else(|error| panic!("shaders/{name}: {error:#}"));
         }
@@ -485,6 +560,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "bias_gradient.wgsl",
     "common/activation.wgsl",
     "common/conv_bindings.wgsl",
+    "common/conv_store.wgsl",
     "common/kernel_gradient.wgsl",
     "common/map.wgsl",
     "common/resample.wgsl",
@@ -516,4 +592,6 @@ const SOURCES: &[(&str, &str)] = sources![
     "sum_parts.wgsl",
     "top_k.wgsl",
     "transpose_kernel.wgsl",
+    "winograd_input.wgsl",
+    "winograd_output.wgsl",
 ];

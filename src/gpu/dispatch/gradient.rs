@@ -1,7 +1,7 @@
 //! Steps of the way back: gradients of kernels, biases, W, D and padding.
 
 use super::kernel::composed;
-use super::{Dispatch, Lowering, Resource, dispatch, flat};
+use super::{Dispatch, Lowering, Place, Resource, dispatch, flat};
 use crate::Result;
 use crate::gpu::choose::{Split, choose_kernel_gradient};
 use crate::gpu::layout::slices;
@@ -15,7 +15,7 @@ impl Lowering<'_> {
         let [n, in_channels, in_height, in_width] = self.shape(step.input);
         let [_, out_channels, out_height, out_width] = self.shape(step.grad_output);
         let pixels = n * out_height * out_width;
-        let shader = choose_kernel_gradient(conv, pixels, self.tier);
+        let shader = choose_kernel_gradient(conv, pixels, self.policy.tier);
         let (taps, out_slices) = (conv.taps(), slices(out_channels));
         let (group_in_slices, group_out_slices) = (slices(conv.channels_per_group()), slices(conv.outputs_per_group()));
         let columns = taps * group_in_slices;
@@ -33,7 +33,7 @@ impl Lowering<'_> {
             _ => ([columns * out_channels, 1], 1, 1),
         };
         let length = out_channels * columns;
-        let split = Split::new(pixels, tiles[0] * tiles[1] * lanes, 16 * length, pixel_step, self.tier);
+        let split = Split::new(pixels, tiles[0] * tiles[1] * lanes, 16 * length, pixel_step, self.policy.tier);
         let params = params::KernelGradient {
             pixels: pixels as u32,
             part_pixels: split.terms as u32,
@@ -74,7 +74,7 @@ impl Lowering<'_> {
     pub(super) fn bias_gradient(&self, grad_output: ValueId, output: ValueId) -> Result<Vec<Dispatch>> {
         let [n, c, h, w] = self.shape(grad_output);
         let (pixels, slices) = (n * h * w, slices(c));
-        let split = Split::new(pixels, slices, 16 * slices, 1, self.tier);
+        let split = Split::new(pixels, slices, 16 * slices, 1, self.policy.tier);
         let params = params::BiasGradient {
             pixels: pixels as u32,
             part_pixels: split.terms as u32,
@@ -101,7 +101,7 @@ impl Lowering<'_> {
             }
             Factor::D => {
                 let length = conv.in_channels * slices(conv.taps()) * attributes.d_mul;
-                let split = Split::new(conv.outputs_per_group(), length, 16 * length, 1, self.tier);
+                let split = Split::new(conv.outputs_per_group(), length, 16 * length, 1, self.policy.tier);
                 (length, Resource::W(step.kernel), split)
             }
         };
@@ -137,7 +137,7 @@ impl Lowering<'_> {
         if split.parts == 1 {
             return Ok(vec![first(Resource::Map(output))?]);
         }
-        let parts = Resource::Scratch((16 * length * split.parts) as u64);
+        let parts = Resource::Scratch(Place::First, (16 * length * split.parts) as u64);
         let (row, invocations) = flat(length);
         let params = params::SumParts { row, length: length as u32, parts: split.parts as u32 };
         let bindings = vec![(1, parts), (2, Resource::Map(output))];

@@ -4,6 +4,7 @@ use super::{Dispatch, Lowering, Resource, dispatch, flat};
 use crate::gpu::layout::{KernelLayout, slices};
 use crate::gpu::params;
 use crate::gpu::shader::Shader;
+use crate::gpu::winograd::Winograd;
 use crate::network::DoConv;
 use crate::plan::{Kernel, KernelId, KernelSource, Plan, ValueId};
 use crate::{Error, Result};
@@ -29,11 +30,12 @@ impl Lowering<'_> {
     }
 }
 
-pub(super) fn compose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
+/// Composes a kernel; with D transformed for Winograd's filtering, the kernel comes out transformed.
+pub(super) fn compose(plan: &Plan, id: KernelId, transformed: Option<Winograd>) -> Result<Dispatch> {
     let kernel = plan.kernel(id);
     let attributes = composed(kernel)?;
     let conv = &kernel.conv;
-    let layout = KernelLayout::of(conv);
+    let layout = KernelLayout::with(conv, transformed);
     let params = params::Compose {
         inputs: conv.in_channels as u32,
         outputs: conv.out_channels as u32,

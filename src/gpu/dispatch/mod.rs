@@ -3,13 +3,17 @@
 mod gradient;
 mod kernel;
 mod moving;
+mod winograd;
+
+use std::collections::BTreeMap;
 
 use kernel::{compose, transpose};
 
-use super::choose::{choose, choose_feature};
+use super::choose::{Policy, choose, choose_feature, transformed};
 use super::layout::{KernelLayout, slices};
+use super::params;
 use super::shader::{ActivationClass, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
-use super::{Tier, params};
+use super::winograd::Winograd;
 use crate::network::Shape;
 use crate::plan::{Binary, ConstantId, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
 use crate::{Error, Result};
@@ -44,8 +48,17 @@ pub enum Resource {
     W(KernelId),
     /// D of a composed kernel.
     D(KernelId),
-    /// What a dispatch leaves for the next one: so many bytes.
-    Scratch(u64),
+    /// What a dispatch leaves for the next one: so many bytes, in one of two places.
+    Scratch(Place, u64),
+}
+
+/// A dispatch may read in one place what it was left, and leave something in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// The first one.
+    First,
+    /// The other one.
+    Second,
 }
 
 /// WebGPU's baseline for `maxComputeWorkgroupsPerDimension`, which every adapter has.
@@ -55,9 +68,9 @@ pub const MAX_GROUPS: u64 = 65_535;
 ///
 /// # Errors
 /// [`Error::Limit`] if a grid is larger than WebGPU allows.
-pub fn run(plan: &Plan, batch: usize, tier: Tier) -> Result<Vec<Dispatch>> {
+pub fn run(plan: &Plan, batch: usize, policy: Policy) -> Result<Vec<Dispatch>> {
     let mut dispatches = vec![];
-    let lowering = Lowering { plan, batch, tier };
+    let lowering = Lowering { plan, batch, policy, transformed: transformed(plan, policy) };
     let mut index = 0;
     while let Some(step) = plan.steps.get(index) {
         if let Some(fused) = lowering.feature(index)? {
@@ -72,11 +85,11 @@ pub fn run(plan: &Plan, batch: usize, tier: Tier) -> Result<Vec<Dispatch>> {
 }
 
 /// The values that [`run`] with this batch never writes: what lies between two convolutions that it runs as one.
-pub fn unwritten(plan: &Plan, batch: usize, tier: Tier) -> Vec<ValueId> {
+pub fn unwritten(plan: &Plan, batch: usize, policy: Policy) -> Vec<ValueId> {
     let between = |index| {
         let (depthwise, step) = plan.feature_pair(index)?;
         let output = plan.value(step.output).batched(batch);
-        choose_feature(depthwise, step, output, tier).map(|_| depthwise.output)
+        choose_feature(depthwise, step, output, policy.tier).map(|_| depthwise.output)
     };
     (0..plan.steps.len()).filter_map(between).collect()
 }
@@ -85,16 +98,23 @@ pub fn unwritten(plan: &Plan, batch: usize, tier: Tier) -> Vec<ValueId> {
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn fold(plan: &Plan) -> Result<Vec<Dispatch>> {
+pub fn fold(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
+    let transformed = transformed(plan, policy);
     let composed =
         |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_)) && !plan.composes_every_run(*id);
-    (0..plan.kernels.len()).map(KernelId).filter(composed).map(|id| compose(plan, id)).collect()
+    (0..plan.kernels.len())
+        .map(KernelId)
+        .filter(composed)
+        .map(|id| compose(plan, id, transformed.get(&id).copied()))
+        .collect()
 }
 
 struct Lowering<'a> {
     plan: &'a Plan,
     batch: usize,
-    tier: Tier,
+    policy: Policy,
+    /// Kernels that lie in memory as Winograd's filtering wants them.
+    transformed: BTreeMap<KernelId, Winograd>,
 }
 
 impl Lowering<'_> {
@@ -110,8 +130,11 @@ impl Lowering<'_> {
             Step::Transpose(kernel) => transpose(self.plan, *kernel)?,
             Step::KernelMap { kernel, output } => self.kernel_map(*kernel, *output)?,
             Step::PadGradient(step) => self.pad_gradient(step)?,
-            Step::Compose(kernel) => compose(self.plan, *kernel)?,
-            Step::Conv(conv) => self.conv(conv)?,
+            Step::Compose(kernel) => compose(self.plan, *kernel, self.transformed.get(kernel).copied())?,
+            Step::Conv(conv) => match self.transformed.get(&conv.kernel) {
+                Some(&size) => return self.winograd(conv, size),
+                None => self.conv(conv)?,
+            },
             Step::Pool(pool) => self.pool(pool)?,
             Step::Binary(binary) => self.binary(binary)?,
             Step::Concat { inputs, output } => return self.concat(inputs, *output),
@@ -183,7 +206,7 @@ impl Lowering<'_> {
     fn feature(&self, index: usize) -> Result<Option<Dispatch>> {
         let Some((depthwise, step)) = self.plan.feature_pair(index) else { return Ok(None) };
         let output @ [n, out_channels, out_height, out_width] = self.shape(step.output);
-        let Some(shader) = choose_feature(depthwise, step, output, self.tier) else { return Ok(None) };
+        let Some(shader) = choose_feature(depthwise, step, output, self.policy.tier) else { return Ok(None) };
         let Shader::ConvFeature { pixels: tile_pixels, slices: tile_slices, .. } = shader else { return Ok(None) };
         let (conv, groups) = (&depthwise.conv, step.conv.groups);
         let [_, in_channels, in_height, in_width] = self.shape(depthwise.input);
@@ -230,7 +253,7 @@ impl Lowering<'_> {
         let conv = &step.conv;
         let [n, in_channels, in_height, in_width] = self.shape(step.input);
         let output @ [_, out_channels, out_height, out_width] = self.shape(step.output);
-        let shader = choose(step, output, self.tier);
+        let shader = choose(step, output, self.policy);
         let pixels = n * out_height * out_width;
         let out_slices = slices(out_channels);
         let group_out_slices = slices(conv.outputs_per_group());

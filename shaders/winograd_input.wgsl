@@ -1,0 +1,47 @@
+// Winograd F({{ m }}×{{ m }}, 3×3), first part: Bᵀ d B of every {{ side }}×{{ side }} tile of inputs, zeros outside of the map. One slice of
+// one tile per invocation; neighbours take neighbouring tiles.
+//
+// The result: [place in the tile][input slice][tile], tiles of all images one after the other.
+//
+// Grid: x over tiles, y over input slices.
+{% include "common/map.wgsl" %}
+{{ params }}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> transformed: array<vec4<f32>>;
+
+@compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let tile = id.x;
+    let slice = id.y;
+    if tile >= p.tiles || slice >= p.in_slices {
+        return;
+    }
+    let image = tile / p.image_tiles;
+    let place = tile % p.image_tiles;
+    let base = (image * p.in_slices + slice) * p.in_height * p.in_width;
+    let row = i32(place / p.row_tiles * {{ m }}u) - i32(p.pad_top);
+    let column = i32(place % p.row_tiles * {{ m }}u) - i32(p.pad_left);
+{% for i in range(side) %}
+    // Negative coordinates wrap to huge ones, so that one comparison serves both ends.
+    let y{{ i }} = u32(row + {{ i }});
+    let x{{ i }} = u32(column + {{ i }});
+{% endfor %}
+{% for j in range(side) %}
+{% for i in range(side) %}
+    let inside{{ i }}_{{ j }} = y{{ i }} < p.in_height && x{{ j }} < p.in_width;
+    let d{{ i }}_{{ j }} = select(vec4<f32>(), input[base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }})], inside{{ i }}_{{ j }});
+{% endfor %}
+{% for i in range(side) %}
+    let t{{ i }}_{{ j }} = {{ combine(matrix[i], "d#_" ~ j) }};
+{% endfor %}
+{% endfor %}
+    var at = slice * p.tiles + tile;
+    let step = p.in_slices * p.tiles;
+{% for i in range(side) %}
+{% for j in range(side) %}
+    transformed[at] = {{ combine(matrix[j], "t" ~ i ~ "_#") }};
+    at += step;
+{% endfor %}
+{% endfor %}
+}
