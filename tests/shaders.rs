@@ -18,7 +18,7 @@ fn variants() -> Vec<Shader> {
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
         for (pixels, slices) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, 1), (pixels, 2)]) {
-            for workgroup in [[1, 32], [8, 4]] {
+            for workgroup in [[1, 32], [4, 8], [8, 4]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
                     shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
@@ -49,7 +49,8 @@ fn variants() -> Vec<Shader> {
     for slices in 1..=2 {
         shaders.push(Shader::WinogradProductTiled { slices });
         for pixels in [1, 4, 8, 16] {
-            shaders.extend([[1, 32], [8, 4]].map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup }));
+            let shapes = [[1, 32], [4, 8], [8, 4]];
+            shaders.extend(shapes.map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup }));
         }
     }
     for activation in ActivationClass::ALL {

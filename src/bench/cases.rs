@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Expected, REFERENCE_MACS};
 use crate::network::{Activation, Conv2d, FORMAT_VERSION, Input, LayerCost, Network, Node, Op};
-use crate::reference::run_with_error;
+use crate::reference::run_with_error_of;
 use crate::{Adapter, Mode, Model, Result, Tensor, Weights};
 
 /// A group of cases.
@@ -89,7 +89,11 @@ impl<'a> Case<'a> {
         match self.subject {
             Subject::Layer(layer) => {
                 let every = layer.checked_channels(self.macs()?);
-                let estimates = run_with_error(&layer.narrowed(model, every)?, inputs)?;
+                let winograd = |conv: &Conv2d, output| {
+                    let whole = Conv2d { out_channels: layer.out_channels, ..conv.clone() };
+                    adapter.gpu()?.winograd(&whole, output)
+                };
+                let estimates = run_with_error_of(&layer.narrowed(model, every)?, inputs, &winograd)?;
                 Ok(Expected::from_some_channels(&estimates, every, layer.out_channels))
             }
             Subject::Network(_) => Expected::of(adapter, self.mode, model, inputs).await,

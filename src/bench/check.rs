@@ -1,7 +1,8 @@
 //! Whether the results that were timed are right.
 
 use super::Check;
-use crate::reference::{Estimate, run_with_error};
+use crate::network::Conv2d;
+use crate::reference::{Estimate, run_with_error_of};
 use crate::{Adapter, AdapterKind, Mode, Model, Result, Session, Tensor};
 
 /// Multiply-accumulates that the f64 reference is asked for: some 0.4 s of its time natively (10 ns each).
@@ -42,12 +43,13 @@ impl Expected {
     /// to be checked, in mode `feature`, which has other convolutions for DO-Conv layers.
     ///
     /// # Errors
-    /// Those of [`run_with_error`] and [`Session::run`].
+    /// Those of [`run_with_error_of`] and [`Session::run`].
     pub async fn of(adapter: &Adapter, mode: Mode, model: &Model, inputs: &[Tensor]) -> Result<Self> {
         let batch = inputs.first().and_then(|input| input.shape().first()).map_or(1, |&batch| batch as u64);
         let macs = model.network().cost()?.total(|layer| layer.macs_folded).saturating_mul(batch);
         if macs <= REFERENCE_MACS {
-            return Ok(Self::from_reference(&run_with_error(model, inputs)?));
+            let winograd = |conv: &Conv2d, output| adapter.gpu()?.winograd(conv, output);
+            return Ok(Self::from_reference(&run_with_error_of(model, inputs, &winograd)?));
         }
         let itself = adapter.info().kind == AdapterKind::Cpu && mode == Mode::Folded;
         let mode = if itself { Mode::Feature } else { Mode::Folded };

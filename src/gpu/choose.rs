@@ -93,7 +93,8 @@ pub fn transformed(plan: &Plan, policy: Policy) -> BTreeMap<KernelId, Winograd> 
     for step in &plan.steps {
         match step {
             Step::Conv(conv) => {
-                match winograd(conv, plan.value(conv.input).shape, plan.value(conv.output).shape, policy) {
+                let [_, _, height, width] = plan.value(conv.output).shape;
+                match winograd(&conv.conv, [height, width], policy) {
                     Some(size) => _ = chosen.insert(conv.kernel, size),
                     None => _ = needed_as_they_are.insert(conv.kernel),
                 }
@@ -108,10 +109,10 @@ pub fn transformed(plan: &Plan, policy: Policy) -> BTreeMap<KernelId, Winograd> 
     chosen
 }
 
-/// Whether Winograd's filtering is the best for a convolution, and with which tiles. Decided for a batch of one, because the
+/// Whether Winograd's filtering is the best for a convolution with an output of this height and width, and with which tiles.
+/// Decided for a batch of one, because the
 /// kernel is transformed before any batch is known.
-fn winograd(step: &Conv, input: Shape, output: Shape, policy: Policy) -> Option<Winograd> {
-    let conv = &step.conv;
+pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Winograd> {
     if !Winograd::can_run(conv) {
         return None;
     }
@@ -120,16 +121,15 @@ fn winograd(step: &Conv, input: Shape, output: Shape, policy: Policy) -> Option<
         Some(_) => return None,
         None => {}
     }
-    let size = [output[2], output[3]];
-    let best = Winograd::ALL.into_iter().min_by_key(|tiles| tiles.products(size))?;
+    let best = Winograd::ALL.into_iter().min_by_key(|size| size.products(output))?;
     let (least_channels, least_tiles) = match policy.tier {
         Tier::Software => (LEAST_CHANNELS_SOFTWARE, 1),
         Tier::Hardware => (LEAST_CHANNELS_HARDWARE, LEAST_TILES_HARDWARE),
     };
-    let tiles: usize = best.tiles(size).into_iter().product();
+    let tiles: usize = best.tiles(output).into_iter().product();
     let pays = conv.in_channels.min(conv.out_channels) >= least_channels
-        && input[0] * tiles >= least_tiles
-        && 2 * best.products(size) < conv.taps() * size[0] * size[1];
+        && tiles >= least_tiles
+        && 2 * best.products(output) < conv.taps() * output[0] * output[1];
     pays.then_some(best)
 }
 
@@ -190,20 +190,19 @@ fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader 
 ///
 /// Tall tiles reuse every weight most, which is what software adapters gain from; on the two here 16 × 2 ran a whole
 /// network in half the time of 4 × 4 and 4 × 2. But invocations that run side by side and have nothing to do take their time
-/// all the same: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8.
+/// all the same: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8. And invocations side by
+/// side that are at different slices load different weights, which costs more than loading the same ones.
 fn tall_tile(pixels: usize) -> (u32, [u32; 2]) {
-    // One shape for all sizes: a wider one for large maps is no faster, and every shape is a pipeline to compile.
-    const WIDTH: usize = 8;
-    // What the weights of a tile cost beside its pixels, in pixels.
-    const WEIGHTS: usize = 3;
-    let time = |&height: &usize| pixels.div_ceil(height).div_ceil(WIDTH) * (height + WEIGHTS);
-    let heights: &[usize] = match pixels {
-        0..4 => &[1],
-        4..16 => &[4],
-        _ => &[16, 8, 4],
+    // Invocations along pixels, and what their weights cost beside the pixels of a tile, in pixels.
+    const WIDTHS: [(usize, usize); 3] = [(8, 3), (4, 6), (1, 24)];
+    const INVOCATIONS: usize = 32;
+    let time = |&(height, (width, weights)): &(usize, (usize, usize))| {
+        pixels.div_ceil(height).next_multiple_of(width) * (height + weights)
     };
-    let height = heights.iter().copied().min_by_key(time).unwrap_or(1);
-    (height as u32, if pixels <= height { [1, 32] } else { [WIDTH as u32, 4] })
+    let heights = [16, 8, 4, 1].into_iter().filter(|&height| height <= pixels.max(1));
+    let shapes = heights.flat_map(|height| WIDTHS.map(|width| (height, width)));
+    let (height, (width, _)) = shapes.min_by_key(time).unwrap_or((1, WIDTHS[0]));
+    (height as u32, [width, INVOCATIONS / width].map(|count| count as u32))
 }
 
 /// The shader of Winograd's products: `tiles` of them at every place, of `out_slices` slices.

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::choose::{Algorithm, Policy};
+use super::choose::{Algorithm, Policy, winograd};
 use super::pipelines::Pipelines;
+use super::winograd::Winograd;
 use crate::adapter::{AdapterInfo, AdapterKind};
+use crate::network::{Conv2d, PaddingMode};
 use crate::{Error, Result};
 
 /// What kernels an adapter should get. Decided here and nowhere else.
@@ -194,6 +196,12 @@ impl Device {
     /// Runs convolutions in this way wherever that is possible, for sessions loaded from now on: to test or time it.
     pub fn prefer(&mut self, algorithm: Option<Algorithm>) {
         self.policy.preferred = algorithm;
+    }
+
+    /// The tiles with which a convolution with an output of this height and width is run by Winograd's filtering, unless it
+    /// is run otherwise. Reflected and other padding is done beforehand, and is not looked at.
+    pub fn winograd(&self, conv: &Conv2d, output: [usize; 2]) -> Option<Winograd> {
+        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy)
     }
 
     /// Gives the device up: every later use says that it is lost. For tests of recovery.

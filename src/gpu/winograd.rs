@@ -113,7 +113,7 @@ impl Winograd {
     }
 
     /// G, which transforms kernels.
-    fn kernel(self) -> Vec<Vec<f64>> {
+    pub fn kernel(self) -> Vec<Vec<f64>> {
         match self {
             Self::F2 => rows(&KERNEL_2),
             Self::F4 => rows(&KERNEL_4),

@@ -1,7 +1,7 @@
 //! Every operator once more, slow and obvious, in f64: for tests, and for checking an adapter.
 //!
 //! Nothing here shares code with the planner or the executors, so that a mistake in one of them shows up as a
-//! difference. [`run`] walks the network's own nodes; it knows no fusion, no batch-norm folding and no buffers.
+//! difference; only how exact Winograd's filtering can be is computed with its matrices. [`run`] walks the network's own nodes; it knows no fusion, no batch-norm folding and no buffers.
 //! [`run_with_error`] says besides how far a sound single-precision implementation may be off.
 //!
 //! The operators are plain nested loops over a [`Map`]. They panic on shapes that [`Network::infer`] would refuse.
@@ -16,6 +16,7 @@ mod moving;
 mod pool;
 mod rounding;
 mod walk;
+mod winograd;
 
 pub use conv::{conv_transpose2d, conv2d, effective_d, feature_composition, fold, linear};
 pub use elementwise::{activation, batch_norm, binary, concat, flatten, log_softmax, lrn, softmax};
@@ -26,5 +27,5 @@ pub use gradient::{
 pub use map::Map;
 pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
-pub use rounding::{Estimate, run_with_error};
+pub use rounding::{Estimate, run_with_error, run_with_error_of};
 pub use walk::run;

@@ -4,17 +4,19 @@ use super::elementwise::broadcast;
 use super::elementwise::lrn_base;
 use super::moving::interpolate;
 use super::walk::{ConvKernel, checked, parameter, pick, value};
+use super::winograd as filtering;
 use super::{
     Map, avg_pool, concat, conv_transpose2d, conv2d, flatten, global_avg_pool, global_max_pool, linear, log_softmax,
     max_pool, pad, reshape, slice, softmax, transpose,
 };
-use crate::network::{Activation, Lrn, Node, Op, Pad};
+use crate::gpu::winograd::Winograd;
+use crate::network::{Activation, Conv2d, Lrn, Node, Op, Pad};
 use crate::{Model, Result, Tensor};
 
 /// Half the distance between 1 and the next `f32`.
-const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+pub(super) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 /// Operations with an error of their own that every result is granted, however short its sum.
-const OPERATIONS: f64 = 4.0;
+pub(super) const OPERATIONS: f64 = 4.0;
 /// How many times the estimated error is still tolerated: estimates are typical errors, not worst cases.
 const SAFETY: f64 = 4.0;
 /// Devices may flush numbers below the smallest normal `f32`, 1.2e−38, to zero; products of those are granted too.
@@ -48,6 +50,19 @@ impl Estimate {
 /// # Errors
 /// Those of [`run`](super::run).
 pub fn run_with_error(model: &Model, inputs: &[Tensor]) -> Result<Vec<Estimate>> {
+    run_with_error_of(model, inputs, &|_, _| None)
+}
+
+/// [`run_with_error`] for an implementation that runs some convolutions by Winograd's filtering: those for which
+/// `winograd`, given the layer and the height and width of its output, names the tiles.
+///
+/// # Errors
+/// Those of [`run`](super::run).
+pub fn run_with_error_of(
+    model: &Model,
+    inputs: &[Tensor],
+    winograd: &dyn Fn(&Conv2d, [usize; 2]) -> Option<Winograd>,
+) -> Result<Vec<Estimate>> {
     let (batch, inferred, inputs) = checked(model, inputs)?;
     let exact = |value: Map| Estimate { error: value.map(|_| 0.0), value };
     let inputs: Vec<Estimate> = inputs.into_iter().map(exact).collect();
@@ -56,14 +71,21 @@ pub fn run_with_error(model: &Model, inputs: &[Tensor]) -> Result<Vec<Estimate>>
         let read: Vec<&Estimate> = edges.iter().map(|&source| pick(&inputs, &nodes, source)).collect();
         let values: Vec<&Map> = read.iter().map(|estimate| &estimate.value).collect();
         let value = value(model, node, &values, batch)?;
-        let error = error(model, node, &read, &value, batch)?;
+        let error = error(model, node, &read, &value, batch, winograd)?;
         nodes.push(Estimate { value, error });
     }
     Ok(inferred.outputs.iter().map(|&source| pick(&inputs, &nodes, source).clone()).collect())
 }
 
 /// The error of a node's value, given those of its inputs.
-fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map, batch: usize) -> Result<Map> {
+fn error(
+    model: &Model,
+    node: &Node,
+    inputs: &[&Estimate],
+    output: &Map,
+    batch: usize,
+    winograd: &dyn Fn(&Conv2d, [usize; 2]) -> Option<Winograd>,
+) -> Result<Map> {
     // A constant is what it is.
     let Some(&input) = inputs.first() else { return Ok(output.map(|_| 0.0)) };
     let absolute = input.value.map(f64::abs);
@@ -73,6 +95,11 @@ fn error(model: &Model, node: &Node, inputs: &[&Estimate], output: &Map, batch: 
         Op::Conv2d(conv) => {
             let kernel = ConvKernel::new(model, node, conv)?;
             let bias = conv.bias.then(|| part("bias").map(absolutes)).transpose()?;
+            if let Some(size) = winograd(conv, [output.shape[2], output.shape[3]]) {
+                let own = filtering::error(conv, size, &input.value, &kernel, bias.as_deref());
+                let propagated = conv2d(conv, &variance, &squares(kernel.kernel), None);
+                return Ok(propagated.zip(&own, |variance, own| variance.sqrt() + own));
+            }
             let magnitude = conv2d(conv, &absolute, &kernel.magnitude, bias.as_deref());
             propagated_sum(conv2d(conv, &variance, &squares(kernel.kernel), None), magnitude, kernel.terms)
         }

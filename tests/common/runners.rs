@@ -1,5 +1,7 @@
 //! Runners over the public session API: the one file to change when that does.
 
+use doconv::gpu::winograd::Winograd;
+use doconv::network::Conv2d;
 use doconv::plan::Mode;
 use doconv::{Adapter, Model, Result, Session, Tensor};
 use pollster::block_on;
@@ -27,6 +29,10 @@ impl Runner for SessionRunner {
     /// Fewer than usual: every tier is run with and without checks, and software adapters take their time to compile.
     fn cases(&self) -> u32 {
         20
+    }
+
+    fn winograd(&self, conv: &Conv2d, output: [usize; 2]) -> Option<Winograd> {
+        self.adapter.gpu()?.winograd(conv, output)
     }
 
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> Result<Vec<Tensor>> {

@@ -1,5 +1,7 @@
 //! One suite for everything that runs a model.
 
+use doconv::gpu::winograd::Winograd;
+use doconv::network::Conv2d;
 use doconv::plan::Mode;
 use doconv::{Error, Model, Tensor, reference};
 use proptest::strategy::BoxedStrategy;
@@ -15,6 +17,11 @@ pub trait Runner {
     fn name(&self) -> String;
     /// The network's outputs for these inputs, with DO-Conv layers in the form that the mode says.
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> doconv::Result<Vec<Tensor>>;
+
+    /// The tiles of Winograd's filtering, where it runs a convolution with an output of this height and width so.
+    fn winograd(&self, _: &Conv2d, _: [usize; 2]) -> Option<Winograd> {
+        None
+    }
 
     /// Cases per family where `PROPTEST_CASES` does not say.
     fn cases(&self) -> u32 {
@@ -59,7 +66,8 @@ pub fn check(runner: &mut dyn Runner, family: &str, problems: BoxedStrategy<Prob
 /// Runs one problem in every mode.
 pub fn check_one(runner: &mut dyn Runner, problem: &Problem) -> Result<f64, String> {
     let (model, inputs) = (problem.model(), problem.inputs());
-    let want = reference::run_with_error(&model, &inputs).map_err(|error| format!("reference: {error}"))?;
+    let want = reference::run_with_error_of(&model, &inputs, &|conv, output| runner.winograd(conv, output));
+    let want = want.map_err(|error| format!("reference: {error}"))?;
     let mut worst = 0.0f64;
     for mode in Mode::ALL {
         let result = runner.run(&model, mode, &inputs);
