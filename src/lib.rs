@@ -37,6 +37,7 @@ mod model;
 pub mod network;
 pub mod plan;
 pub mod reference;
+mod self_check;
 mod session;
 mod tensor;
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
@@ -53,5 +54,6 @@ pub use load_times::LoadTimes;
 pub use model::{Model, Weights};
 pub use network::Network;
 pub use plan::Mode;
+pub use self_check::Fault;
 pub use session::{Prediction, Repeated, Session};
 pub use tensor::Tensor;

@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::adapter::Backend;
 use crate::gpu::{MOST_RANKED, Picture, Ranking};
 use crate::image::Image;
+use crate::load_times::timed;
 use crate::network::{Preprocess, Shape};
 use crate::plan::{Mode, Plan};
+use crate::self_check::{self, Fault};
 use crate::{Adapter, Error, LoadTimes, Model, Result, Tensor, cpu, gpu};
 
 /// A model made ready on an adapter: weights in place, kernels folded.
@@ -31,6 +33,7 @@ use crate::{Adapter, Error, LoadTimes, Model, Result, Tensor, cpu, gpu};
 #[derive(Debug)]
 pub struct Session {
     executor: Executor,
+    faults: Vec<Fault>,
     inputs: Vec<(String, Shape)>,
     outputs: Vec<Shape>,
     preprocess: Option<Preprocess>,
@@ -46,12 +49,34 @@ pub(crate) enum Executor {
     Gpu(Box<gpu::Executor>),
 }
 
+/// A plan on whatever the adapter is, its kernels checked.
+pub(crate) struct Checked {
+    pub(crate) executor: Executor,
+    /// What was found wrong, and replaced.
+    pub(crate) faults: Vec<Fault>,
+}
+
 impl Executor {
-    pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Self> {
-        Ok(match adapter.backend() {
-            Backend::Cpu => Executor::Cpu(Box::new(cpu::Executor::new(plan)?)),
-            Backend::Gpu(device) => Executor::Gpu(Box::new(gpu::Executor::new(device, plan).await?)),
-        })
+    pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Checked> {
+        let device = match adapter.backend() {
+            Backend::Cpu => {
+                let executor = Executor::Cpu(Box::new(cpu::Executor::new(plan)?));
+                return Ok(Checked { executor, faults: vec![] });
+            }
+            Backend::Gpu(device) => device,
+        };
+        let mut faults = vec![];
+        loop {
+            // First, because it says what is beyond the device's limits.
+            let mut executor = gpu::Executor::new(device, plan).await?;
+            let (fault, check) = timed(self_check::check(device, plan)).await?;
+            executor.times.check = check;
+            let Some(fault) = fault else {
+                return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
+            };
+            log::warn!("{fault}; another kernel is used");
+            faults.push(fault);
+        }
     }
 
     /// One array for each of the plan's inputs and outputs, NCHW, `batch` of each.
@@ -75,7 +100,8 @@ pub struct Prediction {
 }
 
 impl Session {
-    /// Plans a model, uploads its weights and folds its kernels.
+    /// Plans a model, uploads its weights and folds its kernels. On a GPU, every kernel that has not been checked there is
+    /// compared with the CPU path, and replaced if it is wrong: see [`Session::faults`].
     ///
     /// # Errors
     /// Those of [`Plan::new`], and [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`]
@@ -85,11 +111,11 @@ impl Session {
         let shape = |&id| plan.value(id).shape;
         let inputs = plan.inputs.iter().map(|id| (plan.value(*id).name.clone(), shape(id))).collect();
         let outputs = plan.outputs.iter().map(shape).collect();
-        let executor = Executor::new(adapter, &plan).await?;
+        let Checked { executor, faults } = Executor::new(adapter, &plan).await?;
         let network = model.network();
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
         let gives_probabilities = network.ends_in_softmax();
-        Ok(Self { executor, inputs, outputs, preprocess, labels, gives_probabilities })
+        Ok(Self { executor, faults, inputs, outputs, preprocess, labels, gives_probabilities })
     }
 
     /// Makes everything ready for batches of this size, which the first run would do otherwise: shaders compiled, buffers
@@ -110,6 +136,11 @@ impl Session {
             Executor::Cpu(executor) => executor.times,
             Executor::Gpu(executor) => executor.times,
         }
+    }
+
+    /// Kernels that were found to compute wrong results on this adapter when the model was loaded, and were replaced by others.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
     }
 
     /// Names and shapes of the arrays that [`Session::run`] wants, for a batch of one.

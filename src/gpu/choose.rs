@@ -42,6 +42,53 @@ pub enum Algorithm {
     Taps(Family),
     /// Winograd's filtering, in three.
     Winograd(Winograd),
+    /// The two convolutions of feature composition as one: [`Shader::ConvFeature`].
+    Feature,
+}
+
+impl Algorithm {
+    const ALL: [Self; 7] = [
+        Self::Taps(Family::Direct),
+        Self::Taps(Family::Tiled),
+        Self::Taps(Family::Depthwise),
+        Self::Taps(Family::Grouped),
+        Self::Winograd(Winograd::F2),
+        Self::Winograd(Winograd::F4),
+        Self::Feature,
+    ];
+
+    /// The algorithm that a shader belongs to, if it is one that others can stand in for.
+    pub fn of(shader: Shader) -> Option<Self> {
+        Some(match shader {
+            Shader::ConvDirect { .. } => Self::Taps(Family::Direct),
+            Shader::ConvTiled { .. } => Self::Taps(Family::Tiled),
+            Shader::ConvDepthwise { .. } => Self::Taps(Family::Depthwise),
+            Shader::ConvGrouped { .. } => Self::Taps(Family::Grouped),
+            Shader::WinogradInput { size } | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
+            Shader::ConvFeature { .. } => Self::Feature,
+            _ => return None,
+        })
+    }
+}
+
+/// Algorithms, as a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Algorithms([bool; Algorithm::ALL.len()]);
+
+impl Algorithms {
+    fn place(algorithm: Algorithm) -> Option<usize> {
+        Algorithm::ALL.iter().position(|&other| other == algorithm)
+    }
+
+    /// Whether one is among them.
+    pub fn contains(&self, algorithm: Algorithm) -> bool {
+        Self::place(algorithm).is_some_and(|at| self.0[at])
+    }
+
+    /// Adds one, and says whether it is new.
+    pub fn insert(&mut self, algorithm: Algorithm) -> bool {
+        Self::place(algorithm).is_some_and(|at| !std::mem::replace(&mut self.0[at], true))
+    }
 }
 
 /// By what kernels are chosen.
@@ -51,11 +98,13 @@ pub struct Policy {
     pub tier: Tier,
     /// What every convolution gets that it can run: for tests and measurements.
     pub preferred: Option<Algorithm>,
+    /// What was found to compute wrong results here, and is left out wherever something else will do.
+    pub distrusted: Algorithms,
 }
 
 impl From<Tier> for Policy {
     fn from(tier: Tier) -> Self {
-        Self { tier, preferred: None }
+        Self { tier, preferred: None, distrusted: Algorithms::default() }
     }
 }
 
@@ -116,12 +165,13 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Win
     if !Winograd::can_run(conv) {
         return None;
     }
+    let is_trusted = |&size: &Winograd| !policy.distrusted.contains(Algorithm::Winograd(size));
     match policy.preferred {
-        Some(Algorithm::Winograd(size)) => return Some(size),
+        Some(Algorithm::Winograd(size)) => return Some(size).filter(is_trusted),
         Some(_) => return None,
         None => {}
     }
-    let best = Winograd::ALL.into_iter().min_by_key(|size| size.products(output))?;
+    let best = Winograd::ALL.into_iter().filter(is_trusted).min_by_key(|size| size.products(output))?;
     let (least_channels, least_tiles) = match policy.tier {
         Tier::Software => (LEAST_CHANNELS_SOFTWARE, 1),
         Tier::Hardware => (LEAST_CHANNELS_HARDWARE, LEAST_TILES_HARDWARE),
@@ -135,7 +185,9 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Win
 
 /// Chooses a shader for a convolution with this output and a kernel as it is.
 pub fn choose(step: &Conv, output: Shape, policy: Policy) -> Shader {
-    let families = families(step);
+    let (trusted, others): (Vec<Family>, Vec<Family>) =
+        families(step).into_iter().partition(|&family| !policy.distrusted.contains(Algorithm::Taps(family)));
+    let families = if trusted.is_empty() { others } else { trusted };
     if let Some(Algorithm::Taps(family)) = policy.preferred
         && families.contains(&family)
     {
@@ -270,7 +322,10 @@ pub fn choose_kernel_gradient(conv: &Conv2d, pixels: usize, tier: Tier) -> Shade
 /// `depthwise` is the one with D, `step` the one with W that alone reads it, `output` its result.
 ///
 /// Fusing saves writing and reading S maps per input channel, and costs that every tile of outputs makes them anew.
-pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, tier: Tier) -> Option<Shader> {
+pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: Policy) -> Option<Shader> {
+    if policy.distrusted.contains(Algorithm::Feature) {
+        return None;
+    }
     let (conv, pointwise) = (&depthwise.conv, &step.conv);
     let d_mul = conv.outputs_per_group();
     let (cpg, q) = (conv.in_channels / pointwise.groups, pointwise.outputs_per_group());
@@ -285,7 +340,7 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, tier: Tier) 
     let tiles = out_slices.div_ceil(tile);
     // Products that are made once more, for every value that need not be written and read.
     let again = conv.taps() * (tiles - 1);
-    let worth_it = match tier {
+    let worth_it = match policy.tier {
         Tier::Software => again <= MOST_AGAIN_SOFTWARE,
         Tier::Hardware => again <= MOST_AGAIN_HARDWARE,
     };

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use super::choose::{Algorithm, Policy, winograd};
 use super::pipelines::Pipelines;
+use super::shader::Shader;
+use super::trust::Trust;
 use super::winograd::Winograd;
 use crate::adapter::{AdapterInfo, AdapterKind};
 use crate::network::{Conv2d, PaddingMode};
@@ -23,10 +25,13 @@ pub enum Tier {
 pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) policy: Policy,
+    policy: Policy,
+    trust: Trust,
     /// Whether the shader compiler adds bounds checks and loop counters.
     pub(super) shader_checks: bool,
     pub(super) pipelines: Pipelines,
+    /// A shader family that is made to compute wrong results.
+    pub(super) fault: Option<&'static str>,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -174,6 +179,8 @@ impl Device {
             device,
             queue,
             policy: tier.into(),
+            trust: Trust::default(),
+            fault: None,
             shader_checks: cfg!(debug_assertions),
             pipelines: Pipelines::default(),
             lost,
@@ -198,10 +205,38 @@ impl Device {
         self.policy.preferred = algorithm;
     }
 
+    /// By what its kernels are chosen now.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy { distrusted: self.trust.distrusted(), ..self.policy }
+    }
+
+    /// Whether a shader was found to compute what it should.
+    pub(crate) fn is_right(&self, shader: Shader) -> bool {
+        self.trust.is_right(shader, self.shader_checks)
+    }
+
+    /// Notes that it does.
+    pub(crate) fn found_right(&self, shader: Shader) {
+        self.trust.found_right(shader, self.shader_checks);
+    }
+
+    /// Notes that an algorithm computes wrong results, and says whether that is news.
+    pub(crate) fn distrust(&self, algorithm: Algorithm) -> bool {
+        self.trust.distrust(algorithm)
+    }
+
+    /// Makes the convolutions of a shader family, such as `conv_direct`, compute wrong results in sessions loaded from now on, as
+    /// a faulty driver would. For tests of what is made of that; the device is then a different one for all that was found out.
+    pub fn break_kernels(&mut self, family: &'static str) {
+        self.fault = Some(family);
+        self.trust = Trust::default();
+        self.pipelines = Pipelines::default();
+    }
+
     /// The tiles with which a convolution with an output of this height and width is run by Winograd's filtering, unless it
     /// is run otherwise. Reflected and other padding is done beforehand, and is not looked at.
     pub fn winograd(&self, conv: &Conv2d, output: [usize; 2]) -> Option<Winograd> {
-        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy)
+        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy())
     }
 
     /// Gives the device up: every later use says that it is lost. For tests of recovery.

@@ -9,7 +9,7 @@ use wgpu::util::DeviceExt;
 
 use super::Device;
 use super::arena::{Layout, Region};
-use super::choose::transformed;
+use super::choose::{Policy, transformed};
 use super::dispatch::{self, Dispatch, Place, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
 use super::photographs::Preprocessor;
@@ -26,6 +26,8 @@ use crate::{Error, Result};
 pub struct Executor {
     pub(super) device: Device,
     pub(super) plan: Plan,
+    /// What chose the kernels when the weights were packed for them.
+    policy: Policy,
     /// How many images at a time keep maps, results and grids within the device's limits.
     pub(super) largest_batch: usize,
     weights: Weights,
@@ -108,19 +110,21 @@ impl Executor {
     /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`], or [`Error::Gpu`] for anything else the
     /// driver refuses.
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
-        let largest_batch = largest_batch(device, plan)?;
-        let (weights, upload) = timed(Weights::upload(device, plan)).await?;
+        let policy = device.policy();
+        let largest_batch = largest_batch(device, plan, policy)?;
+        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, policy))).await?;
         let times = LoadTimes { upload, ..LoadTimes::default() };
         let mut executor = Self {
             device: device.clone(),
             plan: plan.without_weights(|_| false),
+            policy,
             largest_batch,
             weights,
             programs: vec![],
             preprocessor: None,
             times,
         };
-        executor.fold(&dispatch::fold(plan, device.policy)?).await?;
+        executor.fold(&dispatch::fold(plan, policy)?).await?;
         Ok(executor)
     }
 
@@ -323,9 +327,9 @@ impl Executor {
         if self.programs.len() == PROGRAMS_KEPT {
             self.programs.remove(0);
         }
-        let unwritten = dispatch::unwritten(&self.plan, batch, self.device.policy);
+        let unwritten = dispatch::unwritten(&self.plan, batch, self.policy);
         let memory = self.plan.memory_without(&unwritten, batch, map_len);
-        let dispatches = dispatch::run(&self.plan, batch, self.device.policy)?;
+        let dispatches = dispatch::run(&self.plan, batch, self.policy)?;
         let scratch_bytes = scratch_bytes(&dispatches);
         let (buffers, scratch, readback) = self
             .device
@@ -404,11 +408,10 @@ impl Executor {
 }
 
 impl Weights {
-    async fn upload(device: &Device, plan: &Plan) -> Result<Self> {
+    async fn upload(device: &Device, plan: &Plan, winograd: &BTreeMap<KernelId, Winograd>) -> Result<Self> {
         let (mut parameters, mut composed) = (Layout::default(), Layout::default());
         let mut transposed = Layout::default();
         let mut regions = HashMap::new();
-        let winograd = transformed(plan, device.policy);
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
             let size = winograd.get(&id).copied();
@@ -454,7 +457,7 @@ impl Weights {
         };
         device
             .checked("uploading weights", || {
-                weights.fill(device, plan, &winograd);
+                weights.fill(device, plan, winograd);
                 // Without this the copies would wait for the first run.
                 device.queue.submit([]);
             })
@@ -508,10 +511,10 @@ impl Weights {
 }
 
 /// How many images at a time keep every map, the results together, and every grid within the device's limits.
-fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
+fn largest_batch(device: &Device, plan: &Plan, policy: Policy) -> Result<usize> {
     let bytes = |value: ValueId| 4 * map_len(plan.value(value).shape) as u64;
     let mut largest = u64::MAX;
-    let unwritten = dispatch::unwritten(plan, 1, device.policy);
+    let unwritten = dispatch::unwritten(plan, 1, policy);
     for (index, description) in plan.values.iter().enumerate() {
         if unwritten.contains(&ValueId(index)) {
             continue;
@@ -522,7 +525,7 @@ fn largest_batch(device: &Device, plan: &Plan) -> Result<usize> {
     }
     let results: u64 = plan.outputs.iter().map(|&value| bytes(value)).sum();
     largest = largest.min(device.largest_binding() / results.max(1)).max(1);
-    let dispatches = dispatch::run(plan, 1, device.policy)?;
+    let dispatches = dispatch::run(plan, 1, policy)?;
     for bytes in scratch_bytes(&dispatches).into_values() {
         device.check_binding("what a layer leaves for its next dispatch", bytes)?;
         largest = largest.min(device.largest_binding() / bytes);

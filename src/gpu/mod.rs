@@ -23,6 +23,7 @@ mod photographs;
 mod pipelines;
 mod ranking;
 pub mod shader;
+mod trust;
 pub mod winograd;
 
 pub use device::{Device, Tier};

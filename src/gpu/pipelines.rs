@@ -55,7 +55,7 @@ impl Device {
 
     #[cfg(target_arch = "wasm32")]
     async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
-        let sources: Vec<String> = shaders.iter().map(Shader::wgsl).collect();
+        let sources: Vec<String> = shaders.iter().map(|shader| self.source(shader)).collect();
         super::browser::compile_ahead(&self.device, &sources).await;
         let mut pipelines = vec![];
         for shader in shaders {
@@ -64,9 +64,17 @@ impl Device {
         Ok(pipelines)
     }
 
+    fn source(&self, shader: &Shader) -> String {
+        let wgsl = shader.wgsl();
+        match self.fault {
+            Some(family) if shader.family() == family => wgsl.replace("+ bias[slice]", "- bias[slice]"),
+            _ => wgsl,
+        }
+    }
+
     async fn compile(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
         let label = format!("{shader:?}");
-        let wgsl = shader.wgsl();
+        let wgsl = self.source(shader);
         let entries = layout_entries(&wgsl);
         self.checked(&format!("compiling {label}"), || {
             // Said, not derived: pipelines with derived layouts are never alike to a browser's cache.

@@ -327,6 +327,9 @@ impl Shader {
 
     /// The family's name, such as `conv_direct`.
     pub fn family(&self) -> &'static str {
+        if matches!(self, Shader::WinogradProduct { .. } | Shader::WinogradProductTiled { .. }) {
+            return "winograd_products";
+        }
         self.specialisation().0.trim_end_matches(".wgsl")
     }
 

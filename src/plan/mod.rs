@@ -7,6 +7,7 @@
 mod gradient;
 mod lower;
 mod memory;
+mod part;
 mod resize;
 mod transposed;
 mod view;

@@ -58,6 +58,7 @@ struct Times {
     open_ms: f64,
     upload_ms: f64,
     compile_ms: f64,
+    check_ms: f64,
     fold_ms: f64,
     total_ms: f64,
 }
@@ -256,14 +257,15 @@ fn factors(factors: &model::Factors) -> Result<JsValue, JsValue> {
 
 impl Times {
     fn new(read: Duration, facts: &Facts) -> Self {
-        let (open, LoadTimes { upload, compile, fold }) = (facts.open, facts.times);
+        let (open, LoadTimes { upload, compile, check, fold }) = (facts.open, facts.times);
         Self {
             read_ms: milliseconds(read),
             open_ms: milliseconds(open),
             upload_ms: milliseconds(upload),
             compile_ms: milliseconds(compile),
+            check_ms: milliseconds(check),
             fold_ms: milliseconds(fold),
-            total_ms: milliseconds(read + open + upload + compile + fold),
+            total_ms: milliseconds(read + open + upload + compile + check + fold),
         }
     }
 }

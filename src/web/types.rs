@@ -89,6 +89,8 @@ export interface LoadTimes {
     uploadMs: number;
     /** Compiling shaders and making buffers. */
     compileMs: number;
+    /** Comparing every kernel with the CPU path, where that was not done before on this device. */
+    checkMs: number;
     /** Composing all kernels on the adapter; packing included on the CPU path. */
     foldMs: number;
     totalMs: number;

@@ -89,7 +89,7 @@ pub fn unwritten(plan: &Plan, batch: usize, policy: Policy) -> Vec<ValueId> {
     let between = |index| {
         let (depthwise, step) = plan.feature_pair(index)?;
         let output = plan.value(step.output).batched(batch);
-        choose_feature(depthwise, step, output, policy.tier).map(|_| depthwise.output)
+        choose_feature(depthwise, step, output, policy).map(|_| depthwise.output)
     };
     (0..plan.steps.len()).filter_map(between).collect()
 }
@@ -206,7 +206,7 @@ impl Lowering<'_> {
     fn feature(&self, index: usize) -> Result<Option<Dispatch>> {
         let Some((depthwise, step)) = self.plan.feature_pair(index) else { return Ok(None) };
         let output @ [n, out_channels, out_height, out_width] = self.shape(step.output);
-        let Some(shader) = choose_feature(depthwise, step, output, self.policy.tier) else { return Ok(None) };
+        let Some(shader) = choose_feature(depthwise, step, output, self.policy) else { return Ok(None) };
         let Shader::ConvFeature { pixels: tile_pixels, slices: tile_slices, .. } = shader else { return Ok(None) };
         let (conv, groups) = (&depthwise.conv, step.conv.groups);
         let [_, in_channels, in_height, in_width] = self.shape(depthwise.input);

@@ -37,7 +37,7 @@ impl Executor {
     /// Those of [`dispatch::run`].
     pub fn kernels(&self, batch: usize) -> Result<Vec<&'static str>> {
         let mut families = vec![];
-        for dispatch in dispatch::run(&self.plan, batch.min(self.largest_batch), self.device.policy)? {
+        for dispatch in dispatch::run(&self.plan, batch.min(self.largest_batch), self.policy)? {
             let family = dispatch.shader.family();
             if !families.contains(&family) {
                 families.push(family);

@@ -1,0 +1,120 @@
+//! A step by itself, as a plan of its own: to see whether an adapter runs it right.
+
+use std::collections::BTreeMap;
+
+use super::{ConstantId, KernelId, Plan, Step, ValueId};
+use crate::network::Shape;
+
+impl Plan {
+    /// A plan for `count` steps from `first` on: its inputs are what they read from others, its output what the last of them
+    /// writes. None for steps without output, and for those of gradients, which belong together.
+    pub(crate) fn part(&self, first: usize, count: usize) -> Option<Self> {
+        let mut part = Part::default();
+        let steps = self.steps.get(first..first + count)?;
+        let steps = steps.iter().map(|step| part.take(step)).collect::<Option<Vec<_>>>()?;
+        let outputs = vec![steps.last()?.output()?];
+        let written: Vec<ValueId> = steps.iter().filter_map(Step::output).collect();
+        let mut inputs: Vec<ValueId> = steps.iter().flat_map(Step::inputs).filter(|id| !written.contains(id)).collect();
+        inputs.sort();
+        inputs.dedup();
+        let kernels = in_order(&part.kernels).map(|id| self.kernel(id).clone()).collect();
+        let constants = in_order(&part.constants).map(|id| self.constant(id).clone()).collect();
+        Some(Self { values: self.values.clone(), kernels, constants, steps, inputs, outputs })
+    }
+
+    /// The same on maps so many times smaller along both axes, where the steps allow that.
+    pub(crate) fn shrunk(&self, factor: usize) -> Option<Self> {
+        let mut small = self.clone();
+        let less = |extent: usize| extent.div_ceil(factor);
+        for step in &self.steps {
+            let output = step.output()?;
+            // What a window slides over must still be as large as the window.
+            let (kernel, stride, padding, dilation) = match step {
+                Step::Conv(conv) => (conv.conv.kernel, conv.conv.stride, conv.conv.padding, conv.conv.dilation),
+                Step::Pool(pool) => (pool.kernel, pool.stride, pool.padding, pool.dilation),
+                Step::Activation { .. }
+                | Step::Binary(_)
+                | Step::Concat { .. }
+                | Step::Softmax { .. }
+                | Step::Lrn { .. } => ([1; 2], [1; 2], [0; 4], [1; 2]),
+                _ => return None,
+            };
+            let mut shape: Option<[usize; 2]> = None;
+            for id in step.inputs() {
+                let [_, _, h, w] = self.value(id).shape;
+                let residual = matches!(step, Step::Conv(conv) if conv.residual == Some(id) && conv.input != id);
+                if residual || [h, w] == [1, 1] {
+                    continue;
+                }
+                let window = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
+                let size = [less(h).max(window[0]), less(w).max(window[1])];
+                set(&mut small, id, size);
+                shape = Some(size);
+            }
+            let size = shape?;
+            let out = [0, 1].map(|axis| {
+                let padded = size[axis] + padding[axis] + padding[axis + 2];
+                Some(padded.checked_sub((kernel[axis] - 1) * dilation[axis] + 1)? / stride[axis] + 1)
+            });
+            let out = [out[0]?, out[1]?];
+            set(&mut small, output, out);
+            if let Step::Conv(conv) = step
+                && let Some(residual) = conv.residual
+            {
+                set(&mut small, residual, out);
+            }
+        }
+        Some(small)
+    }
+}
+
+fn set(plan: &mut Plan, id: ValueId, [height, width]: [usize; 2]) {
+    let shape: &mut Shape = &mut plan.values[id.0].shape;
+    (shape[2], shape[3]) = (height, width);
+}
+
+/// Kernels and constants of the whole plan, with their places in the part.
+#[derive(Default)]
+struct Part {
+    kernels: BTreeMap<KernelId, KernelId>,
+    constants: BTreeMap<ConstantId, ConstantId>,
+}
+
+impl Part {
+    fn take(&mut self, step: &Step) -> Option<Step> {
+        Some(match step {
+            Step::Conv(conv) => {
+                let next = KernelId(self.kernels.len());
+                let mut conv = conv.clone();
+                conv.kernel = *self.kernels.entry(conv.kernel).or_insert(next);
+                Step::Conv(conv)
+            }
+            Step::Constant { constant, output } => {
+                Step::Constant { constant: self.constant(*constant), output: *output }
+            }
+            Step::Resize { rows, columns, input, output } => {
+                let (rows, columns) = (self.constant(*rows), self.constant(*columns));
+                Step::Resize { rows, columns, input: *input, output: *output }
+            }
+            Step::Compose(_)
+            | Step::Transpose(_)
+            | Step::KernelMap { .. }
+            | Step::KernelGradient(_)
+            | Step::BiasGradient { .. }
+            | Step::ComposeGradient(_)
+            | Step::PadGradient(_) => return None,
+            other => other.clone(),
+        })
+    }
+
+    fn constant(&mut self, id: ConstantId) -> ConstantId {
+        let next = ConstantId(self.constants.len());
+        *self.constants.entry(id).or_insert(next)
+    }
+}
+
+/// Those of the whole plan, in the order of their places in the part.
+fn in_order<Id: Copy + Ord>(places: &BTreeMap<Id, Id>) -> impl Iterator<Item = Id> + use<Id> {
+    let by_place: BTreeMap<Id, Id> = places.iter().map(|(&from, &to)| (to, from)).collect();
+    by_place.into_values()
+}

@@ -1,0 +1,151 @@
+//! Whether a GPU computes what it should: before a model runs on it, every kernel of the network is compared with the CPU path.
+//!
+//! Drivers and shader compilers have bugs, and a wrong number looks like any other. So, when a model is loaded on a device,
+//! each shader that has not been seen to be right there runs a step of the network by itself, the smallest that uses it, on
+//! random inputs and smaller maps, twice: some are right only the first time. An algorithm that is wrong is left out on this
+//! device from then on, where another will do; where none will, loading fails.
+//!
+//! Shaders that only other batch sizes than one use are variants of these, with tiles of other heights, and are not checked
+//! by themselves.
+
+use std::fmt;
+
+use crate::gpu::choose::Algorithm;
+use crate::gpu::shader::Shader;
+use crate::gpu::{self, Device, dispatch};
+use crate::network::Shape;
+use crate::plan::{Plan, Step};
+use crate::{Error, Result, cpu};
+
+/// A kernel that computes wrong results on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// The shader families that were run, such as `conv_tiled`.
+    pub kernels: Vec<&'static str>,
+    /// The layer of which it was seen.
+    pub layer: String,
+    /// The largest difference from the CPU path, as a fraction of the largest value; infinite where it is no number.
+    pub off_by: f32,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernels, layer, off_by } = self;
+        write!(f, "{} computes wrong results here: in layer `{layer}` ", kernels.join(" + "))?;
+        match off_by.is_finite() {
+            true => write!(f, "it is off by {:.2} % of the largest value", 100.0 * off_by),
+            false => write!(f, "it gives what is no number"),
+        }
+    }
+}
+
+/// What single precision, Winograd's filtering included, stays far below.
+const TOLERANCE: f32 = 1e-3;
+
+/// Maps are made so many times smaller, if the same shaders run then.
+const SHRINK: [usize; 4] = [16, 8, 4, 2];
+
+/// Values that a step may read and write to be run for a check: beyond that, the CPU would take seconds.
+const MOST_VALUES: usize = 1 << 24;
+
+/// Checks all kernels of a plan that were not checked on this device before.
+///
+/// Gives the fault that was found; the device has then other kernels for the plan, which are to be checked in turn.
+///
+/// # Errors
+/// [`Error::Gpu`] where a kernel is wrong that no other can stand in for, and those of running on the device.
+pub(crate) async fn check(device: &Device, plan: &Plan) -> Result<Option<Fault>> {
+    for part in parts(device, plan)? {
+        let shaders = shaders(device, &part)?;
+        if shaders.iter().all(|&shader| device.is_right(shader)) {
+            continue;
+        }
+        let off_by = difference(device, &part).await?;
+        if off_by <= TOLERANCE {
+            shaders.into_iter().for_each(|shader| device.found_right(shader));
+            continue;
+        }
+        let mut kernels: Vec<&str> = shaders.iter().map(Shader::family).collect();
+        kernels.dedup();
+        let fault = Fault { kernels, layer: layer(&part), off_by };
+        let replaceable = shaders.iter().find_map(|&shader| Algorithm::of(shader));
+        if replaceable.is_some_and(|algorithm| device.distrust(algorithm)) {
+            return Ok(Some(fault));
+        }
+        let reason = format!("{fault}, and nothing can stand in for it; use `cpu` as the adapter, or another driver");
+        return Err(Error::Gpu { doing: "checking the kernels".into(), reason });
+    }
+    Ok(None)
+}
+
+/// The steps of a plan, each by itself and as small as it gets, the cheapest first.
+fn parts(device: &Device, plan: &Plan) -> Result<Vec<Plan>> {
+    let mut parts = vec![];
+    for first in 0..plan.steps().len() {
+        let count = if plan.feature_pair(first).is_some() { 2 } else { 1 };
+        let Some(part) = plan.part(first, count) else { continue };
+        let whole = shaders(device, &part)?;
+        let small = SHRINK.into_iter().filter_map(|factor| part.shrunk(factor));
+        let mut same = small.filter(|small| shaders(device, small).is_ok_and(|shaders| shaders == whole));
+        let part = same.next().unwrap_or(part);
+        if values(&part) <= MOST_VALUES {
+            parts.push(part);
+        }
+    }
+    parts.sort_by_key(cost);
+    Ok(parts)
+}
+
+fn shaders(device: &Device, part: &Plan) -> Result<Vec<Shader>> {
+    let policy = device.policy();
+    let dispatches = dispatch::fold(part, policy)?.into_iter().chain(dispatch::run(part, 1, policy)?);
+    Ok(dispatches.map(|dispatch| dispatch.shader).collect())
+}
+
+fn elements(shape: Shape) -> usize {
+    shape.iter().product()
+}
+
+fn values(part: &Plan) -> usize {
+    let maps = part.steps().iter().flat_map(|step| step.inputs().into_iter().chain(step.output()));
+    maps.map(|id| elements(part.value(id).shape)).sum()
+}
+
+/// About how many operations a part takes.
+fn cost(part: &Plan) -> usize {
+    let of = |step: &Step| match step {
+        Step::Conv(conv) => elements(part.value(conv.output).shape) * conv.conv.channels_per_group() * conv.conv.taps(),
+        _ => 0,
+    };
+    values(part) + part.steps().iter().map(of).sum::<usize>()
+}
+
+fn layer(part: &Plan) -> String {
+    part.outputs().first().map(|&id| part.value(id).name.clone()).unwrap_or_default()
+}
+
+/// How far the device is from the CPU path in the worse of two runs, as a fraction of the largest value.
+async fn difference(device: &Device, part: &Plan) -> Result<f32> {
+    let mut random = oorandom::Rand32::new(7);
+    // Neither zero nor near it: some steps divide.
+    let mut draw = || (0.25 + 0.75 * random.rand_float()) * if random.rand_u32() % 2 == 0 { 1.0 } else { -1.0 };
+    let of = |shape: Shape, draw: &mut dyn FnMut() -> f32| (0..elements(shape)).map(|_| draw()).collect::<Vec<f32>>();
+    let inputs: Vec<Vec<f32>> = part.inputs().iter().map(|&id| of(part.value(id).shape, &mut draw)).collect();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let expected = cpu::Executor::new(part)?.run(1, &inputs)?;
+    let largest = expected.iter().flatten().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    // A network whose weights overflow proves nothing.
+    if expected.iter().flatten().any(|value| !value.is_finite()) {
+        return Ok(0.0);
+    }
+    let mut executor = gpu::Executor::new(device, part).await?;
+    let mut worst = 0.0f32;
+    for _ in 0..2 {
+        let got = executor.run(1, &inputs).await?;
+        for (got, want) in got.iter().flatten().zip(expected.iter().flatten()) {
+            let difference = (got - want).abs() / largest;
+            worst = if difference.is_finite() { worst.max(difference) } else { f32::INFINITY };
+        }
+    }
+    Ok(worst)
+}

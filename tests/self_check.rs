@@ -1,0 +1,99 @@
+//! Kernels that compute wrong results on an adapter are found when a model is loaded, and replaced.
+
+mod common;
+
+use common::compare::compare;
+use common::graph::Graph;
+use common::problem::Problem;
+use doconv::gpu::Tier;
+use doconv::network::{Activation, Conv2d, Op};
+use doconv::{Adapter, Error, Mode, Model, Selector, Session, reference};
+use pollster::block_on;
+
+/// Every adapter but the CPU path, opened.
+fn gpus() -> Vec<Adapter> {
+    let count = block_on(Adapter::list()).len() - 1;
+    let skipped = std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1");
+    assert!(count > 0 || skipped, "no GPU adapter was found; set DOCONV_SKIP_GPU_TESTS=1 to do without");
+    (0..count).map(|index| block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap()).collect()
+}
+
+/// A layer for every algorithm: 3×3 for Winograd's filtering, 1×1, depthwise, and groups that fit no slices.
+fn problem() -> Problem {
+    let mut graph = Graph::new([3, 20, 20]);
+    let conv = |inputs, outputs, kernel: usize, groups| {
+        let padding = [kernel / 2; 4];
+        Op::Conv2d(Conv2d { padding, groups, bias: true, ..Conv2d::new(inputs, outputs, [kernel; 2]) })
+    };
+    let mut value = graph.add(conv(3, 64, 3, 1), &["input"]);
+    for op in [conv(64, 64, 3, 1), conv(64, 64, 1, 1), conv(64, 64, 3, 64), conv(64, 32, 3, 1), conv(32, 30, 3, 2)] {
+        value = graph.add(op, &[&value]);
+        value = graph.add(Op::Activation(Activation::Relu), &[&value]);
+    }
+    Problem::new(graph.finish(&[&value]), 11, 1)
+}
+
+fn broken(adapter: &Adapter, tier: Tier, family: &'static str) -> Adapter {
+    adapter.clone().with_device(|device| {
+        device.set_tier(tier);
+        device.break_kernels(family);
+    })
+}
+
+fn check(session: &mut Session, problem: &Problem) {
+    let want = reference::run_with_error_of(&problem.model(), &problem.inputs(), &|_, _| None).unwrap();
+    let got = block_on(session.run(&problem.inputs())).unwrap();
+    let relative = |index: usize| (f64::from(got[0].data()[index]) - want[0].value.data[index]).abs();
+    let largest = want[0].value.data.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    assert!((0..got[0].data().len()).all(|index| relative(index) < 1e-4 * largest), "{:?}", compare(&got, &want));
+}
+
+#[test]
+fn a_wrong_kernel_is_found_and_another_is_used() {
+    let problem = problem();
+    let model = problem.model();
+    for adapter in gpus() {
+        for (tier, family) in [
+            (Tier::Software, "winograd_output"),
+            (Tier::Software, "conv_direct"),
+            (Tier::Software, "conv_depthwise"),
+            (Tier::Hardware, "conv_tiled"),
+        ] {
+            let adapter = broken(&adapter, tier, family);
+            let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+            let faults = session.faults().to_vec();
+            assert!(!faults.is_empty() && faults.iter().all(|fault| fault.kernels.contains(&family)), "{faults:?}");
+            let message = faults[0].to_string();
+            assert!(message.contains(family) && message.contains("wrong results"), "{message}");
+            let used = |session: &Session| session.kernels(1).unwrap().iter().any(|kernel| kernel == family);
+            assert!(!used(&session), "{:?}", session.kernels(1));
+            check(&mut session, &problem);
+            // It is known now.
+            let again = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+            assert!(again.faults().is_empty() && !used(&again));
+        }
+    }
+}
+
+#[test]
+fn where_nothing_can_stand_in_loading_fails() {
+    let model = problem().model();
+    for adapter in gpus() {
+        let adapter = broken(&adapter, Tier::Software, "conv_grouped");
+        let error = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::Gpu { .. }), "{message}");
+        assert!(message.contains("conv_grouped") && message.contains("`cpu`") && !message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn right_kernels_are_kept() {
+    let bundled = Model::bundled().unwrap();
+    for adapter in gpus() {
+        for mode in [Mode::Folded, Mode::Kernel] {
+            let session = block_on(Session::load(&adapter, &bundled, mode)).unwrap();
+            assert!(session.faults().is_empty(), "{}: {:?}", adapter.info().name, session.faults());
+        }
+    }
+}
