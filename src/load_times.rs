@@ -13,7 +13,7 @@ pub struct LoadTimes {
     pub upload: Duration,
     /// Compiling shaders and making buffers; nothing on the CPU path.
     pub compile: Duration,
-    /// Comparing kernels with the CPU path, compiling them included; nothing on the CPU path, and where they were checked before.
+    /// Comparing kernels with the CPU path; nothing on the CPU path, and where they were checked before.
     pub check: Duration,
     /// Composing kernels from W and D: on a GPU the time of the shader, on the CPU path packing included.
     pub fold: Duration,

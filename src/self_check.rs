@@ -8,6 +8,7 @@
 //! Shaders that only other batch sizes than one use are variants of these, with tiles of other heights, and are not checked
 //! by themselves.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::gpu::choose::Algorithm;
@@ -48,27 +49,51 @@ const SHRINK: [usize; 4] = [16, 8, 4, 2];
 /// Values that a step may read and write to be run for a check: beyond that, the CPU would take seconds.
 const MOST_VALUES: usize = 1 << 24;
 
-/// Checks all kernels of a plan that were not checked on this device before.
+/// A step by itself, with the shaders that it runs.
+pub(crate) struct Part {
+    plan: Plan,
+    shaders: Vec<Shader>,
+}
+
+impl Part {
+    pub(crate) fn shaders(&self) -> impl Iterator<Item = Shader> {
+        self.shaders.iter().copied()
+    }
+
+    fn is_checked(&self, device: &Device) -> bool {
+        self.shaders.iter().all(|&shader| device.is_right(shader))
+    }
+}
+
+/// Steps that together run every shader of a plan that has not been checked on this device.
+pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
+    let mut parts = parts(device, plan)?;
+    let mut covered: HashSet<Shader> = HashSet::new();
+    parts.retain(|part| {
+        let known = covered.len();
+        covered.extend(part.shaders().filter(|&shader| !device.is_right(shader)));
+        covered.len() > known
+    });
+    Ok(parts)
+}
+
+/// Checks them.
 ///
-/// Gives the fault that was found; the device has then other kernels for the plan, which are to be checked in turn.
+/// Gives the first fault that is found; the device has then other kernels, which are to be checked in turn.
 ///
 /// # Errors
 /// [`Error::Gpu`] where a kernel is wrong that no other can stand in for, and those of running on the device.
-pub(crate) async fn check(device: &Device, plan: &Plan) -> Result<Option<Fault>> {
-    for part in parts(device, plan)? {
-        let shaders = shaders(device, &part)?;
-        if shaders.iter().all(|&shader| device.is_right(shader)) {
-            continue;
-        }
-        let off_by = difference(device, &part).await?;
+pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Fault>> {
+    for part in parts.iter().filter(|part| !part.is_checked(device)) {
+        let off_by = difference(device, &part.plan).await?;
         if off_by <= TOLERANCE {
-            shaders.into_iter().for_each(|shader| device.found_right(shader));
+            part.shaders().for_each(|shader| device.found_right(shader));
             continue;
         }
-        let mut kernels: Vec<&str> = shaders.iter().map(Shader::family).collect();
+        let mut kernels: Vec<&str> = part.shaders.iter().map(Shader::family).collect();
         kernels.dedup();
-        let fault = Fault { kernels, layer: layer(&part), off_by };
-        let replaceable = shaders.iter().find_map(|&shader| Algorithm::of(shader));
+        let fault = Fault { kernels, layer: layer(&part.plan), off_by };
+        let replaceable = part.shaders().find_map(Algorithm::of);
         if replaceable.is_some_and(|algorithm| device.distrust(algorithm)) {
             return Ok(Some(fault));
         }
@@ -79,7 +104,7 @@ pub(crate) async fn check(device: &Device, plan: &Plan) -> Result<Option<Fault>>
 }
 
 /// The steps of a plan, each by itself and as small as it gets, the cheapest first.
-fn parts(device: &Device, plan: &Plan) -> Result<Vec<Plan>> {
+fn parts(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
     let mut parts = vec![];
     for first in 0..plan.steps().len() {
         let count = if plan.feature_pair(first).is_some() { 2 } else { 1 };
@@ -89,10 +114,10 @@ fn parts(device: &Device, plan: &Plan) -> Result<Vec<Plan>> {
         let mut same = small.filter(|small| shaders(device, small).is_ok_and(|shaders| shaders == whole));
         let part = same.next().unwrap_or(part);
         if values(&part) <= MOST_VALUES {
-            parts.push(part);
+            parts.push(Part { plan: part, shaders: whole });
         }
     }
-    parts.sort_by_key(cost);
+    parts.sort_by_key(|part| cost(&part.plan));
     Ok(parts)
 }
 

@@ -69,7 +69,11 @@ impl Executor {
         loop {
             // First, because it says what is beyond the device's limits.
             let mut executor = gpu::Executor::new(device, plan).await?;
-            let (fault, check) = timed(self_check::check(device, plan)).await?;
+            let parts = self_check::unchecked(device, plan)?;
+            // All at once, because they are compiled side by side.
+            let shaders = parts.iter().flat_map(self_check::Part::shaders);
+            executor.times.compile += timed(device.compile(shaders)).await?.1;
+            let (fault, check) = timed(self_check::check(device, &parts)).await?;
             executor.times.check = check;
             let Some(fault) = fault else {
                 return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });

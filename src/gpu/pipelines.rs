@@ -22,6 +22,11 @@ impl Pipelines {
 }
 
 impl Device {
+    /// Compiles shaders that are not compiled yet.
+    pub(crate) async fn compile(&self, shaders: impl Iterator<Item = Shader>) -> Result<()> {
+        self.pipelines(shaders).await.map(drop)
+    }
+
     /// The pipelines of these shaders. Those that are not there yet are compiled, each once and in parallel where the
     /// platform has threads.
     pub(super) async fn pipelines(
@@ -50,7 +55,7 @@ impl Device {
     async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
         use rayon::prelude::*;
         // Error scopes are per thread, so every thread waits for its own verdict; natively that is no wait at all.
-        shaders.par_iter().map(|shader| pollster::block_on(self.compile(shader))).collect()
+        shaders.par_iter().map(|shader| pollster::block_on(self.compile_one(shader))).collect()
     }
 
     #[cfg(target_arch = "wasm32")]
@@ -59,7 +64,7 @@ impl Device {
         super::browser::compile_ahead(&self.device, &sources).await;
         let mut pipelines = vec![];
         for shader in shaders {
-            pipelines.push(self.compile(shader).await?);
+            pipelines.push(self.compile_one(shader).await?);
         }
         Ok(pipelines)
     }
@@ -72,7 +77,7 @@ impl Device {
         }
     }
 
-    async fn compile(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
+    async fn compile_one(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
         let label = format!("{shader:?}");
         let wgsl = self.source(shader);
         let entries = layout_entries(&wgsl);
