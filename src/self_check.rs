@@ -8,7 +8,6 @@
 //! Shaders that only other batch sizes than one use are variants of these, with tiles of other heights, and are not checked
 //! by themselves.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use crate::gpu::choose::Algorithm;
@@ -65,16 +64,19 @@ impl Part {
     }
 }
 
-/// Steps that together run every shader of a plan that has not been checked on this device.
+/// Steps that together run every shader of a plan that has not been checked on this device; for each the cheapest one.
 pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
     let mut parts = parts(device, plan)?;
-    let mut covered: HashSet<Shader> = HashSet::new();
-    parts.retain(|part| {
-        let known = covered.len();
-        covered.extend(part.shaders().filter(|&shader| !device.is_right(shader)));
-        covered.len() > known
-    });
-    Ok(parts)
+    let mut needed: Vec<Part> = vec![];
+    loop {
+        let is_open = |part: &Part| {
+            let covered = |shader: Shader| needed.iter().any(|part| part.shaders.contains(&shader));
+            part.shaders().any(|shader| !device.is_right(shader) && !covered(shader))
+        };
+        let open = (0..parts.len()).filter(|&at| is_open(&parts[at]));
+        let Some(cheapest) = open.min_by_key(|&at| cost(&parts[at].plan)) else { return Ok(needed) };
+        needed.push(parts.swap_remove(cheapest));
+    }
 }
 
 /// Checks them.
@@ -103,7 +105,7 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
     Ok(None)
 }
 
-/// The steps of a plan, each by itself and as small as it gets, the cheapest first.
+/// The steps of a plan, each by itself and as small as it gets.
 fn parts(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
     let mut parts = vec![];
     for first in 0..plan.steps().len() {
@@ -117,7 +119,6 @@ fn parts(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
             parts.push(Part { plan: part, shaders: whole });
         }
     }
-    parts.sort_by_key(|part| cost(&part.plan));
     Ok(parts)
 }
 

@@ -13,8 +13,6 @@
 //!
 //! On GPUs, of which none has been measured, it is decided by what writing and reading the values would cost.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::Tier;
 use super::layout::slices;
 use super::shader::{ActivationClass, Epilogue, GRADIENT_DEPTH, Shader};
@@ -136,26 +134,37 @@ pub fn families(step: &Conv) -> Vec<Family> {
 
 /// The kernels that are transformed when a model is loaded, with the size of the tiles: those of convolutions that
 /// Winograd's filtering runs. Gradients want kernels as they are.
-pub fn transformed(plan: &Plan, policy: Policy) -> BTreeMap<KernelId, Winograd> {
-    let mut chosen = BTreeMap::new();
-    let mut needed_as_they_are = BTreeSet::new();
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transformed(Vec<Option<Winograd>>);
+
+impl Transformed {
+    /// The tiles for which a kernel is transformed.
+    pub fn get(&self, kernel: KernelId) -> Option<Winograd> {
+        self.0[kernel.0]
+    }
+}
+
+/// Which kernels of a plan are transformed.
+pub fn transformed(plan: &Plan, policy: Policy) -> Transformed {
+    let none = vec![None; plan.kernels.len()];
+    let (mut chosen, mut needed_as_they_are) = (none.clone(), vec![]);
     for step in &plan.steps {
         match step {
             Step::Conv(conv) => {
                 let [_, _, height, width] = plan.value(conv.output).shape;
                 match winograd(&conv.conv, [height, width], policy) {
-                    Some(size) => _ = chosen.insert(conv.kernel, size),
-                    None => _ = needed_as_they_are.insert(conv.kernel),
+                    Some(size) => chosen[conv.kernel.0] = Some(size),
+                    None => needed_as_they_are.push(conv.kernel),
                 }
             }
             Step::Transpose(_) | Step::KernelMap { .. } | Step::KernelGradient(_) | Step::ComposeGradient(_) => {
-                return BTreeMap::new();
+                return Transformed(none);
             }
             _ => {}
         }
     }
-    chosen.retain(|kernel, _| !needed_as_they_are.contains(kernel));
-    chosen
+    needed_as_they_are.into_iter().for_each(|kernel| chosen[kernel.0] = None);
+    Transformed(chosen)
 }
 
 /// Whether Winograd's filtering is the best for a convolution with an output of this height and width, and with which tiles.

@@ -3,18 +3,17 @@
 mod repeat;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use wgpu::util::DeviceExt;
 
 use super::Device;
 use super::arena::{Layout, Region};
-use super::choose::{Policy, transformed};
-use super::dispatch::{self, Dispatch, Place, Resource};
+use super::choose::{Policy, Transformed, transformed};
+use super::dispatch::{self, Dispatch, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
 use super::photographs::Preprocessor;
 use super::ranking::Ranker;
-use super::winograd::Winograd;
 use crate::load_times::{LoadTimes, timed};
 use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
 use crate::{Error, Result};
@@ -81,7 +80,7 @@ pub(super) struct Maps {
     /// For every value, the index of its buffer.
     buffer_of: Vec<usize>,
     /// What dispatches leave for those right behind them.
-    scratch: BTreeMap<Place, wgpu::Buffer>,
+    scratch: [Option<wgpu::Buffer>; 2],
 }
 
 impl Maps {
@@ -335,7 +334,7 @@ impl Executor {
             .device
             .checked("making room for feature maps", || {
                 let maps: Vec<_> = memory.sizes.iter().map(|&len| self.map_buffer(4 * len as u64)).collect();
-                let scratch = scratch_bytes.iter().map(|(&place, &bytes)| (place, self.map_buffer(bytes))).collect();
+                let scratch = scratch_bytes.map(|bytes| (bytes > 0).then(|| self.map_buffer(bytes)));
                 let bytes = self.plan.outputs.iter().map(|&value| self.map_bytes(value, batch)).sum();
                 (maps, scratch, self.readback_buffer(bytes))
             })
@@ -390,7 +389,10 @@ impl Executor {
                             binding,
                             resource: match resource {
                                 Resource::Map(value) => maps.get(value).as_entire_binding(),
-                                Resource::Scratch(place, _) => maps.scratch[&place].as_entire_binding(),
+                                Resource::Scratch(place, _) => maps.scratch[place as usize]
+                                    .as_ref()
+                                    .expect("made for the largest that a dispatch wants")
+                                    .as_entire_binding(),
                                 other => self.weights.binding(other),
                             },
                         });
@@ -408,13 +410,13 @@ impl Executor {
 }
 
 impl Weights {
-    async fn upload(device: &Device, plan: &Plan, winograd: &BTreeMap<KernelId, Winograd>) -> Result<Self> {
+    async fn upload(device: &Device, plan: &Plan, winograd: &Transformed) -> Result<Self> {
         let (mut parameters, mut composed) = (Layout::default(), Layout::default());
         let mut transposed = Layout::default();
         let mut regions = HashMap::new();
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
-            let size = winograd.get(&id).copied();
+            let size = winograd.get(id);
             let kernel_bytes = 4 * KernelLayout::with(&kernel.conv, size).len() as u64;
             let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
             let what = format!("bias of `{name}`");
@@ -465,7 +467,7 @@ impl Weights {
         Ok(weights)
     }
 
-    fn fill(&self, device: &Device, plan: &Plan, winograd: &BTreeMap<KernelId, Winograd>) {
+    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed) {
         let write = |resource: Resource, values: &[f32]| {
             let (_, region) = &self.regions[&resource];
             let bytes = bytemuck::cast_slice(values);
@@ -478,7 +480,7 @@ impl Weights {
         }
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, conv) = (KernelId(index), &kernel.conv);
-            let size = winograd.get(&id).copied();
+            let size = winograd.get(id);
             let transform = |values, columns| match size {
                 Some(size) => Cow::Owned(size.transform(values, columns)),
                 None => Cow::Borrowed(values),
@@ -526,7 +528,7 @@ fn largest_batch(device: &Device, plan: &Plan, policy: Policy) -> Result<usize> 
     let results: u64 = plan.outputs.iter().map(|&value| bytes(value)).sum();
     largest = largest.min(device.largest_binding() / results.max(1)).max(1);
     let dispatches = dispatch::run(plan, 1, policy)?;
-    for bytes in scratch_bytes(&dispatches).into_values() {
+    for bytes in scratch_bytes(&dispatches).into_iter().filter(|&bytes| bytes > 0) {
         device.check_binding("what a layer leaves for its next dispatch", bytes)?;
         largest = largest.min(device.largest_binding() / bytes);
     }
@@ -535,11 +537,11 @@ fn largest_batch(device: &Device, plan: &Plan, policy: Policy) -> Result<usize> 
 }
 
 /// The most bytes that any dispatch leaves for the next, in every place.
-fn scratch_bytes(dispatches: &[Dispatch]) -> BTreeMap<Place, u64> {
-    let mut most = BTreeMap::new();
+fn scratch_bytes(dispatches: &[Dispatch]) -> [u64; 2] {
+    let mut most = [0; 2];
     for (_, resource) in dispatches.iter().flat_map(|dispatch| &dispatch.bindings) {
         if let Resource::Scratch(place, bytes) = *resource {
-            let largest = most.entry(place).or_insert(0);
+            let largest = &mut most[place as usize];
             *largest = bytes.max(*largest);
         }
     }

@@ -1,6 +1,5 @@
 //! What is known of a device's kernels: which compute what they should, and which were found not to.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::choose::{Algorithm, Algorithms};
@@ -13,7 +12,7 @@ pub(super) struct Trust(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     /// By shader, and by whether it has run-time checks.
-    right: HashSet<(Shader, bool)>,
+    right: Vec<(Shader, bool)>,
     distrusted: Algorithms,
 }
 
@@ -27,7 +26,7 @@ impl Trust {
     }
 
     pub(super) fn found_right(&self, shader: Shader, checks: bool) {
-        self.known().right.insert((shader, checks));
+        self.known().right.push((shader, checks));
     }
 
     pub(super) fn distrusted(&self) -> Algorithms {

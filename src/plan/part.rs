@@ -1,8 +1,6 @@
 //! A step by itself, as a plan of its own: to see whether an adapter runs it right.
 
-use std::collections::BTreeMap;
-
-use super::{ConstantId, KernelId, Plan, Step, ValueId};
+use super::{ConstantId, Conv, KernelId, Plan, Step, ValueId};
 use crate::network::Shape;
 
 impl Plan {
@@ -14,11 +12,12 @@ impl Plan {
         let steps = steps.iter().map(|step| part.take(step)).collect::<Option<Vec<_>>>()?;
         let outputs = vec![steps.last()?.output()?];
         let written: Vec<ValueId> = steps.iter().filter_map(Step::output).collect();
-        let mut inputs: Vec<ValueId> = steps.iter().flat_map(Step::inputs).filter(|id| !written.contains(id)).collect();
-        inputs.sort();
-        inputs.dedup();
-        let kernels = in_order(&part.kernels).map(|id| self.kernel(id).clone()).collect();
-        let constants = in_order(&part.constants).map(|id| self.constant(id).clone()).collect();
+        let mut inputs = vec![];
+        for id in steps.iter().flat_map(Step::inputs).filter(|id| !written.contains(id)) {
+            place(&mut inputs, id);
+        }
+        let kernels = part.kernels.iter().map(|&id| self.kernel(id).clone()).collect();
+        let constants = part.constants.iter().map(|&id| self.constant(id).clone()).collect();
         Some(Self { values: self.values.clone(), kernels, constants, steps, inputs, outputs })
     }
 
@@ -73,21 +72,27 @@ fn set(plan: &mut Plan, id: ValueId, [height, width]: [usize; 2]) {
     (shape[2], shape[3]) = (height, width);
 }
 
-/// Kernels and constants of the whole plan, with their places in the part.
+/// Kernels and constants of the whole plan, in the order that they have in the part.
 #[derive(Default)]
 struct Part {
-    kernels: BTreeMap<KernelId, KernelId>,
-    constants: BTreeMap<ConstantId, ConstantId>,
+    kernels: Vec<KernelId>,
+    constants: Vec<ConstantId>,
+}
+
+/// Where something is in a list, at the end of which it is put if it is not there.
+fn place<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    list.iter().position(|other| *other == item).unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    })
 }
 
 impl Part {
     fn take(&mut self, step: &Step) -> Option<Step> {
         Some(match step {
             Step::Conv(conv) => {
-                let next = KernelId(self.kernels.len());
-                let mut conv = conv.clone();
-                conv.kernel = *self.kernels.entry(conv.kernel).or_insert(next);
-                Step::Conv(conv)
+                let kernel = KernelId(place(&mut self.kernels, conv.kernel));
+                Step::Conv(Conv { kernel, ..conv.clone() })
             }
             Step::Constant { constant, output } => {
                 Step::Constant { constant: self.constant(*constant), output: *output }
@@ -108,13 +113,6 @@ impl Part {
     }
 
     fn constant(&mut self, id: ConstantId) -> ConstantId {
-        let next = ConstantId(self.constants.len());
-        *self.constants.entry(id).or_insert(next)
+        ConstantId(place(&mut self.constants, id))
     }
-}
-
-/// Those of the whole plan, in the order of their places in the part.
-fn in_order<Id: Copy + Ord>(places: &BTreeMap<Id, Id>) -> impl Iterator<Item = Id> + use<Id> {
-    let by_place: BTreeMap<Id, Id> = places.iter().map(|(&from, &to)| (to, from)).collect();
-    by_place.into_values()
 }

@@ -5,15 +5,12 @@ mod kernel;
 mod moving;
 mod winograd;
 
-use std::collections::BTreeMap;
-
 use kernel::{compose, transpose};
 
-use super::choose::{Policy, choose, choose_feature, transformed};
+use super::choose::{Policy, Transformed, choose, choose_feature, transformed};
 use super::layout::{KernelLayout, slices};
 use super::params;
 use super::shader::{ActivationClass, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
-use super::winograd::Winograd;
 use crate::network::Shape;
 use crate::plan::{Binary, ConstantId, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
 use crate::{Error, Result};
@@ -53,7 +50,7 @@ pub enum Resource {
 }
 
 /// A dispatch may read in one place what it was left, and leave something in the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The first one.
     First,
@@ -102,11 +99,7 @@ pub fn fold(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
     let transformed = transformed(plan, policy);
     let composed =
         |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_)) && !plan.composes_every_run(*id);
-    (0..plan.kernels.len())
-        .map(KernelId)
-        .filter(composed)
-        .map(|id| compose(plan, id, transformed.get(&id).copied()))
-        .collect()
+    (0..plan.kernels.len()).map(KernelId).filter(composed).map(|id| compose(plan, id, transformed.get(id))).collect()
 }
 
 struct Lowering<'a> {
@@ -114,7 +107,7 @@ struct Lowering<'a> {
     batch: usize,
     policy: Policy,
     /// Kernels that lie in memory as Winograd's filtering wants them.
-    transformed: BTreeMap<KernelId, Winograd>,
+    transformed: Transformed,
 }
 
 impl Lowering<'_> {
@@ -130,9 +123,9 @@ impl Lowering<'_> {
             Step::Transpose(kernel) => transpose(self.plan, *kernel)?,
             Step::KernelMap { kernel, output } => self.kernel_map(*kernel, *output)?,
             Step::PadGradient(step) => self.pad_gradient(step)?,
-            Step::Compose(kernel) => compose(self.plan, *kernel, self.transformed.get(kernel).copied())?,
-            Step::Conv(conv) => match self.transformed.get(&conv.kernel) {
-                Some(&size) => return self.winograd(conv, size),
+            Step::Compose(kernel) => compose(self.plan, *kernel, self.transformed.get(*kernel))?,
+            Step::Conv(conv) => match self.transformed.get(conv.kernel) {
+                Some(size) => return self.winograd(conv, size),
                 None => self.conv(conv)?,
             },
             Step::Pool(pool) => self.pool(pool)?,
