@@ -68,8 +68,8 @@ pub(super) fn kind(adapter: &Adapter) -> &'static str {
         Kind::Integrated => "hardware, integrated",
         Kind::Other => "hardware",
         Kind::Software => "software",
-        Kind::Cpu => "CPU path",
-        Kind::Unknown => "unknown",
+        Kind::Cpu => "doconv’s own CPU code",
+        Kind::Unknown => "of unknown kind",
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) fn labels(sources: &[Source]) -> Vec<String> {
         |source| browser(&source.record),
         |source| Some(source.record.adapter.backend.clone()),
         |source| Some(source.record.environment.os.clone()),
-        |source| commit(&source.record),
+        |source| commit(&source.record).map(|commit| format!("commit {commit}")),
         |source| Some(source.record.adapter.driver.clone()),
         |source| Some(date(&source.record.date)),
         |source| Some(source.name.clone()),
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(labels(&records), ["A", "A · Chrome 156", "apple"]);
         records[1].record.environment.browser = None;
         (records[0].record.commit, records[1].record.commit) = (Some("0123456789ab".into()), Some("cd".into()));
-        assert_eq!(labels(&records)[..2], ["A · 012345678", "A · cd"]);
+        assert_eq!(labels(&records)[..2], ["A · commit 012345678", "A · commit cd"]);
         records[1].record.commit = records[0].record.commit.clone();
         records[1].record.date = "2026-02-01T00:00:00Z".into();
         assert_eq!(labels(&records)[..2], ["A · 2026-01-02 03:04 UTC", "A · 2026-02-01 00:00 UTC"]);

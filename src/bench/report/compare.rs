@@ -131,7 +131,7 @@ impl Verdict {
             Verdict::Faster => "faster",
             Verdict::Slower => "slower",
             Verdict::WithinNoise => "within noise",
-            Verdict::Wrong => "WRONG",
+            Verdict::Wrong => "wrong",
             Verdict::Failed => "failed",
             Verdict::Repaired => "right again",
             Verdict::Unknown => "cannot be told",

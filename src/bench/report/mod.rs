@@ -22,7 +22,7 @@ pub use adapters::describe;
 pub use compare::{BAND, Comparison, Pair, Side, Subject, Verdict, compare};
 pub use numbers::{date, digits};
 pub use page::html;
-pub use read::{Adapter, Case, Check, Environment, Figures, Kind, Outcome, Recorded, Source, read};
+pub use read::{Adapter, Case, Check, Environment, Figures, Kind, ORIGIN, Outcome, Recorded, Source, read};
 
 #[cfg(test)]
 mod made_up;

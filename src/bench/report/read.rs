@@ -10,8 +10,8 @@ use serde_json::error::Category;
 use crate::bench::SCHEMA;
 use crate::{Error, Result};
 
-/// Where records come from; the end of messages.
-const ORIGIN: &str = "records are what `doconv bench --output FILE` and the web page write";
+/// Where records come from: the end of messages about files that are none.
+pub const ORIGIN: &str = "records are what `doconv bench --output FILE` and the web page write";
 
 /// A record and the file it is from.
 #[derive(Clone, Debug)]
@@ -145,9 +145,12 @@ pub struct Figures {
 pub struct Check {
     /// Whether they are.
     pub ok: bool,
-    /// The largest difference, in tolerances; nothing where that is no number.
+    /// The difference of the element that is furthest off; nothing where that is no number.
     #[serde(default)]
     pub largest_error: Option<f64>,
+    /// What that element may differ by.
+    #[serde(default)]
+    pub tolerance: f64,
     /// What they were compared with.
     #[serde(default)]
     pub reference: String,

@@ -1,17 +1,17 @@
 //! `doconv bench report`: records of several adapters as a page, and what changed between two.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use doconv::bench::report::{self, Comparison, Pair, Side, Source, Verdict, digits};
 use doconv::formats;
 
-use crate::cli::{model, output, table};
+use crate::cli::{inputs, model, output, table};
 
 /// Larger files are no records: the largest so far have some hundred kilobytes.
-const LARGEST_FILE: u64 = 64 << 20;
+const LARGEST_FILE: u64 = 64_000_000;
 
 /// Show records side by side, as a page
 ///
@@ -47,18 +47,29 @@ pub struct Arguments {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
+    let compared = arguments.compare.unwrap_or_default();
+    let mut paths = compared.clone();
+    for argument in &arguments.files {
+        paths.extend(inputs::files(argument)?);
+    }
     if let Some(path) = &arguments.output {
         model::check_writable(path)?;
+        let is_output = |input: &&PathBuf| {
+            fs::canonicalize(input).is_ok_and(|input| fs::canonicalize(path).is_ok_and(|path| path == input))
+        };
+        if let Some(input) = paths.iter().find(is_output) {
+            bail!("{}: is one of the records; name another file with --output", input.display());
+        }
     }
-    let compared = arguments.compare.unwrap_or_default();
-    let sources = compared.iter().chain(&arguments.files).map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+    let sources = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     let comparison = match &sources[..compared.len()] {
         [old, new] => Some(report::compare(old, new)),
         _ => None,
     };
     if let Some(path) = &arguments.output {
-        // Which of all the inputs is compared is no reason to show it twice.
-        let distinct: Vec<Source> = distinct(&compared, &arguments.files).map(|at| sources[at].clone()).collect();
+        // What is compared may be named among the files too.
+        let first = |at: &usize| !paths[..*at].contains(&paths[*at]);
+        let distinct: Vec<Source> = (0..paths.len()).filter(first).map(|at| sources[at].clone()).collect();
         formats::write_file(path, report::html(&distinct, comparison.as_ref())?.as_bytes())?;
     }
     let Some(comparison) = comparison else { return Ok(()) };
@@ -68,22 +79,16 @@ pub fn main(arguments: Arguments) -> Result<()> {
     if arguments.json { output::print_json(&comparison) } else { output::print(&changes(&comparison)) }
 }
 
-/// The indices of the files that are named for the first time.
-fn distinct<'a>(compared: &'a [PathBuf], files: &'a [PathBuf]) -> impl Iterator<Item = usize> {
-    let paths: Vec<&PathBuf> = compared.iter().chain(files).collect();
-    (0..paths.len()).filter(move |&at| !paths[..at].contains(&paths[at]))
-}
-
 fn read(path: &Path) -> Result<Source> {
-    let name = path.display().to_string();
+    let name = output::printable(&path.display().to_string());
     let mut bytes = vec![];
-    let file = File::open(path).with_context(|| name.clone())?;
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).with_context(|| name.clone())?;
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| anyhow!("{name}: {error}; {}", report::ORIGIN))?;
     if bytes.len() as u64 > LARGEST_FILE {
-        let limit = output::bytes(LARGEST_FILE);
-        bail!("{name}: larger than {limit}, so it is no benchmark record; name files of `doconv bench --output`");
+        bail!("{name}: no benchmark record: larger than {}; {}", output::bytes(LARGEST_FILE), report::ORIGIN);
     }
-    Ok(report::read(&output::printable(&name), &bytes)?)
+    Ok(report::read(&name, &bytes)?)
 }
 
 /// What besides doconv may explain a change.
@@ -123,6 +128,7 @@ fn row(pair: &Pair) -> Vec<String> {
     let ratio = pair.ratio.map(digits).unwrap_or_default();
     let verdict = match (&pair.new, pair.verdict) {
         (Some(Side::Failed { error }), Verdict::Failed) => format!("failed: {}", output::printable(error)),
+        (_, Verdict::Wrong) => "WRONG".into(),
         (_, verdict) => verdict.words().into(),
     };
     vec![output::printable(&pair.name), output::printable(&pair.mode), side(&pair.old), side(&pair.new), ratio, verdict]

@@ -3,6 +3,8 @@
 mod changes;
 mod plot;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;

@@ -42,7 +42,6 @@ struct Line {
 struct PointView {
     number: usize,
     name: String,
-    mode: String,
     x: String,
     y: String,
     intensity: String,
@@ -113,7 +112,6 @@ pub(super) fn view(roofline: &Roofline<'_>, sources: &[Source], labels: &[String
     let point = |(index, point): (usize, &Point)| PointView {
         number: index + 1,
         name: point.case.name.clone(),
-        mode: point.case.mode.clone(),
         x: x(point.intensity),
         y: y(point.rate),
         intensity: digits(point.intensity),

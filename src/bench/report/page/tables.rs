@@ -70,7 +70,10 @@ pub(super) fn view(sources: &[Source], labels: &[String], suite: &str) -> SuiteV
         "layers" => ("Single layers", ""),
         "networks" => ("Whole networks", ""),
         "fold" => ("DO-Conv layers, folded and composed", ""),
-        PEAK => ("What the adapters can do", "Bars of rates: the longer, the better."),
+        PEAK => (
+            "What the adapters can do",
+            "Arithmetic and copying are rates: the longer the bar, the better. A dispatch is a time.",
+        ),
         other => (other, "A suite that this version of doconv does not know."),
     };
     let tables = ranking::tables(sources, suite);
@@ -101,7 +104,10 @@ fn table(table: &Table<'_>, labels: &[String]) -> TableView {
         title: table.group.title(),
         remark: table.group.remark(),
         several,
-        only: first.filter(|_| !several).map(|source| labels[source].clone()).unwrap_or_default(),
+        only: first
+            .map(|source| labels[source].clone())
+            .filter(|label| !several && label != table.group.title())
+            .unwrap_or_default(),
         overall: overall.collect(),
         compared: count(compared, "case", "cases"),
         cases: table.rows.iter().map(|row| case(row, labels, scale(row))).collect(),
@@ -148,11 +154,12 @@ fn entry(Entry { case, standing, .. }: &Entry<'_>, label: &str, scale: f64) -> E
         let [low, value, high] = places.map(|place| percent(place / scale));
         Bar { value, low, high }
     });
+    let [median, interval, speed] = texts(case, figures);
     EntryView {
         kernels: figures.kernels.join(", "),
-        median: digits(figures.median_ms),
-        interval: interval(figures.ci95_ms),
-        speed: speed(case, figures),
+        median,
+        interval,
+        speed,
         wrong: if figures.check.ok { String::new() } else { wrong(figures) },
         bar,
         ..empty
@@ -169,22 +176,32 @@ fn axis(case: &Case) -> Option<[f64; 3]> {
     })
 }
 
-fn speed(case: &Case, figures: &Figures) -> String {
-    let rate = |work: u64, unit: &str| match work as f64 / (figures.median_ms * 1e6) {
-        rate if rate > 0.0 && rate.is_finite() => format!("{} {unit}", digits(rate)),
-        _ => String::new(),
+/// The median, its interval and the rate; of peaks, for which times mean nothing, the rate alone.
+fn texts(case: &Case, figures: &Figures) -> [String; 3] {
+    let rate = |work: u64, ms: f64| work as f64 / (ms * 1e6);
+    let rates = |work: u64, unit: &str| {
+        let [low, high] = figures.ci95_ms;
+        let median = format!("{} {unit}", digits(rate(work, figures.median_ms)));
+        [median, interval([rate(work, high), rate(work, low)]), String::new()]
+    };
+    let time = || {
+        let speed = rate(case.macs, figures.median_ms);
+        let speed = if speed > 0.0 && speed.is_finite() { format!("{} GMAC/s", digits(speed)) } else { String::new() };
+        [format!("{} ms", digits(figures.median_ms)), interval(figures.ci95_ms), speed]
     };
     match case.work() {
-        Work::Byte(bytes) => rate(bytes, "GB/s"),
-        Work::Run | Work::Mac(_) => rate(case.macs, "GMAC/s"),
+        Work::Mac(count) if figures.ci95_ms[0] > 0.0 => rates(count, "GMAC/s"),
+        Work::Byte(count) if figures.ci95_ms[0] > 0.0 => rates(count, "GB/s"),
+        _ => time(),
     }
 }
 
-fn wrong(figures: &Figures) -> String {
-    let compared = &figures.check.reference;
-    let compared = if compared.is_empty() { String::new() } else { format!("; compared with: {compared}") };
-    match figures.check.largest_error {
-        Some(error) => format!("off by {} at most{compared}", digits(error.abs())),
-        None => format!("no number, or another shape{compared}"),
-    }
+fn wrong(Figures { check, .. }: &Figures) -> String {
+    let off = match check.largest_error {
+        Some(error) => format!("off by {} where {} is allowed", digits(error.abs()), digits(check.tolerance.abs())),
+        None => "no number, or another shape".into(),
+    };
+    let compared =
+        if check.reference.is_empty() { String::new() } else { format!("compared with: {}", check.reference) };
+    join(&[&off, &compared], "; ")
 }
