@@ -251,6 +251,8 @@ fn difference(old: &Cost, new: &Cost) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -294,7 +296,7 @@ mod tests {
         let mut wrong = case("layers", "conv", 0.1);
         wrong["check"]["ok"] = false.into();
         let failed = json!({ "suite": "layers", "name": "conv", "mode": "folded", "macs": 0, "error": "lost" });
-        let one = |old: &Value, new: &Value| compare(&of(&[old.clone()]), &of(&[new.clone()])).cases[0].clone();
+        let one = |old: &Value, new: &Value| compare(&of(from_ref(old)), &of(from_ref(new))).cases[0].clone();
         for (old, new, verdict) in [
             (&right, &wrong, Verdict::Wrong),
             (&right, &failed, Verdict::Failed),

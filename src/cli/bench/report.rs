@@ -20,7 +20,8 @@ const LARGEST_FILE: u64 = 64_000_000;
 /// adapter can do. The page is one file and loads nothing. Wrong results are struck out, and are never the fastest; software
 /// adapters and the CPU path are not ranked among hardware.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
 Examples:
   doconv bench --output gpu.json                       a record
   doconv bench --adapter cpu --output cpu.json         another
@@ -29,8 +30,13 @@ Examples:
   doconv bench report --compare old.json new.json --output changes.html
   doconv bench report --compare old.json new.json --json
 
-A case is faster or slower where the two 95 % confidence intervals do not overlap and the medians differ by more than 5 %;
-everything else is within noise. docs/benchmarks.md describes records and comparisons.")]
+A case is faster or slower where the two 95 % confidence intervals do not overlap and the medians
+differ by more than 5 %; everything else is within noise. docs/benchmarks.md describes records and
+comparisons.",
+    override_usage = "\
+doconv bench report FILE... --output FILE
+       doconv bench report --compare OLD NEW [--json] [--output FILE] [FILE...]"
+)]
 pub struct Arguments {
     /// Records: JSON files of `doconv bench --output` or of the web page
     #[arg(value_name = "FILE", required_unless_present = "compare", requires = "output")]

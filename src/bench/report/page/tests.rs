@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use serde_json::{Value, json};
 
 use super::html;
@@ -75,8 +77,8 @@ fn wrong_results_are_struck_out_and_never_the_fastest() {
     let mut wrong = case("layers", "conv", 0.125);
     wrong["check"] = json!({ "ok": false, "largest_error": 7.0, "tolerance": 0.5, "reference": "truth" });
     let records = [
-        with("A", "discrete", &[right.clone()]),
-        with("B", "discrete", &[wrong.clone()]),
+        with("A", "discrete", from_ref(&right)),
+        with("B", "discrete", from_ref(&wrong)),
         with("C", "other", &[case("layers", "conv", 4.0)]),
     ];
     let page = html(&records, Some(&compare(&records[0], &records[1]))).unwrap();
