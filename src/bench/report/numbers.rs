@@ -9,13 +9,11 @@ pub fn digits(value: f64) -> String {
     format!("{value:.*}", decimals as usize)
 }
 
-/// A large count in thousands, millions and so on: `116 M`.
-pub(super) fn large(value: f64) -> String {
+/// A large number of something, with the unit's prefix: `116 MMAC`.
+pub(super) fn large(value: f64, unit: &str) -> String {
     const PREFIXES: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
-    match PREFIXES.iter().find(|(size, _)| value >= *size) {
-        Some((size, prefix)) => format!("{} {prefix}", digits(value / size)),
-        None => digits(value),
-    }
+    let (size, prefix) = PREFIXES.into_iter().find(|(size, _)| value >= *size).unwrap_or((1.0, ""));
+    format!("{} {prefix}{unit}", digits(value / size))
 }
 
 /// A moment as records have it, `2026-11-25T10:18:00Z`, for people: `2026-11-25 10:18 UTC`. Anything else stays as it is.
@@ -42,7 +40,8 @@ mod tests {
             [0.0123456, 1.0, 12.345, 123.45, 1234.5, 0.0].map(digits),
             ["0.0123", "1.00", "12.3", "123", "1234", "0"]
         );
-        assert_eq!([115_605_504.0, 2.5e12, 999.0, 1500.0].map(large), ["116 M", "2.50 T", "999", "1.50 k"]);
+        let rate = |value| large(value, "B/s");
+        assert_eq!([115_605_504.0, 2.5e12, 999.0, 1500.0].map(rate), ["116 MB/s", "2.50 TB/s", "999 B/s", "1.50 kB/s"]);
     }
 
     #[test]

@@ -188,6 +188,9 @@ impl<'de> Deserialize<'de> for Case {
             Fields::deserialize(deserializer)?;
         let refuse = |reason: String| Err(de::Error::custom(format!("case {name:?} of suite {suite:?} {reason}")));
         let outcome = match (error, median_ms, ci95_ms, check) {
+            (Some(error), ..) if error.trim().is_empty() => {
+                Outcome::Failed("for no reason that the record tells".into())
+            }
             (Some(error), ..) => Outcome::Failed(error),
             (None, Some(median_ms), Some(ci95_ms), Some(check)) => {
                 let [low, high] = ci95_ms;

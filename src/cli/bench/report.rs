@@ -11,7 +11,7 @@ use doconv::formats;
 use crate::cli::{inputs, model, output, table};
 
 /// Larger files are no records: the largest so far have some hundred kilobytes.
-const LARGEST_FILE: u64 = 64_000_000;
+const LARGEST_FILE: u64 = 16_000_000;
 
 /// Show records side by side, as a page
 ///

@@ -124,10 +124,10 @@ pub(super) fn view(roofline: &Roofline<'_>, sources: &[Source], labels: &[String
             Bound::Dispatch => "dispatch",
         },
     };
-    let rate = |what: &str, rate: f64| format!("{what} {}FLOP/s", large(2e9 * rate));
+    let rate = |what: &str, rate: f64| format!("{what} {}", large(2e9 * rate, "FLOP/s"));
     let f16 = peaks.f16_rate.map(|f16| rate("f16", f16)).unwrap_or_default();
     let dispatch = peaks.dispatch_ms.map(|ms| format!("dispatch {} µs", digits(1e3 * ms))).unwrap_or_default();
-    let bandwidth = format!("memory {}B/s", large(1e9 * peaks.bandwidth));
+    let bandwidth = format!("memory {}", large(1e9 * peaks.bandwidth, "B/s"));
     let peaks_text = join(&[&rate("f32", peaks.f32_rate), &f16, &bandwidth, &dispatch], " · ");
     let origin = |source: &usize| format!("{} ({})", sources[*source].name, date(&sources[*source].record.date));
     PlotView {

@@ -88,11 +88,12 @@ fn table(table: &Table<'_>, labels: &[String]) -> TableView {
         let ends = rows.iter().flat_map(|row| &row.entries).filter_map(|entry| Some(axis(entry.case)?[2]));
         ends.fold(0.0, f64::max)
     };
+    let all = longest(&table.rows);
     // Records side by side have a scale for each case, a record by itself has one for all. Peaks have nothing in common.
     let scale = |row: &Row| match (several, row.case.suite.as_str()) {
         (true, _) => longest(std::slice::from_ref(row)),
         (false, PEAK) => f64::NAN,
-        (false, _) => longest(&table.rows),
+        (false, _) => all,
     };
     let (compared, overall) = ranking::overall(table);
     let overall = overall.into_iter().map(|one| OverallView {
@@ -118,7 +119,7 @@ fn case(row: &Row<'_>, labels: &[String], scale: f64) -> CaseView {
     let Case { name, mode, batch, macs, suite, .. } = row.case;
     let batch = if *batch == 1 { String::new() } else { format!("batch {batch}") };
     // Of peaks every adapter is given as much as it needs.
-    let macs = if *macs == 0 || suite == PEAK { String::new() } else { format!("{} MAC", large(*macs as f64)) };
+    let macs = if *macs == 0 || suite == PEAK { String::new() } else { large(*macs as f64, "MAC") };
     let mode = if suite == PEAK { "" } else { mode.as_str() };
     CaseView {
         name: name.clone(),

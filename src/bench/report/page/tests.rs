@@ -107,6 +107,9 @@ fn failed_cases_say_why() {
     let table = part(&page, "<table class=\"cases\"", "</table>");
     assert!(table.contains("the device was lost") && table.contains("worse\">failed<"), "{table}");
     assert!(row(&page, "A").contains("0 right, 1 failed"));
+    let mute = json!({ "suite": "layers", "name": "conv", "mode": "folded", "macs": 0, "error": " " });
+    let page = html(&[with("A", "discrete", &[mute])], None).unwrap();
+    assert!(part(&page, "<table class=\"cases\"", "</table>").contains("worse\">failed<"), "{page}");
 }
 
 #[test]
