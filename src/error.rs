@@ -111,6 +111,14 @@ pub enum Error {
         /// What could have been asked for.
         available: Vec<String>,
     },
+    /// A file is no benchmark record, or one that this version does not read.
+    #[error("{name}: no benchmark record: {reason}")]
+    BenchRecord {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// Something needs more than the adapter offers.
     #[error("{what} needs {needed}, but this adapter's {limit_name} is {limit}; {way_out}")]
     Limit {

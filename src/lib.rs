@@ -18,7 +18,7 @@
 //! - `checkpoints`: reading PyTorch's `.pth` and `.pt`, and NumPy's `.npz`; see [`formats::StateDict`].
 //! - `web`: the JavaScript interface, when built for the browser; it reads ONNX files through a module of its own,
 //!   `web-onnx`.
-//! - `cli`: what the command line needs.
+//! - `cli`: what the command line needs, `bench::report` among it.
 #![warn(missing_docs)]
 
 mod adapter;

@@ -2,11 +2,13 @@
 //!
 //! [`run`] is all that the command line and a web page need; [`Record`] is what they keep. A suite is a list of cases
 //! (`cases.rs`); what a case is timed with (`sampling.rs`), summed up with (`statistics.rs`) and judged by (`check.rs`)
-//! knows nothing of suites.
+//! knows nothing of suites. `report` shows records side by side.
 
 mod cases;
 mod check;
 mod record;
+#[cfg(feature = "cli")]
+pub mod report;
 mod runner;
 mod sampling;
 mod statistics;

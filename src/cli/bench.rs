@@ -1,11 +1,14 @@
 //! `doconv bench`: how fast this machine is, and whether it is right.
 
+mod report;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
+use doconv::bench::report::digits;
 use doconv::bench::{CaseResult, Environment, Measurement, Options, Outcome, Record, Suite};
 use doconv::{blocking, formats};
 
@@ -15,21 +18,29 @@ use super::{model, output, progress, table};
 /// Time layers and a network
 ///
 /// Times 13 convolutions of well-known networks and a whole network in its three modes, on one adapter, and checks every
-/// result there. The time is that of running: inputs lie on the adapter, and results are not read back.
+/// result there. The time is that of running: inputs lie on the adapter, and results are not read back. `report` shows
+/// records side by side, and compares two.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   doconv bench                                         everything on the default adapter
   doconv bench --suite layers --filter 3x3             the layers with 3×3 in their names
   doconv bench --suite networks --model mine.safetensors
   doconv bench --adapter cpu --output cpu.json         the table, and a record to keep
   doconv bench --json --budget 0.1                     a quick record on stdout
+  doconv bench report *.json --output report.html      records side by side, as a page
+  doconv bench report --compare old.json new.json      what changed beyond noise
 
 Layers are called after kernel, stride, channels in and out, and the side of their input: 3x3s2-64-128@56; dw means
 depthwise. A case is timed until the 95 % confidence interval of its median is within 5 % of the median, or the budget
 is spent. GMAC/s are thousand millions of multiply-accumulates per second. docs/benchmarks.md describes the record. The
-exit status is 1 if a result is wrong or a case fails.")]
+exit status is 1 if a result is wrong or a case fails."
+)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// What to time
     #[arg(long, value_enum, default_value_t)]
     suite: SuiteName,
@@ -52,6 +63,11 @@ pub struct Arguments {
     /// Print the record, one JSON document, instead of the table
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Report(report::Arguments),
 }
 
 /// What to time.
@@ -82,6 +98,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
+    if let Some(Command::Report(arguments)) = arguments.command {
+        return report::main(arguments);
+    }
     if let Some(path) = &arguments.output {
         model::check_writable(path)?;
     }
@@ -110,13 +129,13 @@ pub fn main(arguments: Arguments) -> Result<()> {
     if arguments.json {
         output::print_json(&record)?;
     } else {
-        output::print(&report(&record))?;
+        output::print(&as_table(&record))?;
     }
     verdict(&record)
 }
 
 /// The record as a table.
-fn report(record: &Record) -> String {
+fn as_table(record: &Record) -> String {
     let header = ["case", "mode", "median ms", "95 % interval", "GMAC/s", "check"].map(String::from).to_vec();
     let rows: Vec<_> = std::iter::once(header).chain(record.results.iter().map(row)).collect();
     let table = table::align(&rows, &[2, 3, 4]);
@@ -135,15 +154,6 @@ fn row(result: &CaseResult) -> Vec<String> {
         }
     };
     [vec![output::printable(&result.name), result.mode.name().into()], figures].concat()
-}
-
-/// A positive number with three digits that count.
-fn digits(value: f64) -> String {
-    if value == 0.0 {
-        return "0".into();
-    }
-    let decimals = (2.0 - value.log10().floor()).clamp(0.0, 6.0);
-    format!("{value:.*}", decimals as usize)
 }
 
 /// An error where a result is wrong or missing.
@@ -173,14 +183,6 @@ mod tests {
     use doconv::bench::Check;
 
     use super::*;
-
-    #[test]
-    fn numbers_have_three_digits() {
-        assert_eq!(
-            [0.0123456, 1.0, 12.345, 123.45, 1234.5, 0.0].map(digits),
-            ["0.0123", "1.00", "12.3", "123", "1234", "0"]
-        );
-    }
 
     #[test]
     fn what_is_wrong_or_missing_is_named() {

@@ -45,10 +45,8 @@ pub fn expand(arguments: &[PathBuf]) -> Result<Vec<Source>> {
             sources.push(Source::Stdin);
         } else if argument.is_dir() {
             sources.extend(images_in(argument)?.into_iter().map(Source::File));
-        } else if let Some(pattern) = argument.to_str().filter(|text| is_pattern(text) && !argument.exists()) {
-            sources.extend(matches_of(pattern)?.into_iter().map(Source::File));
         } else {
-            sources.push(Source::File(argument.clone()));
+            sources.extend(files(argument)?.into_iter().map(Source::File));
         }
     }
     Ok(sources)
@@ -89,6 +87,14 @@ fn begins_like_an_image(path: &Path) -> bool {
 
 fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
+}
+
+/// The file of this name, or the files that match it as a pattern.
+pub fn files(argument: &Path) -> Result<Vec<PathBuf>> {
+    match argument.to_str().filter(|text| is_pattern(text) && !argument.exists()) {
+        Some(pattern) => matches_of(pattern),
+        None => Ok(vec![argument.into()]),
+    }
 }
 
 /// The files that a pattern matches, for shells that do not expand it.

@@ -1,6 +1,7 @@
 //! The command line as its users and their scripts see it.
 
 mod bench;
+mod bench_report;
 mod checkpoints;
 mod classify;
 mod command;
