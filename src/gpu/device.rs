@@ -152,7 +152,8 @@ impl Device {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
-            required_features: wgpu::Features::empty(),
+            // For what the benchmark finds out; no network needs it.
+            required_features: adapter.features() & wgpu::Features::SHADER_F16,
             required_limits: wanted_limits(&adapter.limits()),
             ..Default::default()
         };
@@ -181,6 +182,11 @@ impl Device {
     /// kernels on it.
     pub fn set_tier(&mut self, tier: Tier) {
         self.tier = tier;
+    }
+
+    /// Whether shaders may compute in half precision.
+    pub(crate) fn has_f16(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// Gives the device up: every later use says that it is lost. For tests of recovery.
