@@ -176,7 +176,7 @@ mod tests {
             let model = layer.composed().unwrap();
             let expected = Expected::of_folding(&Plan::folding(&model).unwrap()).unwrap();
             let kernel = model.fold().unwrap().weights()["conv.weight"].clone();
-            let exact = expected.check(&[kernel.clone()]);
+            let exact = expected.check(std::slice::from_ref(&kernel));
             assert!(exact.ok && exact.largest_error == Some(0.0) && exact.reference == "f64 fold", "{exact:?}");
             let last = kernel.data().len() - 1;
             for at in [0, last / 2, last] {
