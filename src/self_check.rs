@@ -154,7 +154,8 @@ fn layer(part: &Plan) -> String {
 async fn difference(device: &Device, part: &Plan) -> Result<f32> {
     let mut random = oorandom::Rand32::new(7);
     // Neither zero nor near it: some steps divide.
-    let mut draw = || (0.25 + 0.75 * random.rand_float()) * if random.rand_u32() % 2 == 0 { 1.0 } else { -1.0 };
+    let mut draw =
+        || (0.25 + 0.75 * random.rand_float()) * if random.rand_u32().is_multiple_of(2) { 1.0 } else { -1.0 };
     let of = |shape: Shape, draw: &mut dyn FnMut() -> f32| (0..elements(shape)).map(|_| draw()).collect::<Vec<f32>>();
     let inputs: Vec<Vec<f32>> = part.inputs().iter().map(|&id| of(part.value(id).shape, &mut draw)).collect();
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();

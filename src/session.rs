@@ -1,7 +1,9 @@
 //! The way in: a model on an adapter.
 
+mod folding;
 mod repeat;
 
+pub(crate) use folding::Folding;
 pub use repeat::Repeated;
 
 use serde::Serialize;
@@ -57,7 +59,7 @@ pub(crate) struct Checked {
 }
 
 impl Executor {
-    pub(crate) async fn new(adapter: &Adapter, plan: &Plan) -> Result<Checked> {
+    pub(crate) async fn checked(adapter: &Adapter, plan: &Plan) -> Result<Checked> {
         let device = match adapter.backend() {
             Backend::Cpu => {
                 let executor = Executor::Cpu(Box::new(cpu::Executor::new(plan)?));
@@ -111,11 +113,15 @@ impl Session {
     /// Those of [`Plan::new`], and [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`] or [`Error::Gpu`]
     /// from the adapter.
     pub async fn load(adapter: &Adapter, model: &Model, mode: Mode) -> Result<Self> {
-        let plan = Plan::new(model, mode)?;
+        Self::of_plan(adapter, model, &Plan::new(model, mode)?).await
+    }
+
+    /// [`Session::load`] for a model that is planned already.
+    pub(crate) async fn of_plan(adapter: &Adapter, model: &Model, plan: &Plan) -> Result<Self> {
         let shape = |&id| plan.value(id).shape;
         let inputs = plan.inputs.iter().map(|id| (plan.value(*id).name.clone(), shape(id))).collect();
         let outputs = plan.outputs.iter().map(shape).collect();
-        let Checked { executor, faults } = Executor::new(adapter, &plan).await?;
+        let Checked { executor, faults } = Executor::checked(adapter, plan).await?;
         let network = model.network();
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
         let gives_probabilities = network.ends_in_softmax();

@@ -94,6 +94,100 @@ fn every_adapter_gives_a_record_of_right_results() {
 }
 
 #[test]
+fn composing_is_measured_and_right_on_every_adapter() {
+    let model = tiny().model();
+    for adapter in adapters() {
+        // The network beside one that never was DO-Conv, and its kernels; then a layer in three modes, and its kernel.
+        let network = run(&adapter, &model, &options(&[Suite::Fold], "tiny"));
+        let layer = run(&adapter, &model, &options(&[Suite::Fold], "dw3x3-144"));
+        let names = |record: &Record| record.results.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&network), ["tiny", "tiny plain", "tiny fold"]);
+        assert_eq!(names(&layer)[1..], ["dw3x3-144@56", "dw3x3-144@56", "dw3x3-144@56 fold"]);
+        for case in network.results.iter().chain(&layer.results) {
+            let figures = figures(&case.outcome);
+            let what = format!("{} in mode {} on {}", case.name, case.mode.name(), adapter.info().name);
+            assert!(figures.check.ok, "{what}: {:?}", figures.check);
+            let is_fold = case.name.ends_with(" fold");
+            let reference = if is_fold { "f64 fold" } else { "f64 reference" };
+            assert_eq!(figures.check.reference, reference, "{what}");
+            if is_fold {
+                let kernel = if adapter.gpu().is_some() { "compose" } else { "cpu" };
+                assert_eq!(figures.kernels, [kernel], "{what}");
+            }
+            assert!(figures.median_ms > 0.0 && figures.gbytes_per_s > 0.0 && figures.drift.is_some(), "{what}");
+        }
+        let [folded, plain, fold] = &network.results[..] else { panic!("{network:?}") };
+        assert_eq!((folded.macs, folded.bytes), (plain.macs, plain.bytes), "the same network once it is folded");
+        // 8 outputs, of 3 or 8 inputs, by 9 taps by 9 columns.
+        assert_eq!(fold.macs, (3 + 8 + 8) * 8 * 9 * 9);
+        assert_eq!(fold.bytes, 4 * (3 + 8 + 8) * (8 * 9 + 9 * 9 + 8 * 9));
+        let [folded, kernel, feature, fold] = &layer.results[..] else { panic!("{layer:?}") };
+        assert_eq!((kernel.macs, fold.macs), (folded.macs + fold.macs, 144 * 9 * 9));
+        assert_eq!(feature.macs, folded.macs * 10, "nine columns of D, and W");
+        let (map, bias) = (144 * 56 * 56, 144);
+        assert_eq!(folded.bytes, 4 * (2 * map + 144 * 9 + bias));
+        assert_eq!((kernel.bytes, feature.bytes), (4 * (2 * map + 144 * (9 + 81) + bias), kernel.bytes));
+    }
+}
+
+#[test]
+fn a_half_of_a_pair_and_a_network_without_doconv_layers_are_timed_alone() {
+    let record = run(&Adapter::cpu(), &tiny().model(), &options(&[Suite::Fold], "plain"));
+    assert!(matches!(&record.results[..], [case] if case.name == "tiny plain" && figures(&case.outcome).check.ok));
+    let mut plain = tiny();
+    for node in &mut plain.network.nodes {
+        if let Op::Conv2d(conv) = &mut node.op {
+            conv.doconv = None;
+        }
+    }
+    let go_on = |_: Progress| ControlFlow::Continue(());
+    let model = Problem { composed: false, ..plain }.model();
+    let options = options(&[Suite::Fold], "tiny");
+    let error = block_on(bench::run(&Adapter::cpu(), Some(&model), &options, Environment::here(), go_on)).unwrap_err();
+    assert!(error.to_string().contains("no case of fold has `tiny`"), "{error}");
+}
+
+#[test]
+fn every_adapter_has_its_ceilings() {
+    for adapter in adapters() {
+        let record = run(&adapter, &tiny().model(), &options(&[Suite::Peak], ""));
+        let has_f16 = adapter.info().features.iter().any(|feature| feature == "shader-f16");
+        let wanted: &[&str] = match adapter.gpu() {
+            None => &["f32", "copy"],
+            Some(_) if has_f16 => &["f32", "f16", "copy", "dispatch"],
+            Some(_) => &["f32", "copy", "dispatch"],
+        };
+        assert_eq!(record.results.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), wanted);
+        for case in &record.results {
+            let figures = figures(&case.outcome);
+            let what = format!("{} on {}", case.name, adapter.info().name);
+            assert!(figures.check.ok && figures.check.largest_error == Some(0.0), "{what}: {:?}", figures.check);
+            assert_eq!((case.mode, case.batch), (Mode::Folded, 1), "{what}");
+            let is_arithmetic = case.name.starts_with('f');
+            assert_eq!((case.macs > 0, figures.gmacs_per_s > 0.0), (is_arithmetic, is_arithmetic), "{what}");
+            assert!(figures.median_ms > 0.0 && case.bytes > 0, "{what}: {figures:?}");
+            if case.name == "copy" {
+                assert_eq!(case.bytes, 2 * 128 * 1024 * 1024, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn records_without_the_newer_fields_can_still_be_read() {
+    let record = run(&Adapter::cpu(), &tiny().model(), &options(&[Suite::Networks], ""));
+    let mut json = serde_json::to_value(&record).unwrap();
+    for case in json["results"].as_array_mut().unwrap() {
+        for field in ["bytes", "gbytes_per_s", "drift"] {
+            assert!(case.as_object_mut().unwrap().remove(field).is_some(), "{field}: {case}");
+        }
+    }
+    let old: Record = serde_json::from_value(json).unwrap();
+    let figures = figures(&old.results[0].outcome);
+    assert_eq!((old.results[0].bytes, figures.gbytes_per_s, figures.drift), (0, 0.0, None));
+}
+
+#[test]
 fn what_is_timed_is_the_network() {
     let problem = Problem { batch: 2, ..tiny() };
     let (model, inputs) = (problem.model(), problem.inputs());

@@ -1,7 +1,7 @@
 //! Every shader variant is valid WGSL under the capabilities that every browser has, and translates to SPIR-V, MSL and
 //! HLSL, so that Metal and DX12 are covered without their hardware.
 
-use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
+use doconv::gpu::shader::{ActivationClass, Epilogue, Scalar, Shader};
 use doconv::gpu::winograd::Winograd;
 use doconv::gpu::{Tier, dispatch};
 use doconv::network::{PaddingMode, Pairing};
@@ -77,12 +77,24 @@ fn variants() -> Vec<Shader> {
         shaders.extend([false, true].map(|multiplier| Shader::KernelGradientDepthwise { taps, multiplier }));
     }
     shaders.extend((1..=4).map(|lanes| Shader::KernelGradientGrouped { lanes }));
+    shaders.extend([Shader::PeakCopy, Shader::PeakCount]);
+    for chains in [3, 8] {
+        shaders.extend([Scalar::F32, Scalar::F16].map(|scalar| Shader::PeakFma { scalar, chains }));
+    }
     shaders
 }
 
-fn parse(wgsl: &str) -> Result<(naga::Module, ModuleInfo), String> {
+/// What a shader may use beyond the baseline: half precision, where it is for adapters that have it.
+fn capabilities(shader: &Shader) -> Capabilities {
+    match shader {
+        Shader::PeakFma { scalar: Scalar::F16, .. } => Capabilities::SHADER_FLOAT16,
+        _ => Capabilities::empty(),
+    }
+}
+
+fn parse(wgsl: &str, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .map_err(|error| error.emit_to_string(wgsl))?;
     Ok((module, info))
@@ -111,7 +123,7 @@ fn every_variant_is_valid_and_translates() {
     }
     for shader in variants {
         let wgsl = shader.wgsl();
-        let (module, info) = parse(&wgsl).unwrap_or_else(|error| panic!("{shader:?}:\n{error}"));
+        let (module, info) = parse(&wgsl, capabilities(&shader)).unwrap_or_else(|error| panic!("{shader:?}:\n{error}"));
 
         let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
         spirv.unwrap_or_else(|error| panic!("{shader:?} to SPIR-V: {error}"));
@@ -133,7 +145,7 @@ fn every_variant_is_valid_and_translates() {
 #[test]
 fn every_variant_keeps_the_baseline_limits() {
     for shader in variants() {
-        let (module, _) = parse(&shader.wgsl()).unwrap();
+        let (module, _) = parse(&shader.wgsl(), capabilities(&shader)).unwrap();
         let [x, y, z] = module.entry_points[0].workgroup_size;
         assert!(x * y * z <= 256, "{shader:?}: {x}×{y}×{z} invocations");
         let size_of = |space: naga::AddressSpace| -> u32 {
@@ -176,6 +188,7 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
         (params::ResampleRows::WGSL, size_of::<params::ResampleRows>()),
         (params::ResampleColumns::WGSL, size_of::<params::ResampleColumns>()),
         (params::TopK::WGSL, size_of::<params::TopK>()),
+        (params::PeakFma::WGSL, size_of::<params::PeakFma>()),
     ];
     for (wgsl, size) in blocks {
         let module = naga::front::wgsl::parse_str(wgsl).unwrap();
@@ -187,7 +200,9 @@ fn parameter_blocks_have_the_same_size_on_both_sides() {
 #[test]
 fn the_check_rejects_an_invalid_shader() {
     let broken = Shader::Softmax { logarithm: false }.wgsl().replace("var total = 0.0;", "var total = 0u;");
-    assert!(parse(&broken).is_err());
+    assert!(parse(&broken, Capabilities::empty()).is_err());
     let beyond_the_baseline = "enable f16; @compute @workgroup_size(1) fn main() { var x = 1.0h; _ = x; }";
-    assert!(parse(beyond_the_baseline).is_err());
+    assert!(parse(beyond_the_baseline, Capabilities::empty()).is_err());
+    let half = Shader::PeakFma { scalar: Scalar::F16, chains: 3 };
+    assert!(parse(&half.wgsl(), Capabilities::empty()).is_err() && parse(&half.wgsl(), capabilities(&half)).is_ok());
 }

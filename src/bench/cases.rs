@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{Expected, REFERENCE_MACS};
-use crate::network::{Activation, Conv2d, FORMAT_VERSION, Input, LayerCost, Network, Node, Op};
+use super::check::Expected;
+use super::layers::{LAYERS, Layer, composable, uniform};
+use super::peak::Ceiling;
+use crate::network::{Conv2d, DoConv, Input, LayerCost, Network, Op, Pairing};
+use crate::plan::expand_marked;
 use crate::reference::run_with_error_of;
-use crate::{Adapter, Mode, Model, Result, Tensor, Weights};
+use crate::{Adapter, Mode, Model, Result, Tensor};
 
 /// A group of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,31 +20,66 @@ pub enum Suite {
     Layers,
     /// A whole network, in every mode.
     Networks,
+    /// What DO-Conv costs: layers of W and D in every mode, composing by itself, and a network that is folded beside one that
+    /// never had W and D. Without a model, or with one that has no DO-Conv layers, only the layers.
+    Fold,
+    /// What the adapter can do at most: arithmetic, memory, dispatches.
+    Peak,
 }
 
 impl Suite {
     /// Every suite there is.
-    pub const ALL: [Suite; 2] = [Suite::Layers, Suite::Networks];
+    pub const ALL: [Suite; 4] = [Suite::Layers, Suite::Networks, Suite::Fold, Suite::Peak];
 
     /// The name that the command line and records use.
     pub fn name(self) -> &'static str {
         match self {
             Suite::Layers => "layers",
             Suite::Networks => "networks",
+            Suite::Fold => "fold",
+            Suite::Peak => "peak",
         }
     }
 
-    /// Its cases; those of networks need a model.
-    pub(super) fn cases(self, model: Option<&Model>) -> Vec<Case<'_>> {
+    /// Its cases on an adapter; those of networks need a model. Cases in one list are timed in turn.
+    pub(super) fn cases<'a>(self, adapter: &Adapter, model: Option<&'a Model>) -> Vec<Vec<Case<'a>>> {
         let case = |name: &str, mode, subject| Case { suite: self, name: name.into(), mode, batch: 1, subject };
+        let run = |name: &str, mode, source| case(name, mode, Subject::Run(source));
+        let fold = |name: &str, source| case(&format!("{name} fold"), Mode::Folded, Subject::Fold(source));
+        let alone = |cases: Vec<Case<'a>>| cases.into_iter().map(|case| vec![case]).collect();
         match self {
-            Suite::Layers => LAYERS.iter().map(|layer| case(layer.name, Mode::Folded, Subject::Layer(layer))).collect(),
+            Suite::Layers => {
+                alone(LAYERS.iter().map(|layer| run(layer.name, Mode::Folded, Source::Layer(layer))).collect())
+            }
             Suite::Networks => {
-                let of = |model| Mode::ALL.map(|mode| case(&Model::network(model).name, mode, Subject::Network(model)));
-                model.into_iter().flat_map(of).collect()
+                let of = |model| Mode::ALL.map(|mode| run(&Model::network(model).name, mode, Source::Network(model)));
+                alone(model.into_iter().flat_map(of).collect())
+            }
+            Suite::Fold => {
+                let of_layer = |layer: &'static Layer| {
+                    let (name, source) = (layer.name, Source::ComposedLayer(layer));
+                    Mode::ALL.map(|mode| run(name, mode, source)).into_iter().chain([fold(name, source)])
+                };
+                let mut cases: Vec<Vec<Case>> = alone(composable().flat_map(of_layer).collect());
+                if let Some(model) = model.filter(|model| has_doconv_layers(model)) {
+                    let (name, expanded) = (&model.network().name, Source::Expanded(model));
+                    let plain = run(&format!("{name} plain"), Mode::Folded, Source::Plain(model));
+                    cases.push(vec![run(name, Mode::Folded, expanded), plain]);
+                    cases.push(vec![fold(name, expanded)]);
+                }
+                cases
+            }
+            Suite::Peak => {
+                let there = Ceiling::ALL.into_iter().filter(|ceiling| ceiling.is_on(adapter));
+                alone(there.map(|ceiling| case(ceiling.name(), Mode::Folded, Subject::Peak(ceiling))).collect())
             }
         }
     }
+}
+
+/// Whether anything of a network can be composed: folded layers that are marked, or W and D.
+fn has_doconv_layers(model: &Model) -> bool {
+    model.convolutions().any(|(_, conv)| conv.doconv.is_some() && conv.taps() > 1)
 }
 
 /// One thing to time, in one way.
@@ -51,44 +89,94 @@ pub(super) struct Case<'a> {
     pub name: String,
     pub mode: Mode,
     pub batch: usize,
-    subject: Subject<'a>,
+    pub subject: Subject<'a>,
 }
 
+/// What is done.
 #[derive(Clone, Copy, Debug)]
-enum Subject<'a> {
-    Layer(&'static Layer),
-    Network(&'a Model),
+pub(super) enum Subject<'a> {
+    /// A network, or a layer as one.
+    Run(Source<'a>),
+    /// Composing its kernels.
+    Fold(Source<'a>),
+    /// One thing only, as fast as it can be.
+    Peak(Ceiling),
 }
 
-impl<'a> Case<'a> {
-    pub fn model(&self) -> Result<Cow<'a, Model>> {
-        Ok(match self.subject {
-            Subject::Layer(layer) => Cow::Owned(layer.model()?),
-            Subject::Network(model) => Cow::Borrowed(model),
+/// Where a network comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source<'a> {
+    Layer(&'static Layer),
+    /// A layer as W and D.
+    ComposedLayer(&'static Layer),
+    Network(&'a Model),
+    /// A network with W and D wherever it is marked as having them.
+    Expanded(&'a Model),
+    /// The kernels that those give, in a network that never heard of W and D.
+    Plain(&'a Model),
+}
+
+impl<'a> Source<'a> {
+    pub fn model(self) -> Result<Cow<'a, Model>> {
+        Ok(match self {
+            Source::Layer(layer) => Cow::Owned(layer.model()?),
+            Source::ComposedLayer(layer) => Cow::Owned(layer.composed()?),
+            Source::Network(model) => Cow::Borrowed(model),
+            Source::Expanded(model) => Cow::Owned(expand_marked(model)?),
+            Source::Plain(model) => Cow::Owned(plain(&expand_marked(model)?)?),
         })
     }
 
-    fn network(&self) -> Cow<'a, Network> {
-        match self.subject {
-            Subject::Layer(layer) => Cow::Owned(layer.network(layer.conv())),
-            Subject::Network(model) => Cow::Borrowed(model.network()),
+    fn network(self) -> Cow<'a, Network> {
+        match self {
+            Source::Layer(layer) => Cow::Owned(layer.network(layer.conv())),
+            Source::ComposedLayer(layer) => {
+                let conv = layer.conv();
+                let doconv = Some(DoConv { d_mul: conv.taps(), pairing: Pairing::Paper });
+                Cow::Owned(layer.network(Conv2d { doconv, ..conv }))
+            }
+            Source::Network(model) | Source::Expanded(model) | Source::Plain(model) => Cow::Borrowed(model.network()),
         }
     }
 
-    /// Random inputs, the same every time.
-    pub fn inputs(&self) -> Result<Vec<Tensor>> {
+    fn cost(self, figure: impl Fn(&LayerCost) -> u64) -> Result<u64> {
+        Ok(self.network().cost()?.total(figure))
+    }
+}
+
+/// The folded model without any mark of what it was.
+fn plain(model: &Model) -> Result<Model> {
+    let folded = model.fold()?;
+    let mut network = folded.network().clone();
+    for node in &mut network.nodes {
+        if let Op::Conv2d(conv) = &mut node.op {
+            conv.doconv = None;
+        }
+    }
+    Model::new(network, folded.weights().clone())
+}
+
+impl Case<'_> {
+    /// Random inputs of a network, the same every time.
+    pub fn inputs(&self, network: &Network) -> Result<Vec<Tensor>> {
         let mut random = oorandom::Rand64::new(2);
         let input = |Input { shape: [c, h, w], items, .. }: &Input| {
             uniform(&mut random, [self.batch * items, *c, *h, *w].to_vec(), 2.0)
         };
-        self.network().inputs.iter().map(input).collect()
+        network.inputs.iter().map(input).collect()
     }
 
-    /// What the adapter should give.
-    pub async fn expected(&self, adapter: &Adapter, model: &Model, inputs: &[Tensor]) -> Result<Expected> {
-        match self.subject {
-            Subject::Layer(layer) => {
-                let every = layer.checked_channels(self.macs()?);
+    /// What the adapter should give for a source's model.
+    pub async fn expected(
+        &self,
+        adapter: &Adapter,
+        source: Source<'_>,
+        model: &Model,
+        inputs: &[Tensor],
+    ) -> Result<Expected> {
+        match source {
+            Source::Layer(layer) | Source::ComposedLayer(layer) => {
+                let every = layer.checked_channels(source.cost(|layer| layer.macs_folded)?);
                 let winograd = |conv: &Conv2d, output| {
                     let whole = Conv2d { out_channels: layer.out_channels, ..conv.clone() };
                     adapter.gpu()?.winograd(&whole, output)
@@ -96,163 +184,87 @@ impl<'a> Case<'a> {
                 let estimates = run_with_error_of(&layer.narrowed(model, every)?, inputs, &winograd)?;
                 Ok(Expected::from_some_channels(&estimates, every, layer.out_channels))
             }
-            Subject::Network(_) => Expected::of(adapter, self.mode, model, inputs).await,
+            Source::Network(_) | Source::Expanded(_) => Expected::of(adapter, self.mode, model, inputs).await,
+            // The same function, which has another way to compute it as long as there are W and D.
+            Source::Plain(model) => Expected::of(adapter, self.mode, &expand_marked(model)?, inputs).await,
         }
     }
 
-    /// Multiply-accumulates of a run.
+    /// Multiply-accumulates of a run, as far as they are known before it is made ready.
     pub fn macs(&self) -> Result<u64> {
-        let figure = |layer: &LayerCost| match self.mode {
-            Mode::Folded => layer.macs_folded,
-            Mode::Kernel => layer.macs_kernel,
-            Mode::Feature => layer.macs_feature,
+        let one = match (self.subject, self.mode) {
+            (Subject::Run(source), Mode::Folded) => source.cost(|layer| layer.macs_folded)?,
+            (Subject::Run(source), Mode::Kernel) => source.cost(|layer| layer.macs_kernel)?,
+            (Subject::Run(source), Mode::Feature) => source.cost(|layer| layer.macs_feature)?,
+            (Subject::Fold(source), _) => source.cost(|layer| layer.macs_kernel - layer.macs_folded)?,
+            (Subject::Peak(_), _) => 0,
         };
-        Ok(self.network().cost()?.total(figure).saturating_mul(self.batch as u64))
+        Ok(one.saturating_mul(self.batch as u64))
     }
-}
-
-/// The shape of a convolution with a square kernel and half of it as padding, on a square map.
-#[derive(Debug)]
-struct Layer {
-    /// Kernel, stride, channels in and out, and behind the `@` the side of the input.
-    name: &'static str,
-    in_channels: usize,
-    out_channels: usize,
-    kernel: usize,
-    stride: usize,
-    side: usize,
-    groups: usize,
-}
-
-const fn dense(name: &'static str, channels: [usize; 2], kernel: usize, stride: usize, side: usize) -> Layer {
-    let [in_channels, out_channels] = channels;
-    Layer { name, in_channels, out_channels, kernel, stride, side, groups: 1 }
-}
-
-const fn depthwise(name: &'static str, channels: usize, stride: usize, side: usize) -> Layer {
-    Layer { name, in_channels: channels, out_channels: channels, kernel: 3, stride, side, groups: channels }
-}
-
-/// ResNet's first layer, the 3×3 layers of ResNet-18, the 1×1 layers of ResNet-50, and MobileNet v2's narrow and
-/// depthwise ones, all for images of 224×224.
-const LAYERS: [Layer; 13] = [
-    dense("stem7x7s2-3-64@224", [3, 64], 7, 2, 224),
-    dense("3x3-64-64@56", [64, 64], 3, 1, 56),
-    dense("3x3s2-64-128@56", [64, 128], 3, 2, 56),
-    dense("3x3-128-128@28", [128, 128], 3, 1, 28),
-    dense("3x3-256-256@14", [256, 256], 3, 1, 14),
-    dense("3x3-512-512@7", [512, 512], 3, 1, 7),
-    dense("1x1-64-256@56", [64, 256], 1, 1, 56),
-    dense("1x1-1024-256@14", [1024, 256], 1, 1, 14),
-    dense("1x1s2-1024-2048@14", [1024, 2048], 1, 2, 14),
-    dense("1x1-384-64@14", [384, 64], 1, 1, 14),
-    depthwise("dw3x3s2-96@112", 96, 2, 112),
-    depthwise("dw3x3-144@56", 144, 1, 56),
-    depthwise("dw3x3-384@14", 384, 1, 14),
-];
-
-impl Layer {
-    fn conv(&self) -> Conv2d {
-        Conv2d {
-            stride: [self.stride; 2],
-            padding: [self.kernel / 2; 4],
-            groups: self.groups,
-            bias: true,
-            ..Conv2d::new(self.in_channels, self.out_channels, [self.kernel; 2])
-        }
-    }
-
-    fn network(&self, conv: Conv2d) -> Network {
-        let node = |name: &str, input: &str, op| Node { name: name.into(), inputs: vec![input.into()], op };
-        let relu = Op::Activation(Activation::Relu);
-        Network {
-            version: FORMAT_VERSION,
-            name: self.name.into(),
-            inputs: vec![Input::new("input", [self.in_channels, self.side, self.side])],
-            nodes: vec![node("conv", "input", Op::Conv2d(conv)), node("relu", "conv", relu)],
-            outputs: vec!["relu".into()],
-            preprocess: None,
-            labels: vec![],
-        }
-    }
-
-    fn model(&self) -> Result<Model> {
-        let conv = self.conv();
-        // With this bound, inputs of variance one give outputs of variance one before the bias.
-        let bound = (3.0 / (conv.channels_per_group() * conv.taps()) as f64).sqrt();
-        let mut random = oorandom::Rand64::new(1);
-        let weights = Weights::from([
-            ("conv.weight".into(), uniform(&mut random, conv.kernel_shape().to_vec(), bound)?),
-            ("conv.bias".into(), uniform(&mut random, vec![self.out_channels], 1.0)?),
-        ]);
-        Model::new(self.network(conv), weights)
-    }
-
-    /// One in how many output channels the reference has the time for. An odd number, so that these are not all of the same
-    /// place in the vectors of four that shaders work with.
-    fn checked_channels(&self, macs: u64) -> usize {
-        let depthwise = self.groups > 1;
-        if depthwise { 1 } else { macs.div_ceil(REFERENCE_MACS) as usize | 1 }
-    }
-
-    /// The same layer with only every so many-th output channel.
-    fn narrowed(&self, model: &Model, every: usize) -> Result<Model> {
-        let pick = |(name, tensor): (&String, &Tensor)| {
-            let rows = tensor.data().chunks(tensor.data().len() / self.out_channels).step_by(every);
-            let shape = [&[rows.len()], &tensor.shape()[1..]].concat();
-            Ok((name.clone(), Tensor::new(shape, rows.flatten().copied().collect())?))
-        };
-        let weights = model.weights().iter().map(pick).collect::<Result<Weights>>()?;
-        let out_channels = self.out_channels.div_ceil(every);
-        let conv = Conv2d { out_channels, ..self.conv() };
-        Model::new(self.network(conv), weights)
-    }
-}
-
-/// Uniformly distributed within ± a bound.
-fn uniform(random: &mut oorandom::Rand64, shape: Vec<usize>, bound: f64) -> Result<Tensor> {
-    let count = shape.iter().product();
-    Tensor::new(shape, (0..count).map(|_| (bound * (2.0 * random.rand_float() - 1.0)) as f32).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn layers_are_what_their_names_say() {
-        let cases = Suite::Layers.cases(None);
-        assert_eq!(cases.len(), 13);
-        for (case, layer) in cases.iter().zip(&LAYERS) {
-            let stride = if layer.stride == 1 { String::new() } else { format!("s{}", layer.stride) };
-            let (kernel, depthwise) = (layer.kernel, layer.groups > 1);
-            let channels = if depthwise {
-                layer.in_channels.to_string()
-            } else {
-                format!("{}-{}", layer.in_channels, layer.out_channels)
-            };
-            let kind = if depthwise { "dw" } else { "" };
-            let name = format!("{kind}{kernel}x{kernel}{stride}-{channels}@{}", layer.side);
-            assert_eq!(case.name.trim_start_matches("stem"), name);
-        }
+    fn flat<'a>(suite: Suite, model: Option<&'a Model>) -> Vec<Case<'a>> {
+        suite.cases(&Adapter::cpu(), model).into_iter().flatten().collect()
+    }
+
+    fn macs(cases: &[Case]) -> Vec<u64> {
+        cases.iter().map(|case| case.macs().unwrap()).collect()
     }
 
     #[test]
     fn a_layer_has_its_cost_and_fitting_inputs() {
-        let case = &Suite::Layers.cases(None)[0];
-        assert_eq!(case.model().unwrap().network(), &*case.network());
-        assert_eq!(case.macs().unwrap(), 118_013_952, "112² · 64 · 3 · 7²");
-        let [input] = &case.inputs().unwrap()[..] else { panic!("one input") };
+        let cases = flat(Suite::Layers, None);
+        assert_eq!(cases.len(), 13);
+        let Subject::Run(source) = cases[0].subject else { panic!("{:?}", cases[0]) };
+        assert_eq!(source.model().unwrap().network(), &*source.network());
+        assert_eq!(macs(&cases)[0], 118_013_952, "112² · 64 · 3 · 7²");
+        let inputs = || cases[0].inputs(&source.network()).unwrap();
+        let [input] = &inputs()[..] else { panic!("one input") };
         assert_eq!(input.shape(), [1, 3, 224, 224]);
-        assert_eq!(*input, case.inputs().unwrap()[0], "the same every time");
+        assert_eq!(*input, inputs()[0], "the same every time");
         assert!(input.data().iter().any(|&value| value > 1.9) && input.data().iter().any(|&value| value < -1.9));
     }
 
     #[test]
     fn a_network_comes_in_every_mode_and_no_model_means_none() {
-        assert!(Suite::Networks.cases(None).is_empty());
+        assert!(flat(Suite::Networks, None).is_empty());
         let model = LAYERS[12].model().unwrap();
-        let modes: Vec<Mode> = Suite::Networks.cases(Some(&model)).iter().map(|case| case.mode).collect();
+        let modes: Vec<Mode> = flat(Suite::Networks, Some(&model)).iter().map(|case| case.mode).collect();
         assert_eq!(modes, Mode::ALL);
+    }
+
+    #[test]
+    fn composed_layers_come_in_every_mode_and_are_composed() {
+        let cases = flat(Suite::Fold, None);
+        assert_eq!(cases.len(), 16);
+        for (case, mode) in cases.iter().zip(Mode::ALL.into_iter().chain([Mode::Folded]).cycle()) {
+            assert_eq!(case.mode, mode);
+            let (Subject::Run(source) | Subject::Fold(source)) = case.subject else { panic!("{case:?}") };
+            assert_eq!(source.model().unwrap().network(), &*source.network());
+        }
+        let [folded, kernel, feature, fold] = macs(&cases)[..4] else { panic!("{cases:?}") };
+        assert_eq!((cases[3].name.as_str(), fold), ("3x3-64-64@56 fold", 64 * 64 * 9 * 9));
+        assert_eq!((folded, kernel), (56 * 56 * 64 * 64 * 9, folded + fold));
+        assert_eq!(feature, 56 * 56 * 64 * 9 * (9 + 64));
+    }
+
+    #[test]
+    fn a_network_with_doconv_layers_stands_beside_one_that_never_had_any() {
+        let composed = LAYERS[12].composed().unwrap();
+        for model in [composed.clone(), composed.fold().unwrap()] {
+            let groups = Suite::Fold.cases(&Adapter::cpu(), Some(&model));
+            let names = |group: &[Case]| group.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
+            assert_eq!(names(&groups[16]), ["dw3x3-384@14", "dw3x3-384@14 plain"]);
+            assert_eq!((names(&groups[17]), groups.len()), (vec!["dw3x3-384@14 fold".into()], 18));
+            assert_eq!(macs(&groups[17]), [384 * 9 * 9]);
+        }
+        let plain = plain(&composed).unwrap();
+        assert!(!plain.is_composed() && !has_doconv_layers(&plain));
+        assert_eq!(plain.weights()["conv.weight"], composed.fold().unwrap().weights()["conv.weight"]);
+        assert_eq!(flat(Suite::Fold, Some(&plain)).len(), 16, "nothing to fold in it");
     }
 }

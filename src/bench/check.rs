@@ -1,8 +1,10 @@
 //! Whether the results that were timed are right.
 
 use super::Check;
+use crate::doconv::{Composed, fold};
 use crate::network::Conv2d;
-use crate::reference::{Estimate, run_with_error_of};
+use crate::plan::{KernelSource, Plan};
+use crate::reference::{Estimate, Map, error_growth, run_with_error_of};
 use crate::{Adapter, AdapterKind, Mode, Model, Result, Session, Tensor};
 
 /// Multiply-accumulates that the f64 reference is asked for: some 0.4 s of its time natively (10 ns each).
@@ -55,6 +57,24 @@ impl Expected {
         let mode = if itself { Mode::Feature } else { Mode::Folded };
         let outputs = Session::load(&Adapter::cpu(), model, mode).await?.run(inputs).await?;
         Ok(Self::from_results(format!("CPU path, mode {}", mode.name()), &outputs))
+    }
+
+    /// What [`doconv::fold`](fn@crate::doconv::fold) makes of the composed kernels of a plan.
+    pub(super) fn of_folding(plan: &Plan) -> Result<Self> {
+        let mut estimates = vec![];
+        for kernel in &plan.kernels {
+            let KernelSource::Composed(composed) = &kernel.source else { continue };
+            let absolute = |tensor: &Tensor| {
+                Tensor::new(tensor.shape(), tensor.data().iter().map(|value| value.abs()).collect::<Vec<_>>())
+            };
+            let magnitude =
+                Composed { w: absolute(&composed.w)?, d: absolute(&composed.d)?, attributes: composed.attributes };
+            let value = Map::from_tensor(&fold(&kernel.conv, composed)?)?;
+            let growth = error_growth(composed.attributes.d_mul);
+            let error = Map::from_tensor(&fold(&kernel.conv, &magnitude)?)?.map(|magnitude| growth * magnitude);
+            estimates.push(Estimate { value, error });
+        }
+        Ok(Self { reference: "f64 fold".into(), ..Self::from_reference(&estimates) })
     }
 
     /// What the reference says, with a tolerance of its own for every element.
@@ -150,6 +170,25 @@ mod tests {
         assert!(!expected.check(&[zeros(&[3, 2])]).ok);
         assert!(!expected.check(&[]).ok && !expected.check(&[zeros(&[2, 3]), zeros(&[1])]).ok);
         assert!(!expected.check(&[Tensor::new([2, 3], vec![0.0, 0.0, 1e-30, 0.0, 0.0, 0.0]).unwrap()]).ok);
+    }
+
+    #[test]
+    fn a_kernel_that_is_not_the_fold_is_found() {
+        for layer in super::super::layers::composable() {
+            let model = layer.composed().unwrap();
+            let expected = Expected::of_folding(&Plan::folding(&model).unwrap()).unwrap();
+            let kernel = model.fold().unwrap().weights()["conv.weight"].clone();
+            let exact = expected.check(std::slice::from_ref(&kernel));
+            assert!(exact.ok && exact.largest_error == Some(0.0) && exact.reference == "f64 fold", "{exact:?}");
+            let last = kernel.data().len() - 1;
+            for at in [0, last / 2, last] {
+                let mut wrong = kernel.clone();
+                // Far less than what moving D from the identity does, far more than rounding.
+                wrong.data_mut()[at] += 1e-4;
+                assert!(!expected.check(&[wrong]).ok, "{} at {at}", layer.name);
+            }
+            assert!(!expected.check(&[]).ok && !expected.check(&[model.weights()["conv.W"].clone()]).ok);
+        }
     }
 
     #[test]

@@ -1,11 +1,16 @@
-//! The benchmark: well-known layers and whole networks, timed on an adapter, every result checked there.
+//! The benchmark: well-known layers and whole networks, what DO-Conv costs, and what the adapter can do at most, timed on
+//! an adapter, every result checked there.
 //!
 //! [`run`] is all that the command line and a web page need; [`Record`] is what they keep. A suite is a list of cases
-//! (`cases.rs`); what a case is timed with (`sampling.rs`), summed up with (`statistics.rs`) and judged by (`check.rs`)
-//! knows nothing of suites. `report` shows records side by side.
+//! (`cases.rs`, `layers.rs`, `peak.rs`), and what is made of one on an adapter (`ready.rs`) can be run again and again. What
+//! it is timed with (`sampling.rs`), summed up with (`statistics.rs`) and judged by (`check.rs`) knows nothing of suites.
+//! `report` shows records side by side.
 
 mod cases;
 mod check;
+mod layers;
+mod peak;
+mod ready;
 mod record;
 #[cfg(feature = "cli")]
 pub mod report;

@@ -112,6 +112,10 @@ pub struct CaseResult {
     pub batch: usize,
     /// Multiply-accumulates of one run, as the mode computes it, for the whole batch.
     pub macs: u64,
+    /// Bytes that a run has to move, however much stays in caches: inputs, weights and outputs, each once; where something
+    /// is copied, what is read and what is written. 0 where the case failed, and in records that are older.
+    #[serde(default)]
+    pub bytes: u64,
     /// What was measured, or why not.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -152,6 +156,12 @@ pub struct Measurement {
     pub ci95_ms: [f64; 2],
     /// Thousand millions of multiply-accumulates per second: `macs` by `median_ms`.
     pub gmacs_per_s: f64,
+    /// Thousand millions of bytes per second: `bytes` by `median_ms`.
+    #[serde(default)]
+    pub gbytes_per_s: f64,
+    /// How much longer runs took at the end: the median of the last third of the samples by that of the first, less one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<f64>,
 }
 
 /// How the results of a case compare with what they should be.

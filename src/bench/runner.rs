@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use web_time::{Instant, SystemTime, UNIX_EPOCH};
+use web_time::{SystemTime, UNIX_EPOCH};
 
 use super::cases::{Case, Suite};
+use super::ready::Ready;
 use super::record::{CaseResult, Check, Environment, Measurement, Outcome, Record, SCHEMA, Settings};
-use super::sampling::{Samples, milliseconds, rounded, sample, timer_resolution_ms};
-use super::statistics::{median, median_interval};
-use crate::{Adapter, Error, Model, Result, Session, Tensor};
+use super::sampling::{Samples, rounded, sample, timer_resolution_ms};
+use super::statistics::{drift, median, median_interval};
+use crate::{Adapter, Error, Model, Result};
 
 /// What is to be timed, and for how long.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub struct Progress<'a> {
 
 /// Times cases on an adapter, and checks their results there.
 ///
-/// The suite of networks needs a model. `progress` is called before each case and after each sample; when it breaks, the
+/// The suite of networks needs a model, and that of folding wants one. `progress` is called before each case and after each sample; when it breaks, the
 /// record has the cases that were finished. A case that fails is in the record with its error, and the others go on.
 ///
 /// ```
@@ -71,9 +72,11 @@ pub async fn run(
     environment: Environment,
     mut progress: impl FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Record> {
-    let cases: Vec<Case> = options.suites.iter().flat_map(|suite| suite.cases(model)).collect();
-    let cases: Vec<Case> = cases.into_iter().filter(|case| case.name.contains(&options.filter)).collect();
-    if cases.is_empty() {
+    let mut groups: Vec<Vec<Case>> = options.suites.iter().flat_map(|suite| suite.cases(adapter, model)).collect();
+    groups.iter_mut().for_each(|cases| cases.retain(|case| case.name.contains(&options.filter)));
+    groups.retain(|cases| !cases.is_empty());
+    let total = groups.iter().map(Vec::len).sum();
+    if groups.is_empty() {
         let suites: Vec<&str> = options.suites.iter().map(|suite| suite.name()).collect();
         let reason = format!("nothing to time: no case of {} has `{}` in its name", suites.join(", "), options.filter);
         return Err(Error::Unsupported(reason));
@@ -90,12 +93,13 @@ pub async fn run(
         stopped: false,
         results: vec![],
     };
-    for (done, case) in cases.iter().enumerate() {
-        let mut proceed = || progress(Progress { done, total: cases.len(), label: &case.name });
+    for cases in &groups {
+        let done = record.results.len();
+        let mut proceed = || progress(Progress { done, total, label: &cases[0].name });
         if proceed().is_continue()
-            && let ControlFlow::Continue(result) = run_case(adapter, case, &record.settings, proceed).await
+            && let ControlFlow::Continue(results) = run_cases(adapter, cases, &record.settings, proceed).await
         {
-            record.results.push(result);
+            record.results.extend(results);
         } else {
             record.stopped = true;
             break;
@@ -110,61 +114,83 @@ fn now() -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
-async fn run_case(
+/// A case that is ready and has run once, or why it has not.
+type Begun = Result<(Ready, f64, Check)>;
+
+/// Times cases in turn.
+async fn run_cases(
     adapter: &Adapter,
-    case: &Case<'_>,
+    cases: &[Case<'_>],
     settings: &Settings,
     proceed: impl FnMut() -> ControlFlow<()>,
-) -> ControlFlow<(), CaseResult> {
-    let outcome = match measure(adapter, case, settings, proceed).await {
+) -> ControlFlow<(), Vec<CaseResult>> {
+    let mut begun: Vec<Begun> = vec![];
+    for case in cases {
+        begun.push(begin(adapter, case).await);
+    }
+    let mut measured = match measure(&mut begun, settings, proceed).await {
         Ok(ControlFlow::Break(())) => return ControlFlow::Break(()),
-        Ok(ControlFlow::Continue(measurement)) => Outcome::Measured(measurement),
-        Err(error) => Outcome::Failed { error: error.to_string() },
+        Ok(ControlFlow::Continue(measured)) => Ok(measured.into_iter()),
+        Err(error) => Err(error.to_string()),
     };
-    let Case { suite, name, mode, batch, .. } = case.clone();
-    // A network that has no cost has no plan either, and failed.
-    let macs = case.macs().unwrap_or_default();
-    ControlFlow::Continue(CaseResult { suite, name, mode, batch, macs, outcome })
+    let results = cases.iter().zip(begun).map(|(case, begun)| {
+        let failed = |error: &dyn ToString| Outcome::Failed { error: error.to_string() };
+        // A network that has no cost has no plan either, and failed.
+        let known = (case.macs().unwrap_or_default(), 0);
+        let ((macs, bytes), outcome) = match (begun, &mut measured) {
+            (Err(error), _) => (known, failed(&error)),
+            (Ok((ready, ..)), Ok(measured)) => {
+                let measurement = measured.next().expect("one for each that was begun");
+                ((ready.macs, ready.bytes), Outcome::Measured(measurement))
+            }
+            (_, Err(error)) => (known, failed(error)),
+        };
+        let Case { suite, name, mode, batch, .. } = case.clone();
+        CaseResult { suite, name, mode, batch, macs, bytes, outcome }
+    });
+    ControlFlow::Continue(results.collect())
 }
 
+async fn begin(adapter: &Adapter, case: &Case<'_>) -> Begun {
+    let mut ready = Ready::new(adapter, case).await?;
+    let (first_ms, check) = ready.first().await?;
+    Ok((ready, first_ms, check))
+}
+
+/// The figures of those that could be begun.
 async fn measure(
-    adapter: &Adapter,
-    case: &Case<'_>,
+    begun: &mut [Begun],
     settings: &Settings,
     proceed: impl FnMut() -> ControlFlow<()>,
-) -> Result<ControlFlow<(), Measurement>> {
-    let (model, inputs) = (case.model()?, case.inputs()?);
-    let expected = case.expected(adapter, &model, &inputs).await?;
-    let start = Instant::now();
-    let mut session = Session::load(adapter, &model, case.mode).await?;
-    session.prepare(case.batch).await?;
-    let setup_ms = elapsed_ms(start);
-    let start = Instant::now();
-    let first = session.run(&inputs).await?;
-    let first_ms = elapsed_ms(start);
-    // Comparing between the samples would chase the network's data from the caches.
-    let mut last: Vec<Tensor> = vec![];
-    let timed = async |repeats: usize| {
-        let repeated = session.repeat(&inputs, repeats).await?;
-        last = repeated.outputs;
-        Ok(repeated.elapsed)
-    };
-    let Samples { repeats, samples_ms } = match sample(settings, timed, proceed).await? {
+) -> Result<ControlFlow<(), Vec<Measurement>>> {
+    let mut begun: Vec<_> = begun.iter_mut().flatten().collect();
+    if begun.is_empty() {
+        return Ok(ControlFlow::Continue(vec![]));
+    }
+    let count = begun.len();
+    let timed = async |which: usize, repeats: usize| begun[which].0.time(repeats).await;
+    let samples = match sample(settings, count, timed, proceed).await? {
         ControlFlow::Continue(samples) => samples,
         ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
     };
-    let median_ms = rounded(median(&samples_ms).unwrap_or_default());
-    Ok(ControlFlow::Continue(Measurement {
-        kernels: session.kernels(case.batch)?,
-        check: worse(expected.check(&first), expected.check(&last)),
-        setup_ms,
-        first_ms,
-        repeats,
-        median_ms,
-        ci95_ms: median_interval(&samples_ms, settings.confidence).unwrap_or([median_ms; 2]),
-        gmacs_per_s: rate(case.macs()?, median_ms),
-        samples_ms,
-    }))
+    let mut measured = vec![];
+    for ((ready, first_ms, first), Samples { repeats, samples_ms }) in begun.into_iter().zip(samples) {
+        let median_ms = rounded(median(&samples_ms).unwrap_or_default());
+        measured.push(Measurement {
+            kernels: ready.kernels.clone(),
+            check: worse(first.clone(), ready.check().await?),
+            setup_ms: ready.setup_ms,
+            first_ms: *first_ms,
+            repeats,
+            median_ms,
+            ci95_ms: median_interval(&samples_ms, settings.confidence).unwrap_or([median_ms; 2]),
+            gmacs_per_s: rate(ready.macs, median_ms),
+            gbytes_per_s: rate(ready.bytes, median_ms),
+            drift: drift(&samples_ms),
+            samples_ms,
+        });
+    }
+    Ok(ControlFlow::Continue(measured))
 }
 
 /// The check that says more against a case.
@@ -174,10 +200,6 @@ fn worse(a: Check, b: Check) -> Check {
 }
 
 /// Thousand millions per second; none where the clock saw no time pass.
-fn rate(macs: u64, median_ms: f64) -> f64 {
-    if median_ms > 0.0 { macs as f64 / (median_ms * 1e6) } else { 0.0 }
-}
-
-fn elapsed_ms(start: Instant) -> f64 {
-    rounded(milliseconds(start.elapsed()))
+fn rate(count: u64, median_ms: f64) -> f64 {
+    if median_ms > 0.0 { count as f64 / (median_ms * 1e6) } else { 0.0 }
 }

@@ -21,6 +21,14 @@ pub fn median_interval(values: &[f64], confidence: f64) -> Option<[f64; 2]> {
     (rank > 0).then(|| [sorted[rank - 1], sorted[sorted.len() - rank]])
 }
 
+/// How much larger the values are at the end: the median of the last third by that of the first, less one. Nothing for
+/// fewer than six values, of which a third says nothing.
+pub fn drift(values: &[f64]) -> Option<f64> {
+    let third = values.len() / 3;
+    let (first, last) = (median(&values[..third])?, median(&values[values.len() - third..])?);
+    (third >= 2 && first > 0.0).then(|| last / first - 1.0)
+}
+
 /// The largest r with `P(B(count, ½) < r) ≤ (1 − confidence) / 2`.
 fn rank(count: usize, confidence: f64) -> usize {
     let tail = (1.0 - confidence) / 2.0;
@@ -53,6 +61,14 @@ mod tests {
         assert_eq!(median(&[3.0]), Some(3.0));
         assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[9.0, 1.0, 2.0, 4.0]), Some(3.0));
+    }
+
+    #[test]
+    fn drift_is_what_comes_between_the_thirds() {
+        assert_eq!(drift(&[1.0, 1.0, 7.0, 0.0, 1.5, 1.5]), Some(0.5));
+        assert_eq!(drift(&[2.0, 2.0, 9.0, 9.0, 9.0, 9.0, 1.0, 1.0]), Some(-0.5), "thirds of eight are of two");
+        assert_eq!(drift(&[3.0; 9]), Some(0.0));
+        assert_eq!((drift(&[1.0; 5]), drift(&[]), drift(&[0.0; 6])), (None, None, None));
     }
 
     #[test]

@@ -10,16 +10,16 @@ use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
 use doconv::bench::report::digits;
 use doconv::bench::{CaseResult, Environment, Measurement, Options, Outcome, Record, Suite};
-use doconv::{blocking, formats};
+use doconv::{Model, blocking, formats};
 
 use super::adapter::{AdapterArguments, describe};
 use super::{model, output, progress, table};
 
-/// Time layers and a network
+/// Time layers, a network, folding, and the adapter itself
 ///
-/// Times 13 convolutions of well-known networks and a whole network in its three modes, on one adapter, and checks every
-/// result there. The time is that of running: inputs lie on the adapter, and results are not read back. `report` shows
-/// records side by side, and compares two.
+/// Times 13 convolutions of well-known networks, a whole network in its three modes, what composing W and D costs, and what
+/// the adapter can do at most, and checks every result there. The time is that of running: inputs lie on the adapter, and
+/// results are not read back. `report` shows records side by side, and compares two.
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -28,6 +28,8 @@ Examples:
   doconv bench                                         everything on the default adapter
   doconv bench --suite layers --filter 3x3             the layers with 3×3 in their names
   doconv bench --suite networks --model mine.safetensors
+  doconv bench --suite fold                            W and D: every mode, and folding by itself
+  doconv bench --suite peak --adapter nvidia           arithmetic, memory and dispatches of an adapter
   doconv bench --adapter cpu --output cpu.json         the table, and a record to keep
   doconv bench --json --budget 0.1                     a quick record on stdout
   doconv bench report *.json --output report.html      records side by side, as a page
@@ -35,7 +37,8 @@ Examples:
 
 Layers are called after kernel, stride, channels in and out, and the side of their input: 3x3s2-64-128@56; dw means
 depthwise. A case is timed until the 95 % confidence interval of its median is within 5 % of the median, or the budget
-is spent. GMAC/s are thousand millions of multiply-accumulates per second. docs/benchmarks.md describes the record. The
+is spent. GMAC/s are thousand millions of multiply-accumulates per second, GB/s those of the bytes that a run has to move.
+Drift is how much longer runs took at the end, where that is more than 5 %. docs/benchmarks.md describes the record. The
 exit status is 1 if a result is wrong or a case fails."
 )]
 pub struct Arguments {
@@ -69,6 +72,8 @@ pub struct Arguments {
 enum Command {
     Report(report::Arguments),
 }
+/// A drift up to here is no news: medians are known no better.
+const DRIFT_BOUND: f64 = 0.05;
 
 /// What to time.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -77,7 +82,11 @@ enum SuiteName {
     Layers,
     /// A whole network in every mode
     Networks,
-    /// Both
+    /// DO-Conv layers in every mode, composing by itself, and a folded network beside one that was never composed
+    Fold,
+    /// What the adapter can do at most
+    Peak,
+    /// All of these
     #[default]
     All,
 }
@@ -87,6 +96,8 @@ impl SuiteName {
         match self {
             SuiteName::Layers => vec![Suite::Layers],
             SuiteName::Networks => vec![Suite::Networks],
+            SuiteName::Fold => vec![Suite::Fold],
+            SuiteName::Peak => vec![Suite::Peak],
             SuiteName::All => Suite::ALL.to_vec(),
         }
     }
@@ -105,13 +116,17 @@ pub fn main(arguments: Arguments) -> Result<()> {
         model::check_writable(path)?;
     }
     let suites = arguments.suite.suites();
-    let wants_model = suites.contains(&Suite::Networks);
+    let wants_model = suites.iter().any(|suite| matches!(suite, Suite::Networks | Suite::Fold));
     if let Some(path) = arguments.model.as_ref().filter(|_| !wants_model) {
-        bail!("{}: the layers need no model; leave out --model, or --suite layers", path.display());
+        let suite = suites[0].name();
+        bail!("{}: the suite {suite} needs no model; leave out --model, or --suite {suite}", path.display());
     }
     let open = || arguments.arch.open_or_bundled(arguments.model.as_deref());
     let model = wants_model.then(open).transpose()?;
     let adapter = arguments.adapter.open()?;
+    if let Some(model) = model.as_ref().filter(|model| suites.contains(&Suite::Fold) && !is_doconv(model)) {
+        eprintln!("{} has no DO-Conv layers: nothing of it can be folded", output::printable(&model.network().name));
+    }
     let options = Options { suites, filter: arguments.filter, budget: arguments.budget };
     let bar = progress::cases();
     let record = blocking::run_benchmark(&adapter, model.as_ref(), &options, Environment::here(), |progress| {
@@ -134,23 +149,38 @@ pub fn main(arguments: Arguments) -> Result<()> {
     verdict(&record)
 }
 
+/// Whether a network has layers that are, or were, W and D.
+fn is_doconv(model: &Model) -> bool {
+    model.convolutions().any(|(_, conv)| conv.doconv.is_some() && conv.taps() > 1)
+}
+
 /// The record as a table.
 fn as_table(record: &Record) -> String {
-    let header = ["case", "mode", "median ms", "95 % interval", "GMAC/s", "check"].map(String::from).to_vec();
+    let header = ["case", "mode", "median ms", "95 % interval", "GMAC/s", "GB/s", "check"].map(String::from).to_vec();
     let rows: Vec<_> = std::iter::once(header).chain(record.results.iter().map(row)).collect();
-    let table = table::align(&rows, &[2, 3, 4]);
+    let table = table::align(&rows, &[2, 3, 4, 5]);
     format!("{table}one run on {}, without upload and read-back\n", describe(&record.adapter))
 }
 
 fn row(result: &CaseResult) -> Vec<String> {
     let figures = match &result.outcome {
-        Outcome::Measured(Measurement { median_ms, ci95_ms: [low, high], gmacs_per_s, check, .. }) => {
+        Outcome::Measured(Measurement {
+            median_ms,
+            ci95_ms: [low, high],
+            gmacs_per_s,
+            gbytes_per_s,
+            check,
+            drift,
+            ..
+        }) => {
             let interval = format!("{} to {}", digits(*low), digits(*high));
             let check = if check.ok { "ok" } else { "WRONG" };
-            vec![digits(*median_ms), interval, digits(*gmacs_per_s), check.into()]
+            let drift = drift.filter(|drift| drift.abs() > DRIFT_BOUND);
+            let drift = drift.map(|drift| format!(", drift {:+.0} %", 100.0 * drift)).unwrap_or_default();
+            vec![digits(*median_ms), interval, digits(*gmacs_per_s), digits(*gbytes_per_s), format!("{check}{drift}")]
         }
         Outcome::Failed { error } => {
-            vec![String::new(), String::new(), String::new(), format!("failed: {}", output::printable(error))]
+            [vec![String::new(); 4], vec![format!("failed: {}", output::printable(error))]].concat()
         }
     };
     [vec![output::printable(&result.name), result.mode.name().into()], figures].concat()
@@ -197,13 +227,16 @@ mod tests {
             median_ms: 1.0,
             ci95_ms: [0.9, 1.1],
             gmacs_per_s: 2.0,
+            gbytes_per_s: 0.5,
+            drift: Some(-0.074),
         });
         let failed = Outcome::Failed { error: "out of memory".into() };
         let result = |name: &str, outcome: &Outcome| {
             let (suite, mode) = (Suite::Layers, doconv::Mode::Folded);
-            CaseResult { suite, name: name.into(), mode, batch: 1, macs: 1, outcome: outcome.clone() }
+            CaseResult { suite, name: name.into(), mode, batch: 1, macs: 1, bytes: 1, outcome: outcome.clone() }
         };
-        assert_eq!(row(&result("a", &measured)), ["a", "folded", "1.00", "0.900 to 1.10", "2.00", "WRONG"]);
+        let cells = ["a", "folded", "1.00", "0.900 to 1.10", "2.00", "0.500", "WRONG, drift -7 %"];
+        assert_eq!(row(&result("a", &measured)), cells);
         assert_eq!(row(&result("b", &failed)).last().unwrap(), "failed: out of memory");
     }
 

@@ -64,6 +64,21 @@ impl Filters {
         }
     }
 
+    /// The OIHW kernel again.
+    pub(super) fn values(&self) -> Vec<f32> {
+        let mut kernel = vec![0.0; self.channels * self.taps];
+        for block in 0..self.count() {
+            let at = self.offset(block) + self.lanes;
+            for lane in 0..self.lanes {
+                let filter = &mut kernel[(self.channel(block) + lane) * self.taps..][..self.taps];
+                for (tap, value) in filter.iter_mut().enumerate() {
+                    *value = self.blocks[at + tap * self.lanes + lane];
+                }
+            }
+        }
+        kernel
+    }
+
     fn count(&self) -> usize {
         self.channels.div_ceil(self.lanes)
     }

@@ -38,6 +38,11 @@ impl Dots {
         self.weights.copy_from_slice(kernel);
     }
 
+    /// They lie as they came.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.weights
+    }
+
     pub(super) fn run(
         &self,
         geometry: &Geometry,

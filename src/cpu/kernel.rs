@@ -62,6 +62,15 @@ impl Prepared {
         }
     }
 
+    /// The values that it has, OIHW.
+    pub(super) fn values(&self, conv: &Conv2d) -> Vec<f32> {
+        match self {
+            Prepared::Matmul(packed) => packed.values(conv),
+            Prepared::Depthwise(filters) => filters.values(),
+            Prepared::Dots(dots) => dots.values().to_vec(),
+        }
+    }
+
     pub(super) fn run(&self, operands: Operands, output: &mut [f32]) {
         let Operands { conv, geometry, input, residual, finish, zeros } = operands;
         match self {

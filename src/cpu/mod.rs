@@ -33,6 +33,7 @@ mod matmul;
 mod moving;
 mod pack;
 mod parallel;
+pub(crate) mod peak;
 mod pool;
 mod repeat;
 #[cfg(test)]
@@ -278,7 +279,7 @@ impl Executor {
             Step::Compose(_) | Step::Transpose(_) => {}
             Step::KernelMap { kernel, output: id } => {
                 let [_, channels, height, width] = shape(*id);
-                let values = kernel::values(self.plan.kernel(*kernel))?;
+                let values = self.kernels[kernel.0].values(&self.plan.kernel(*kernel).conv);
                 layout::transpose(&values, output, channels, height * width);
             }
             Step::KernelGradient(step) => {

@@ -71,6 +71,21 @@ impl Packed {
         }
     }
 
+    /// The OIHW kernel again.
+    pub(super) fn values(&self, conv: &Conv2d) -> Vec<f32> {
+        let (taps, channels) = (conv.taps(), conv.channels_per_group());
+        let mut kernel = vec![0.0; conv.out_channels * channels * taps];
+        for panel in &self.panels {
+            let (weights, width) = (self.weights(panel), panel.vectors * self.lanes);
+            let kernel = &mut kernel[panel.output * channels * taps..][..panel.outputs * channels * taps];
+            for (at, value) in kernel.iter_mut().enumerate() {
+                let (lane, channel, tap) = (at / (channels * taps), at / taps % channels, at % taps);
+                *value = weights[(tap * channels + channel) * width + lane];
+            }
+        }
+        kernel
+    }
+
     /// Lanes of a vector.
     pub(super) fn lanes(&self) -> usize {
         self.lanes

@@ -6,6 +6,7 @@ use web_time::Instant;
 
 use super::{Executor, parallel};
 use crate::Result;
+use crate::plan::{Kernel, KernelSource};
 
 impl Executor {
     /// Runs the plan `repeats` times, at least once, and gives the time of all runs and the outputs of the last.
@@ -42,6 +43,26 @@ impl Executor {
             self.store(0, batch, &mut results);
             Ok((elapsed, results))
         })
+    }
+
+    /// Composes and packs `repeats` times, at least once, all kernels that are made of W and D which the plan still has, and
+    /// gives the time of that. They are zero when it begins, so that what is there afterwards was composed here.
+    ///
+    /// # Errors
+    /// Those of [`doconv::fold`](crate::doconv::fold).
+    pub fn repeat_fold(&mut self, repeats: usize) -> Result<Duration> {
+        let is_composed = |kernel: &Kernel| matches!(kernel.source, KernelSource::Composed(_));
+        let composed = || self.plan.kernels.iter().enumerate().filter(|(_, kernel)| is_composed(kernel));
+        for (id, kernel) in composed() {
+            self.kernels[id].set(&kernel.conv, &vec![0.0; kernel.conv.kernel_shape().iter().product()]);
+        }
+        let start = Instant::now();
+        for _ in 0..repeats.max(1) {
+            for (id, kernel) in composed() {
+                self.kernels[id].fill(kernel)?;
+            }
+        }
+        Ok(start.elapsed())
     }
 
     fn overwrites_inputs(&self) -> bool {

@@ -70,11 +70,10 @@ pub fn fold(conv: &Conv2d, composed: &Composed) -> Result<Tensor> {
             composed.d.shape()
         )));
     }
-    let mut kernel = Vec::with_capacity(conv.out_channels * cpg * taps);
-    for (index, w) in composed.w.data().chunks_exact(s).enumerate() {
+    let mut kernel = vec![0.0; conv.out_channels * cpg * taps];
+    for (index, (kernel, w)) in kernel.chunks_exact_mut(taps).zip(composed.w.data().chunks_exact(s)).enumerate() {
         let channel = conv.d_channel(composed.attributes.pairing, index / cpg, index % cpg);
-        let d = &composed.d.data()[channel * taps * s..][..taps * s];
-        kernel.extend(compose(d, w));
+        compose(&composed.d.data()[channel * taps * s..][..taps * s], w, kernel);
     }
     if let Some(value) = kernel.iter().find(|value| !value.is_finite()) {
         return Err(Error::Unsupported(format!("folding W and D gives {value}")));
@@ -83,8 +82,30 @@ pub fn fold(conv: &Conv2d, composed: &Composed) -> Result<Tensor> {
 }
 
 /// One kernel: the matrix D `[K, S]` of an input channel times the vector `[S]` of W.
-pub(crate) fn compose(d: &[f32], w: &[f32]) -> impl Iterator<Item = f32> {
-    d.chunks_exact(w.len()).map(|row| dot(row, w) as f32)
+pub(crate) fn compose(d: &[f32], w: &[f32], kernel: &mut [f32]) {
+    // A sum waits for each of its additions, so several are formed at a time; 9 are a whole 3×3 kernel.
+    let (mut d, mut kernel) = (d, kernel);
+    while !kernel.is_empty() {
+        let done = match kernel.len() {
+            9.. => rows::<9>(d, w, kernel),
+            3.. => rows::<3>(d, w, kernel),
+            _ => rows::<1>(d, w, kernel),
+        };
+        (d, kernel) = (&d[done * w.len()..], &mut kernel[done..]);
+    }
+}
+
+/// The first `N` rows of D times W; gives `N`.
+fn rows<const N: usize>(d: &[f32], w: &[f32], kernel: &mut [f32]) -> usize {
+    let rows: [&[f32]; N] = std::array::from_fn(|row| &d[row * w.len()..][..w.len()]);
+    let mut sums = [0.0f64; N];
+    for (column, &w) in w.iter().enumerate() {
+        for (sum, row) in sums.iter_mut().zip(&rows) {
+            *sum += f64::from(row[column]) * f64::from(w);
+        }
+    }
+    kernel.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum as f32);
+    N
 }
 
 /// Whether feature composition can express the layer: every input channel meets one D only, its own.
@@ -92,10 +113,6 @@ pub fn has_feature_form(conv: &Conv2d, pairing: Pairing) -> bool {
     (0..conv.out_channels).all(|o| {
         (0..conv.channels_per_group()).all(|j| conv.d_channel(pairing, o, j) == conv.d_channel(Pairing::Paper, o, j))
     })
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
 #[cfg(test)]
@@ -111,6 +128,18 @@ mod tests {
         let attributes = DoConv { d_mul: 9, pairing: Pairing::Paper };
         let kernel = fold(&conv, &Composed { w: w.clone(), d, attributes }).unwrap();
         assert_eq!(kernel.data(), w.data());
+    }
+
+    #[test]
+    fn every_row_is_its_own_sum() {
+        for (taps, s) in [(1, 2), (2, 5), (3, 3), (9, 9), (25, 27), (49, 1)] {
+            let d: Vec<f32> = (0..taps * s).map(|at| (at * 37 % 101) as f32 / 7.0).collect();
+            let w: Vec<f32> = (0..s).map(|at| (at * 11 % 13) as f32 - 6.5).collect();
+            let mut kernel = vec![f32::NAN; taps];
+            compose(&d, &w, &mut kernel);
+            let dot = |row: &[f32]| row.iter().zip(&w).map(|(&d, &w)| f64::from(d) * f64::from(w)).sum::<f64>() as f32;
+            assert_eq!(kernel, d.chunks_exact(s).map(dot).collect::<Vec<_>>(), "{taps}×{s}");
+        }
     }
 
     #[test]

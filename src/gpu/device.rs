@@ -160,7 +160,8 @@ impl Device {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
-            required_features: wgpu::Features::empty(),
+            // For what the benchmark finds out; no network needs it.
+            required_features: adapter.features() & wgpu::Features::SHADER_F16,
             required_limits: wanted_limits(&adapter.limits()),
             ..Default::default()
         };
@@ -237,6 +238,11 @@ impl Device {
     /// is run otherwise. Reflected and other padding is done beforehand, and is not looked at.
     pub fn winograd(&self, conv: &Conv2d, output: [usize; 2]) -> Option<Winograd> {
         winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy())
+    }
+
+    /// Whether shaders may compute in half precision.
+    pub(crate) fn has_f16(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SHADER_F16)
     }
 
     /// Gives the device up: every later use says that it is lost. For tests of recovery.

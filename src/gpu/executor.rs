@@ -14,9 +14,9 @@ use super::dispatch::{self, Dispatch, Resource};
 use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
 use super::photographs::Preprocessor;
 use super::ranking::Ranker;
+use crate::Result;
 use crate::load_times::{LoadTimes, timed};
 use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
-use crate::{Error, Result};
 
 /// A plan on a device: weights uploaded, kernels folded, pipelines compiled.
 ///
@@ -208,62 +208,7 @@ impl Executor {
             }
             outputs
         };
-        self.submit_and_read(doing, &program.readback, encode, take).await
-    }
-
-    /// Submits what is encoded, which fills `readback`, and takes what is needed out of that.
-    pub(super) async fn submit_and_read<T>(
-        &self,
-        doing: &str,
-        readback: &wgpu::Buffer,
-        encode: impl FnOnce(&mut wgpu::CommandEncoder),
-        take: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T> {
-        let finished = self
-            .device
-            .checked(doing, || {
-                let mut encoder = self.device.device.create_command_encoder(&Default::default());
-                encode(&mut encoder);
-                self.device.queue.submit([encoder.finish()]);
-                let (sender, receiver) = futures_channel::oneshot::channel();
-                readback.map_async(wgpu::MapMode::Read, .., move |result| {
-                    // The receiver is gone only if the run was given up.
-                    let _ = sender.send(result);
-                });
-                receiver
-            })
-            .await?;
-        self.wait()?;
-        match finished.await {
-            Ok(Ok(())) => {}
-            _ => {
-                self.device.check_alive()?;
-                return Err(Error::Gpu { doing: "reading the results".into(), reason: "mapping failed".into() });
-            }
-        }
-        let results = {
-            let view = readback
-                .get_mapped_range(..)
-                .map_err(|error| Error::Gpu { doing: "reading the results".into(), reason: error.to_string() })?;
-            take(&view)
-        };
-        readback.unmap();
-        Ok(results)
-    }
-
-    /// Drives the device where nobody else does; browsers do it themselves.
-    fn wait(&self) -> Result<()> {
-        self.poll(wgpu::PollType::wait_indefinitely())
-    }
-
-    fn poll(&self, how: wgpu::PollType) -> Result<()> {
-        match self.device.device.poll(how) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.device.check_alive()?;
-                Err(Error::Gpu { doing: "waiting for the device".into(), reason: error.to_string() })
-            }
-        }
+        self.device.submit_and_read(doing, &program.readback, encode, take).await
     }
 
     pub(super) fn uniform_buffer(&self, contents: &[u8]) -> wgpu::Buffer {
@@ -283,7 +228,8 @@ impl Executor {
         // Folding touches no maps.
         let (commands, compile) = timed(self.commands(dispatches, &Maps::default())).await?;
         self.times.compile += compile;
-        let ((), fold) = timed(self.submit_and_wait("folding kernels", &commands)).await?;
+        let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &commands);
+        let ((), fold) = timed(self.device.submit_and_wait("folding kernels", encode)).await?;
         self.times.fold = fold;
         Ok(())
     }
@@ -294,27 +240,6 @@ impl Executor {
         let (program, compile) = timed(self.take_program(batch)).await?;
         self.programs.push(program);
         self.times.compile += compile;
-        Ok(())
-    }
-
-    /// Runs commands, and waits until the device has done so.
-    async fn submit_and_wait(&self, doing: &str, commands: &[Command]) -> Result<()> {
-        let done = self
-            .device
-            .checked(doing, || {
-                let mut encoder = self.device.device.create_command_encoder(&Default::default());
-                record(&mut encoder, commands);
-                self.device.queue.submit([encoder.finish()]);
-                let (sender, receiver) = futures_channel::oneshot::channel();
-                self.device.queue.on_submitted_work_done(move || _ = sender.send(()));
-                receiver
-            })
-            .await?;
-        self.wait()?;
-        // It is never called where the device was lost in between.
-        if done.await.is_err() {
-            self.device.check_alive()?;
-        }
         Ok(())
     }
 
@@ -453,7 +378,7 @@ impl Weights {
         let read = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let weights = Self {
             parameters: parameters.create(device, "weights", read).await?,
-            composed: composed.create(device, "composed kernels", wgpu::BufferUsages::STORAGE).await?,
+            composed: composed.create(device, "composed kernels", read).await?,
             transposed: transposed.create(device, "transposed kernels", wgpu::BufferUsages::STORAGE).await?,
             regions,
         };

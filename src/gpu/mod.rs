@@ -19,15 +19,18 @@ pub mod dispatch;
 mod executor;
 pub mod layout;
 pub mod params;
+mod peak;
 mod photographs;
 mod pipelines;
 mod ranking;
 pub mod shader;
+mod submission;
 mod trust;
 pub mod winograd;
 
 pub use device::{Device, Tier};
 pub(crate) use device::{Found, find};
 pub use executor::Executor;
+pub(crate) use peak::Peak;
 pub(crate) use photographs::Picture;
 pub(crate) use ranking::{Best, MOST_RANKED, Ranking};

@@ -213,3 +213,8 @@ params! {
         maps: u32, in_height: u32, in_width: u32, out_height: u32, out_width: u32, before_row: u32, before_column: u32,
     }
 }
+
+params! {
+    /// Chains for benchmarks: how often they are run, and what they multiply by and add.
+    PeakFma { rounds: u32, factor: f32, term: f32 }
+}

@@ -69,7 +69,7 @@ impl Executor {
                 encoder.copy_buffer_to_buffer(&ranker.best, 0, &ranker.readback, 0, ranker.readback.size());
             };
             let take = |bytes: &[u8]| -> Vec<Best> { bytemuck::cast_slice(bytes).to_vec() };
-            let best = self.submit_and_read("classifying", &ranker.readback, encode, take).await?;
+            let best = self.device.submit_and_read("classifying", &ranker.readback, encode, take).await?;
             results.extend(best.chunks_exact(ranking.best).map(<[Best]>::to_vec));
             program.ranker = Some(ranker);
             self.programs.push(program);
@@ -92,7 +92,7 @@ impl Executor {
                 encoder.copy_buffer_to_buffer(program.maps.get(input), 0, &readback, 0, bytes);
             };
             let take = |bytes: &[u8]| unpack_map(shape, bytemuck::cast_slice(bytes));
-            results.extend(self.submit_and_read("reading the input back", &readback, encode, take).await?);
+            results.extend(self.device.submit_and_read("reading the input back", &readback, encode, take).await?);
             self.programs.push(program);
         }
         Ok(results)

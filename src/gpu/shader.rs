@@ -199,6 +199,36 @@ pub enum Shader {
         /// Whether what is ranked are logits, of which a softmax is wanted.
         softmax: bool,
     },
+    /// Chains of multiplications and additions, for benchmarks.
+    PeakFma {
+        /// Of what.
+        scalar: Scalar,
+        /// Chains of vectors per invocation.
+        chains: u32,
+    },
+    /// A buffer into another, for benchmarks.
+    PeakCopy,
+    /// Nearly nothing, for benchmarks.
+    PeakCount,
+}
+
+/// What shaders compute with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scalar {
+    /// Single precision.
+    F32,
+    /// Half precision, which an adapter may lack.
+    F16,
+}
+
+impl Scalar {
+    /// Its name in WGSL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scalar::F32 => "f32",
+            Scalar::F16 => "f16",
+        }
+    }
 }
 
 /// What a convolution does with its sums before it stores them.
@@ -276,6 +306,10 @@ pub const GRADIENT_DEPTH: u32 = 16;
 pub const SOFTMAX_COLUMNS: u32 = 32_768;
 /// Pixels of its tile: one for every invocation to gather.
 pub const TILE_PIXELS: u32 = 64;
+/// Steps of a chain of [`Shader::PeakFma`]: what half precision can count, and a little room for where it begins.
+pub const CHAIN_STEPS: u32 = 1024;
+/// How many of them are written out.
+const CHAIN_UNROLLED: u32 = 8;
 /// Invocations along output slices, each with `slices` of them.
 pub const TILE_COLUMNS: u32 = 8;
 
@@ -311,7 +345,9 @@ impl Shader {
             Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Constant => [64, 1],
             Shader::ResampleRows | Shader::ResampleColumns => [8, 8],
             Shader::Softmax { .. } => [32, 1],
-            Shader::TopK { .. } => [64, 1],
+            Shader::TopK { .. } | Shader::PeakFma { .. } => [64, 1],
+            Shader::PeakCopy => [256, 1],
+            Shader::PeakCount => [1, 1],
         }
     }
 
@@ -443,6 +479,18 @@ impl Shader {
                 context! { params => params::ResampleColumns::WGSL, fraction_bits => FRACTION_BITS },
             ),
             Shader::TopK { softmax } => ("top_k.wgsl", context! { softmax, params => params::TopK::WGSL }),
+            Shader::PeakFma { scalar, chains } => (
+                "peak_fma.wgsl",
+                context! {
+                    chains,
+                    scalar => scalar.name(),
+                    steps => CHAIN_STEPS,
+                    unrolled => CHAIN_UNROLLED,
+                    params => params::PeakFma::WGSL,
+                },
+            ),
+            Shader::PeakCopy => ("peak_copy.wgsl", context! {}),
+            Shader::PeakCount => ("peak_count.wgsl", context! {}),
         }
     }
 }
@@ -586,6 +634,9 @@ const SOURCES: &[(&str, &str)] = sources![
     "lrn.wgsl",
     "pad.wgsl",
     "pad_gradient.wgsl",
+    "peak_copy.wgsl",
+    "peak_count.wgsl",
+    "peak_fma.wgsl",
     "pool.wgsl",
     "rearrange.wgsl",
     "resample_columns.wgsl",

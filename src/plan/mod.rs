@@ -4,6 +4,7 @@
 //! the convolutions they follow, DO-Conv layers in the form that the [`Mode`] asks for. An executor, on a GPU or on
 //! the CPU, only replays it. Nothing here depends on the batch size; [`Plan::memory`] does.
 
+mod folding;
 mod gradient;
 mod lower;
 mod memory;
@@ -13,7 +14,6 @@ mod transposed;
 mod view;
 
 pub(crate) use gradient::Gradients;
-#[cfg(all(target_arch = "wasm32", feature = "web"))]
 pub(crate) use lower::expand_marked;
 pub use memory::Memory;
 pub use transposed::SubPixel;

@@ -185,9 +185,14 @@ fn error(
     })
 }
 
+/// The typical error of a sum of `terms` products, relative to the sum of their absolute values.
+pub(crate) fn error_growth(terms: usize) -> f64 {
+    UNIT * (OPERATIONS + (terms as f64).sqrt())
+}
+
 /// The propagated error of a sum of `terms` products and its own.
 fn propagated_sum(variance: Map, magnitude: Map, terms: usize) -> Map {
-    let growth = UNIT * (OPERATIONS + (terms as f64).sqrt());
+    let growth = error_growth(terms);
     variance.zip(&magnitude, |variance, magnitude| variance.sqrt() + growth * magnitude)
 }
 

@@ -195,6 +195,7 @@ pub(super) fn factors(model: &Model, layer: &str, output: usize, input: usize) -
     let input_channel = conv.d_channel(composed.attributes.pairing, output, input);
     let d = composed.d.data()[input_channel * taps * s..][..taps * s].to_vec();
     let w = composed.w.data()[(output * cpg + input) * s..][..s].to_vec();
-    let kernel = doconv::compose(&d, &w).collect();
+    let mut kernel = vec![0.0; taps];
+    doconv::compose(&d, &w, &mut kernel);
     Ok(Factors { d, w, kernel, kernel_size: conv.kernel, d_mul: s, input_channel })
 }

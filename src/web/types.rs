@@ -128,12 +128,14 @@ export interface Factors {
     inputChannel: number;
 }
 
+export type BenchmarkSuite = "layers" | "networks" | "fold" | "peak";
+
 export interface BenchmarkOptions {
     adapter?: "auto" | "webgpu" | "cpu";
     /** What errors call the model file. */
     name?: string;
     /** All if absent. */
-    suites?: ("layers" | "networks")[];
+    suites?: BenchmarkSuite[];
     /** Only cases with this in their names. */
     filter?: string;
     /** Time for a case's samples; 2000 if absent. */
@@ -156,11 +158,12 @@ export interface BenchmarkRecord {
 }
 
 export interface BenchmarkCase {
-    suite: "layers" | "networks";
+    suite: BenchmarkSuite;
     name: string;
     mode: Mode;
     batch: number;
     macs: number;
+    bytes: number;
 }
 
 /** A case with its figures, or with the reason why there are none. */
@@ -176,6 +179,8 @@ export type BenchmarkResult =
         median_ms: number;
         ci95_ms: [number, number];
         gmacs_per_s: number;
+        gbytes_per_s: number;
+        drift?: number;
     })
     | (BenchmarkCase & { error: string });
 "#;

@@ -34,7 +34,9 @@ fn people_get_a_table() {
     let output = quick(&[]).success();
     let lines: Vec<&str> = output.stdout.lines().collect();
     assert!(lines[0].starts_with("case ") && lines[0].contains("95 % interval"), "{output:?}");
-    assert!(lines[1].starts_with("dw3x3-384@14  folded") && lines[1].ends_with("  ok"), "{output:?}");
+    // How much a quick run drifts is nothing to rely on.
+    let verdict = lines[1].split("  ").last().and_then(|verdict| verdict.split(", drift").next());
+    assert!(lines[1].starts_with("dw3x3-384@14  folded") && verdict == Some("ok"), "{output:?}");
     assert!(lines[2].starts_with("one run on cpu (cpu backend, "), "{output:?}");
     assert_eq!((lines.len(), output.stderr.as_str()), (3, ""), "{output:?}");
 }
@@ -42,7 +44,10 @@ fn people_get_a_table() {
 #[test]
 fn what_cannot_be_done_is_said() {
     quick(&["--suite", "networks"]).fails_with(&["nothing to time", "`dw3x3-384`"]);
-    quick(&["--suite", "layers", "--model", "m.safetensors"]).fails_with(&["m.safetensors", "--suite layers"]);
+    for suite in ["layers", "peak"] {
+        let named = format!("--suite {suite}");
+        quick(&["--suite", suite, "--model", "m.safetensors"]).fails_with(&["m.safetensors", &named]);
+    }
     quick(&["--model", "nowhere.safetensors"]).fails_with(&["nowhere.safetensors", "No such file"]);
     quick(&["--output", "nowhere/record.json"]).fails_with(&["nowhere/record.json"]);
     for budget in ["-1", "NaN", "soon"] {

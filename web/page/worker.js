@@ -96,7 +96,7 @@ const methods = {
   async benchmark({ source, adapter }) {
     const [module, bytes] = await Promise.all([doconv, bytesOf(source)]);
     return module.benchmark(bytes, {
-      adapter, name: source.name,
+      adapter, name: source.name, suites: ["layers", "networks"],
       onProgress: ({ done, total, label }) => {
         tell({ event: "progress", done, total, label });
         return !stopped;

@@ -15,7 +15,8 @@ const NEEDED: [&str; 7] =
     ["Cargo.toml", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "src/lib.rs", "src/main.rs"];
 
 /// Folders that are of no use to those who depend on the crate.
-const UNWANTED: [&str; 8] = [".cargo/", ".ci/", "artifacts/", "benchmarks/", "fuzz/", "tests/", "web/", "xtask/"];
+const UNWANTED: [&str; 9] =
+    [".cargo/", ".ci/", "artifacts/", "benches/", "benchmarks/", "fuzz/", "tests/", "web/", "xtask/"];
 
 /// Packs the crate without building it, and looks at what is in it.
 pub fn check() -> Result<()> {

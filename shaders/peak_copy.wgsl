@@ -1,0 +1,12 @@
+// What memory can do: every vector of one buffer into another.
+//
+// Grid: x over vectors.
+@group(0) @binding(1) var<storage, read> input: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<u32>>;
+
+@compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < arrayLength(&output) {
+        output[id.x] = input[id.x];
+    }
+}
