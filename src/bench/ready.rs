@@ -11,7 +11,7 @@ use super::peak::Peak;
 use super::sampling::elapsed_ms;
 use crate::plan::Plan;
 use crate::session::Folding;
-use crate::{Adapter, Result, Session, Tensor};
+use crate::{Adapter, Error, Result, Session, Tensor};
 
 /// A case that is ready to be timed.
 pub(super) struct Ready {
@@ -32,9 +32,17 @@ enum Work {
     Peak(Peak),
 }
 
+/// Every visitor of a page would load the code for folding and for peaks, and few would run it: there it is left out.
+const IN_BROWSER: bool = cfg!(target_arch = "wasm32");
+
+fn not_in_a_browser() -> Error {
+    Error::Unsupported("the suites fold and peak are for the program `doconv bench`, not for browsers".into())
+}
+
 impl Ready {
     pub async fn new(adapter: &Adapter, case: &Case<'_>) -> Result<Self> {
         match case.subject {
+            Subject::Fold(_) | Subject::Peak(_) if IN_BROWSER => Err(not_in_a_browser()),
             Subject::Run(source) => Self::run(adapter, case, source).await,
             Subject::Fold(source) => Self::fold(adapter, case, source).await,
             Subject::Peak(ceiling) => {
@@ -76,6 +84,7 @@ impl Ready {
     pub async fn first(&mut self) -> Result<(f64, Check)> {
         let start = Instant::now();
         match &mut self.work {
+            Work::Fold { .. } | Work::Peak(_) if IN_BROWSER => Err(not_in_a_browser()),
             Work::Run { session, inputs, expected, .. } => {
                 let outputs = session.run(inputs).await?;
                 Ok((elapsed_ms(start), expected.check(&outputs)))
@@ -96,6 +105,7 @@ impl Ready {
     /// The time of so many runs.
     pub async fn time(&mut self, repeats: usize) -> Result<Duration> {
         match &mut self.work {
+            Work::Fold { .. } | Work::Peak(_) if IN_BROWSER => Err(not_in_a_browser()),
             Work::Run { session, inputs, outputs, .. } => {
                 let repeated = session.repeat(inputs, repeats).await?;
                 // Comparing between the samples would chase the network's data from the caches.
@@ -110,6 +120,7 @@ impl Ready {
     /// Whether the last run that was timed was right.
     pub async fn check(&mut self) -> Result<Check> {
         match &mut self.work {
+            Work::Fold { .. } | Work::Peak(_) if IN_BROWSER => Err(not_in_a_browser()),
             Work::Run { expected, outputs, .. } => Ok(expected.check(outputs)),
             Work::Fold { folding, expected } => Ok(expected.check(&folding.kernels().await?)),
             Work::Peak(peak) => peak.check().await,

@@ -11,7 +11,7 @@ use super::options::{self, BenchmarkOptions, LoadOptions};
 use super::session_set::open_adapter;
 use super::{error, model, to_js};
 use crate::Result;
-use crate::bench::{self, Environment, Options, Progress, Record};
+use crate::bench::{self, Environment, Options, Progress, Record, Suite};
 
 /// Times well-known layers and the modes of a network, and checks every result; the same record as that of
 /// `doconv bench --json`. Runs for minutes: call it in a worker.
@@ -33,7 +33,7 @@ async fn run(model: &JsValue, options: BenchmarkOptions, listener: Option<Functi
     let adapter = open_adapter(options.adapter).await?;
     let defaults = Options::default();
     let wanted = Options {
-        suites: options.suites.unwrap_or(defaults.suites),
+        suites: options.suites.unwrap_or_else(|| vec![Suite::Layers, Suite::Networks]),
         filter: options.filter,
         budget: options.budget_ms.map_or(defaults.budget, |ms| Duration::from_secs_f64(ms.clamp(0.0, 1e9) / 1e3)),
     };

@@ -128,13 +128,14 @@ export interface Factors {
     inputChannel: number;
 }
 
-export type BenchmarkSuite = "layers" | "networks" | "fold" | "peak";
+/** `doconv bench` has more, natively. */
+export type BenchmarkSuite = "layers" | "networks";
 
 export interface BenchmarkOptions {
     adapter?: "auto" | "webgpu" | "cpu";
     /** What errors call the model file. */
     name?: string;
-    /** All if absent. */
+    /** Both if absent. */
     suites?: BenchmarkSuite[];
     /** Only cases with this in their names. */
     filter?: string;

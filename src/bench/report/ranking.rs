@@ -34,10 +34,11 @@ impl Cost {
 
 impl Case {
     pub(super) fn work(&self) -> Work {
-        match (self.suite.as_str(), self.macs, self.bytes) {
-            (PEAK, 0, 0) => Work::Run,
-            (PEAK, 0, bytes) => Work::Byte(bytes),
-            (PEAK, macs, _) => Work::Mac(macs),
+        match (self.suite.as_str(), self.name.as_str()) {
+            (PEAK, "copy") if self.bytes > 0 => Work::Byte(self.bytes),
+            // It moves a few bytes, but its time is what counts.
+            (PEAK, "dispatch") => Work::Run,
+            (PEAK, _) if self.macs > 0 => Work::Mac(self.macs),
             _ => Work::Run,
         }
     }

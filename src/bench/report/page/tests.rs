@@ -136,7 +136,7 @@ fn intervals_are_shown_as_numbers_and_whiskers() {
 fn peaks_are_rates_and_make_a_roofline() {
     let mut layer = case("layers", "conv", 0.5);
     (layer["macs"], layer["bytes"]) = (200_000_000.into(), 1_000_000.into());
-    let peaks = [peak("f32", 2.0, 2_000_000_000, 0), peak("copy", 1.0, 0, 100_000_000), peak("dispatch", 0.01, 0, 0)];
+    let peaks = [peak("f32", 2.0, 2_000_000_000, 0), peak("copy", 1.0, 0, 100_000_000), peak("dispatch", 0.01, 0, 8)];
     let results = [vec![layer.clone()], peaks.to_vec()].concat();
     let page = page_of(&[with("A", "discrete", &results)]);
     let peaks = part(&page, "What the adapters can do</h2>", "</section>");
