@@ -106,7 +106,8 @@ impl Executor {
     /// Uploads the weights and folds the composed kernels, with shaders chosen by the device's tier.
     ///
     /// # Errors
-    /// [`Error::Limit`], [`Error::OutOfMemory`], [`Error::DeviceLost`], or [`Error::Gpu`] for anything else the
+    /// [`Error::Limit`](crate::Error::Limit), [`Error::OutOfMemory`](crate::Error::OutOfMemory),
+    /// [`Error::DeviceLost`](crate::Error::DeviceLost), or [`Error::Gpu`](crate::Error::Gpu) for anything else the
     /// driver refuses.
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
         let policy = device.policy();
@@ -133,7 +134,7 @@ impl Executor {
     /// feature maps would be beyond the device's limits is run in parts.
     ///
     /// # Errors
-    /// [`Error::Input`] if number or length of the inputs is wrong; those of [`Executor::new`].
+    /// [`Error::Input`](crate::Error::Input) if number or length of the inputs is wrong; those of [`Executor::new`].
     pub async fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.plan.check_inputs(batch, inputs)?;
         let part = self.largest_batch.min(batch);
