@@ -1,8 +1,10 @@
 //! The way in: a model on an adapter.
 
+#[cfg(not(target_arch = "wasm32"))]
 mod folding;
 mod repeat;
 
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use folding::Folding;
 pub use repeat::Repeated;
 

@@ -94,6 +94,7 @@ pub(super) struct Case<'a> {
 
 /// What is done.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code))]
 pub(super) enum Subject<'a> {
     /// A network, or a layer as one.
     Run(Source<'a>),

@@ -60,6 +60,7 @@ impl Expected {
     }
 
     /// What [`doconv::fold`](fn@crate::doconv::fold) makes of the composed kernels of a plan.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
     pub(super) fn of_folding(plan: &Plan) -> Result<Self> {
         let mut estimates = vec![];
         for kernel in &plan.kernels {

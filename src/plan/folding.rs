@@ -10,6 +10,7 @@ impl Plan {
     ///
     /// # Errors
     /// Those of [`Plan::new`].
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
     pub(crate) fn folding(model: &Model) -> Result<Self> {
         let whole = Self::new(model, Mode::Folded)?;
         let is_composed = |kernel: &Kernel| matches!(kernel.source, KernelSource::Composed(_));
@@ -44,6 +45,7 @@ impl Plan {
     }
 
     /// Bytes of W, D and the kernels that they are composed to.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
     pub(crate) fn folding_traffic(&self) -> u64 {
         let moved = |kernel: &Kernel| kernel.factors() + elements(kernel.conv.kernel_shape());
         4 * self.kernels.iter().map(moved).sum::<u64>()
