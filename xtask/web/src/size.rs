@@ -9,9 +9,8 @@ use flate2::write::GzEncoder;
 
 use crate::site;
 
-/// What WebAssembly and JavaScript of a visit may weigh, gzipped; without what reads ONNX files, which few visits need. The aim
-/// is 600 kB.
-const CODE: usize = 625_000;
+/// What WebAssembly and JavaScript of a visit may weigh, gzipped; without what reads ONNX files, which few visits need.
+const CODE: usize = 600_000;
 
 /// What a model may weigh, as it is.
 const MODEL: usize = 10_000_000;
