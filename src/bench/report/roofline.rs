@@ -35,7 +35,8 @@ pub(super) struct Point<'a> {
     /// Thousand millions of multiply-accumulates per second.
     pub rate: f64,
     pub bound: Bound,
-    /// The shortest time that the bounds allow by the time it takes. Above one where data stay in caches, and where Winograd's filtering spares products.
+    /// The shortest time that the bounds allow by the time it takes. Above one where data stay in caches, and where Winograd's
+    /// filtering spares products.
     pub share: f64,
 }
 
