@@ -8,7 +8,7 @@
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 // [tap][s][input channel]
 @group(0) @binding(2) var<storage, read> d: array<f32>;
-@group(0) @binding(3) var<storage, read_write> kernel: array<f32>;
+@group(0) @binding(3) var<storage, read_write> kernel: array<{{ stored }}>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -34,5 +34,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             from_d += p.inputs;
         }
     }
-    kernel[(tap * p.row_inputs + j) * p.row_outputs + o] = sum;
+    kernel[(tap * p.row_inputs + j) * p.row_outputs + o] = {{ narrow }}(sum);
 }

@@ -5,12 +5,12 @@
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> constant: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= p.vectors {
         return;
     }
-    output[id.y * p.vectors + id.x] = constant[id.x];
+    output[id.y * p.vectors + id.x] = {{ narrow4 }}(constant[id.x]);
 }

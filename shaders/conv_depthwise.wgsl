@@ -32,14 +32,24 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             let line = base + y * p.in_width;
             let weights = tap_y * {{ kernel[1] }}u * p.out_slices + slice;
 {% for i in range(columns) %}
-            let value{{ i }} = select(vec4<f32>(), input[line + select(0u, column{{ i }}, inside{{ i }})], inside{{ i }});
+            let value{{ i }} = select(vec4<{{ loaded }}>(), {{ load4 }}(input[line + select(0u, column{{ i }}, inside{{ i }})]), inside{{ i }});
 {% endfor %}
-{% for tap in range(kernel[1]) %}
-            let w{{ tap }} = kernel[weights + {{ tap }}u * p.out_slices];
+{% if half_sums %}
 {% for i in range(outputs) %}
-            sum{{ i }} += value{{ i * stride_x + tap * dilation_x }} * w{{ tap }};
+            var part{{ i }} = vec4<f16>();
+{% endfor %}
+{% endif %}
+{% for tap in range(kernel[1]) %}
+            let w{{ tap }} = {{ load4 }}(kernel[weights + {{ tap }}u * p.out_slices]);
+{% for i in range(outputs) %}
+            {{ sum }}{{ i }} += value{{ i * stride_x + tap * dilation_x }} * w{{ tap }};
 {% endfor %}
 {% endfor %}
+{% if half_sums %}
+{% for i in range(outputs) %}
+            sum{{ i }} += vec4<f32>(part{{ i }});
+{% endfor %}
+{% endif %}
         }
     }
     let at = (map * p.out_height + out_y) * p.out_width + out_x;

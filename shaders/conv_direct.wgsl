@@ -61,25 +61,44 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             var at{{ i }} = base{{ i }} + select(0u, y{{ i }} * p.in_width + x{{ i }}, inside{{ i }});
 {% endif %}
 {% endfor %}
+{% if half_sums %}
+            for (var block = 0u; block < p.group_in_slices; block += {{ block_slices }}u) {
+            let block_end = min(block + {{ block_slices }}u, p.group_in_slices);
+{% for i in range(pixels) %}
+{% for c in range(slices) %}
+            var part{{ i }}_{{ c }} = vec4<f16>();
+{% endfor %}
+{% endfor %}
+            for (var slice = block; slice < block_end; slice++) {
+{% else %}
             for (var slice = 0u; slice < p.group_in_slices; slice++) {
+{% endif %}
 {% for i in range(pixels) %}
 {% if pointwise %}
-                let value{{ i }} = input[at{{ i }}];
+                let value{{ i }} = {{ load4 }}(input[at{{ i }}]);
 {% else %}
-                let value{{ i }} = select(vec4<f32>(), input[at{{ i }}], inside{{ i }});
+                let value{{ i }} = select(vec4<{{ loaded }}>(), {{ load4 }}(input[at{{ i }}]), inside{{ i }});
 {% endif %}
                 at{{ i }} += in_area;
 {% endfor %}
 {% for lane in range(lanes) %}
 {% for c in range(slices) %}
-                let w{{ lane }}_{{ c }} = kernel[weights + slice{{ c }}];
+                let w{{ lane }}_{{ c }} = {{ load4 }}(kernel[weights + slice{{ c }}]);
 {% for i in range(pixels) %}
-                sum{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
+                {{ sum }}{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
 {% endfor %}
 {% endfor %}
                 weights += row_slices;
 {% endfor %}
             }
+{% if half_sums %}
+{% for i in range(pixels) %}
+{% for c in range(slices) %}
+            sum{{ i }}_{{ c }} += vec4<f32>(part{{ i }}_{{ c }});
+{% endfor %}
+{% endfor %}
+            }
+{% endif %}
 {% if not pointwise %}
         }
     }

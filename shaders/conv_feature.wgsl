@@ -7,7 +7,7 @@
 {% include "common/map.wgsl" %}
 {% include "common/conv_bindings.wgsl" %}
 // [tap][channel · S + s]
-@group(0) @binding(6) var<storage, read> d: array<f32>;
+@group(0) @binding(6) var<storage, read> d: array<{{ stored }}>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -56,13 +56,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                     let right = i32(tap_x * p.dilation_x);
                     let at_d = of_d + from_d + s;
 {% for k in range(columns) %}
-                    let d{{ k }} = select(vec4<f32>(), vec4<f32>(d[at_d.x + {{ k }}u], d[at_d.y + {{ k }}u], d[at_d.z + {{ k }}u], d[at_d.w + {{ k }}u]), there);
+                    let d{{ k }} = select(vec4<f32>(), {{ widen4 }}(vec4<{{ stored }}>(d[at_d.x + {{ k }}u], d[at_d.y + {{ k }}u], d[at_d.z + {{ k }}u], d[at_d.w + {{ k }}u])), there);
 {% endfor %}
 {% for i in range(pixels) %}
                     let y{{ i }} = u32(row{{ i }} + down);
                     let x{{ i }} = u32(column{{ i }} + right);
                     let inside{{ i }} = y{{ i }} < p.in_height && x{{ i }} < p.in_width;
-                    let value{{ i }} = select(vec4<f32>(), input[base{{ i }} + select(0u, y{{ i }} * p.in_width + x{{ i }}, inside{{ i }})], inside{{ i }});
+                    let value{{ i }} = select(vec4<f32>(), {{ widen4 }}(input[base{{ i }} + select(0u, y{{ i }} * p.in_width + x{{ i }}, inside{{ i }})]), inside{{ i }});
 {% for k in range(columns) %}
                     middle{{ i }}_{{ k }} += value{{ i }} * d{{ k }};
 {% endfor %}
@@ -73,7 +73,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% for k in range(columns) %}
 {% for lane in range(lanes) %}
 {% for c in range(slices) %}
-            let w{{ k }}_{{ lane }}_{{ c }} = kernel[(of_w.{{ "xyzw"[lane] }} + s + {{ k }}u) * p.out_slices + slice{{ c }}];
+            let w{{ k }}_{{ lane }}_{{ c }} = {{ widen4 }}(kernel[(of_w.{{ "xyzw"[lane] }} + s + {{ k }}u) * p.out_slices + slice{{ c }}]);
 {% for i in range(pixels) %}
             sum{{ i }}_{{ c }} += middle{{ i }}_{{ k }}.{{ "xyzw"[lane] }} * w{{ k }}_{{ lane }}_{{ c }};
 {% endfor %}

@@ -34,11 +34,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 for (var j = 0u; j < p.group_inputs; j++) {
                     let c = first + j;
                     let at = (pixel + c / 4u * in_area) * 4u + c % 4u;
-                    var value = vec4<f32>(input[at.x]);
+                    var value = vec4<f32>({{ widen }}(input[at.x]));
                     if !one_group {
-                        value = vec4<f32>(value.x, input[at.y], input[at.z], input[at.w]);
+                        value = vec4<f32>(value.x, {{ widen }}(input[at.y]), {{ widen }}(input[at.z]), {{ widen }}(input[at.w]));
                     }
-                    sum += value * kernel[weights + j * p.out_slices];
+                    sum += value * {{ widen4 }}(kernel[weights + j * p.out_slices]);
                 }
             }
             weights += p.group_inputs * p.out_slices;

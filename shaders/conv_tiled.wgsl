@@ -10,8 +10,8 @@
 {% include "common/map.wgsl" %}
 {% include "common/conv_bindings.wgsl" %}
 
-var<workgroup> values: array<vec4<f32>, {{ depth * tile_pixels }}>;
-var<workgroup> weights: array<vec4<f32>, {{ depth * 4 * tile_slices }}>;
+var<workgroup> values: array<vec4<{{ loaded }}>, {{ depth * tile_pixels }}>;
+var<workgroup> weights: array<vec4<{{ loaded }}>, {{ depth * 4 * tile_slices }}>;
 
 @compute @workgroup_size(8, 8)
 fn main(
@@ -48,27 +48,34 @@ fn main(
         for (var first = 0u; first < p.group_in_slices; first += {{ depth }}u) {
             for (var k = 0u; k < {{ depth }}u; k++) {
                 let slice = first + k;
-                var value = vec4<f32>();
+                var value = vec4<{{ loaded }}>();
                 if inside && slice < p.group_in_slices {
-                    value = input[from_pixel + slice * in_area];
+                    value = {{ load4 }}(input[from_pixel + slice * in_area]);
                 }
                 values[k * {{ tile_pixels }}u + index] = value;
             }
             for (var at = index; at < {{ depth * 4 * tile_slices }}u; at += 64u) {
                 let channel = first * {{ lanes }}u + at / {{ tile_slices }}u;
                 let slice = tile_slice + at % {{ tile_slices }}u;
-                var value = vec4<f32>();
+                var value = vec4<{{ loaded }}>();
                 if channel < p.group_in_slices * {{ lanes }}u && slice < p.group_out_slices {
 {% if products %}
-                    value = kernel[(tile.z * p.group_in_slices * {{ lanes }}u + channel) * p.group_out_slices + slice];
+                    value = {{ load4 }}(kernel[(tile.z * p.group_in_slices * {{ lanes }}u + channel) * p.group_out_slices + slice]);
 {% else %}
-                    value = kernel[(tap * p.group_in_slices * {{ lanes }}u + channel) * p.out_slices + group_slice + slice];
+                    value = {{ load4 }}(kernel[(tap * p.group_in_slices * {{ lanes }}u + channel) * p.out_slices + group_slice + slice]);
 {% endif %}
                 }
                 weights[at] = value;
             }
             workgroupBarrier();
 
+{% if half_sums %}
+{% for i in range(pixels) %}
+{% for c in range(slices) %}
+            var part{{ i }}_{{ c }} = vec4<f16>();
+{% endfor %}
+{% endfor %}
+{% endif %}
             for (var k = 0u; k < {{ depth }}u; k++) {
                 let from_values = k * {{ tile_pixels }}u + local.y * {{ pixels }}u;
 {% for i in range(pixels) %}
@@ -78,11 +85,18 @@ fn main(
 {% for c in range(slices) %}
                 let w{{ lane }}_{{ c }} = weights[(k * {{ lanes }}u + {{ lane }}u) * {{ tile_slices }}u + local.x * {{ slices }}u + {{ c }}u];
 {% for i in range(pixels) %}
-                sum{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
+                {{ sum }}{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
 {% endfor %}
 {% endfor %}
 {% endfor %}
             }
+{% if half_sums %}
+{% for i in range(pixels) %}
+{% for c in range(slices) %}
+            sum{{ i }}_{{ c }} += vec4<f32>(part{{ i }}_{{ c }});
+{% endfor %}
+{% endfor %}
+{% endif %}
             workgroupBarrier();
         }
     }

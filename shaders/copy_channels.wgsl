@@ -5,8 +5,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<{{ stored }}>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

@@ -10,11 +10,11 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<vec4<{{ stored }}>>;
 {% if operator %}
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<{{ stored }}>>;
 {% endif %}
-@group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 {% include "common/activation.wgsl" %}
 
@@ -41,15 +41,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = id.x / p.width;
     let column = id.x % p.width;
 {% for side in ["a", "b"] %}
-    var {{ side }}_value = {{ side }}[element * p.{{ side }}_element + item * p.{{ side }}_item + slice * p.{{ side }}_slice + row * p.{{ side }}_row + column * p.{{ side }}_column];
+    var {{ side }}_value = {{ widen4 }}({{ side }}[element * p.{{ side }}_element + item * p.{{ side }}_item + slice * p.{{ side }}_slice + row * p.{{ side }}_row + column * p.{{ side }}_column]);
     if p.{{ side }}_single != 0u {
         {{ side }}_value = {{ side }}_value.xxxx;
     }
 {% endfor %}
-    output[at] = activate(combine(a_value, b_value));
+    output[at] = {{ narrow4 }}(activate(combine(a_value, b_value)));
 {% elif operator %}
-    output[at] = activate(combine(a[at], b[id.y * p.b_area + min(id.x, p.b_area - 1u)]));
+    output[at] = {{ narrow4 }}(activate(combine({{ widen4 }}(a[at]), {{ widen4 }}(b[id.y * p.b_area + min(id.x, p.b_area - 1u)]))));
 {% else %}
-    output[at] = activate(a[at]);
+    output[at] = {{ narrow4 }}(activate({{ widen4 }}(a[at])));
 {% endif %}
 }

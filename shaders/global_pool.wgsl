@@ -4,8 +4,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -13,16 +13,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let base = id.x * p.area;
-    var result = input[base];
+    var result = {{ widen4 }}(input[base]);
     for (var pixel = 1u; pixel < p.area; pixel++) {
 {% if kind == "max" %}
-        result = max(result, input[base + pixel]);
+        result = max(result, {{ widen4 }}(input[base + pixel]));
 {% else %}
-        result += input[base + pixel];
+        result += {{ widen4 }}(input[base + pixel]);
 {% endif %}
     }
 {% if kind != "max" %}
     result /= f32(p.area);
 {% endif %}
-    output[id.x] = result;
+    output[id.x] = {{ narrow4 }}(result);
 }

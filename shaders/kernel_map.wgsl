@@ -5,8 +5,8 @@
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
 // [tap][input channel within the group][output]
-@group(0) @binding(1) var<storage, read> kernel: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> kernel: array<{{ stored }}>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -20,5 +20,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     // Beyond the last input of the group the last one is repeated; no one reads that.
     let j = min(vec4<u32>(slice * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.group_inputs - 1u));
     let place = (tap * p.row_inputs + j) * p.row_outputs + o;
-    output[at] = vec4<f32>(kernel[place.x], kernel[place.y], kernel[place.z], kernel[place.w]);
+    output[at] = vec4<{{ stored }}>(kernel[place.x], kernel[place.y], kernel[place.z], kernel[place.w]);
 }

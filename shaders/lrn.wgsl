@@ -5,8 +5,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<{{ stored }}>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -24,12 +24,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             let end = min(channel + p.behind + 1u, p.channels);
             var squares = 0.0;
             for (var c = start; c < end; c++) {
-                let x = input[((first + c / 4u) * p.area + id.x) * 4u + c % 4u];
+                let x = {{ widen }}(input[((first + c / 4u) * p.area + id.x) * 4u + c % 4u]);
                 squares += x * x;
             }
-            let x = input[(id.y * p.area + id.x) * 4u + lane];
+            let x = {{ widen }}(input[(id.y * p.area + id.x) * 4u + lane]);
             value[lane] = x / pow(p.k + p.factor * squares, p.beta);
         }
     }
-    output[id.y * p.area + id.x] = value;
+    output[id.y * p.area + id.x] = {{ narrow4 }}(value);
 }

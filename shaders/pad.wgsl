@@ -4,8 +4,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<{{ stored }}>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 const NOWHERE: u32 = 0xffffffffu;
 
@@ -34,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let item = place(n % p.items, p.before_item, p.in_items);
     let row = place(id.x / p.width, p.before_row, p.in_height);
     let column = place(id.x % p.width, p.before_column, p.in_width);
-    var value = vec4<f32>(p.value);
+    var value = vec4<{{ stored }}>({{ narrow }}(p.value));
     if item != NOWHERE && row != NOWHERE && column != NOWHERE {
         let in_slices = (p.in_channels + 3u) / 4u;
         let first = (n / p.items * p.in_items + item) * in_slices;

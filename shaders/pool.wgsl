@@ -4,8 +4,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             let y = u32(signed_y);
             let x = u32(signed_x);
             if y < p.in_height && x < p.in_width {
-                let value = input[base + y * p.in_width + x];
+                let value = {{ widen4 }}(input[base + y * p.in_width + x]);
 {% if kind == "max" %}
                 result = max(result, value);
 {% else %}
@@ -50,5 +50,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% if kind != "max" %}
     result /= f32(max(count, 1u));
 {% endif %}
-    output[map * p.out_height * p.out_width + id.x] = result;
+    output[map * p.out_height * p.out_width + id.x] = {{ narrow4 }}(result);
 }

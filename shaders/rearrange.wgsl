@@ -5,8 +5,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<{{ stored }}>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 fn distance(index: u32, inner: u32, outer_stride: i32, inner_stride: i32) -> i32 {
     return i32(index / inner) * outer_stride + i32(index % inner) * inner_stride;
@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         + distance(id.x / p.width, p.row_inner, p.row_outer_stride, p.row_inner_stride)
         + distance(id.x % p.width, p.column_inner, p.column_outer_stride, p.column_inner_stride);
     let element = n / p.items * p.in_items;
-    var value = vec4<f32>();
+    var value = vec4<{{ stored }}>();
     for (var lane = 0u; lane < 4u; lane++) {
         let channel = slice * 4u + lane;
         if channel < p.channels {

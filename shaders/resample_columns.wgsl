@@ -10,7 +10,7 @@
 @group(0) @binding(1) var<storage, read> narrow: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<i32>;
 @group(0) @binding(3) var<storage, read> levels: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -25,5 +25,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         sums += weights[table + 1u + tap] * unpacked(narrow[(start + tap) * p.width + id.x]);
     }
     let rgb = unpacked(packed(sums));
-    output[p.first + id.y * p.width + id.x] = vec4<f32>(levels[rgb.x].x, levels[rgb.y].y, levels[rgb.z].z, 0.0);
+    output[p.first + id.y * p.width + id.x] = {{ narrow4 }}(vec4<f32>(levels[rgb.x].x, levels[rgb.y].y, levels[rgb.z].z, 0.0));
 }

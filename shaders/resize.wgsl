@@ -5,8 +5,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 // [output row][tap]: x is the input row, y its weight.
 @group(0) @binding(3) var<storage, read> rows: array<vec4<f32>>;
 // The same for columns.
@@ -26,8 +26,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let line = first + u32(row.x) * p.in_width;
         for (var j = 0u; j < p.taps; j++) {
             let column = columns[of_column + j];
-            sum += row.y * column.y * input[line + u32(column.x)];
+            sum += row.y * column.y * {{ widen4 }}(input[line + u32(column.x)]);
         }
     }
-    output[id.y * p.area + id.x] = sum;
+    output[id.y * p.area + id.x] = {{ narrow4 }}(sum);
 }

@@ -5,8 +5,8 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
 const LANES: u32 = {{ workgroup[0] }}u;
 var<workgroup> partial: array<f32, LANES>;
@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var highest = lowest;
     for (var slice = index; slice < slices; slice += LANES) {
-        highest = max(highest, select(lowest, input[first + slice * p.area], real(slice)));
+        highest = max(highest, select(lowest, {{ widen4 }}(input[first + slice * p.area]), real(slice)));
     }
     partial[index] = max(max(highest.x, highest.y), max(highest.z, highest.w));
     workgroupBarrier();
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var sum = vec4<f32>();
     for (var slice = index; slice < slices; slice += LANES) {
-        sum += select(vec4<f32>(), exp(input[first + slice * p.area] - maximum), real(slice));
+        sum += select(vec4<f32>(), exp({{ widen4 }}(input[first + slice * p.area]) - maximum), real(slice));
     }
     partial[index] = sum.x + sum.y + sum.z + sum.w;
     workgroupBarrier();
@@ -52,10 +52,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var slice = index; slice < slices; slice += LANES) {
         let at = first + slice * p.area;
 {% if logarithm %}
-        let value = input[at] - maximum - log(total);
+        let value = {{ widen4 }}(input[at]) - maximum - log(total);
 {% else %}
-        let value = exp(input[at] - maximum) / total;
+        let value = exp({{ widen4 }}(input[at]) - maximum) / total;
 {% endif %}
-        output[at] = select(vec4<f32>(), value, real(slice));
+        output[at] = {{ narrow4 }}(select(vec4<f32>(), value, real(slice)));
     }
 }

@@ -11,7 +11,7 @@ struct Best {
     probability: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
 @group(0) @binding(2) var<storage, read_write> best: array<Best>;
 
 const LANES: u32 = {{ workgroup[0] }}u;
@@ -23,7 +23,7 @@ var<workgroup> partial_class: array<u32, LANES>;
 fn value(image: u32, class_index: u32) -> f32 {
     let channel = class_index / p.area;
     let slice = image * p.slices + channel / 4u;
-    return input[slice * p.area + class_index % p.area][channel % 4u];
+    return {{ widen }}(input[slice * p.area + class_index % p.area][channel % 4u]);
 }
 
 // Whether a class comes before another in the ranking.

@@ -7,7 +7,7 @@
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
 @group(0) @binding(2) var<storage, read_write> transformed: array<vec4<f32>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
@@ -30,7 +30,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% for j in range(side) %}
 {% for i in range(side) %}
     let inside{{ i }}_{{ j }} = y{{ i }} < p.in_height && x{{ j }} < p.in_width;
-    let d{{ i }}_{{ j }} = select(vec4<f32>(), input[base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }})], inside{{ i }}_{{ j }});
+    let d{{ i }}_{{ j }} = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }})]), inside{{ i }}_{{ j }});
 {% endfor %}
 {% for i in range(side) %}
     let t{{ i }}_{{ j }} = {{ combine(matrix[i], "d#_" ~ j) }};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, gpu};
+use crate::{Error, Precision, Result, gpu};
 
 /// What the adapter list says about one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +138,42 @@ impl Adapter {
             change(device);
         }
         self
+    }
+
+    /// The same, storing numbers and computing in this precision in sessions loaded from now on. Where a kernel is found to
+    /// compute wrong results in it, sessions fall back on `f32`: see [`Session::faults`](crate::Session::faults).
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use doconv::{Adapter, Precision, Selector};
+    ///
+    /// for index in 0..Adapter::list().await.len() {
+    ///     let adapter = Adapter::open(&Selector::Named(index.to_string())).await?;
+    ///     let has_f16 = adapter.info().features.iter().any(|feature| feature == "shader-f16");
+    ///     assert_eq!(adapter.with_precision(Precision::F16Storage).is_ok(), has_f16);
+    /// }
+    /// # Ok::<(), doconv::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the adapter has no half precision, or is the CPU path, which computes in `f32`.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
+        let lacks = |what: &str| {
+            let wanted = precision.name();
+            Error::Unsupported(format!("{what}: precision `{wanted}` needs a GPU with `shader-f16`; use precision `f32`"))
+        };
+        match &mut self.backend {
+            Backend::Gpu(device) if precision == Precision::F32 || device.has_f16() => device.set_precision(precision),
+            Backend::Gpu(_) => return Err(lacks(&self.info.name)),
+            Backend::Cpu if precision == Precision::F32 => {}
+            Backend::Cpu => return Err(lacks("the CPU path computes in f32")),
+        }
+        Ok(self)
+    }
+
+    /// In what precision sessions are loaded: what was asked for, or `f32` where that was found to be wrong here.
+    pub fn precision(&self) -> Precision {
+        self.gpu().map_or(Precision::F32, |device| device.policy().precision)
     }
 
     pub(crate) fn backend(&self) -> &Backend {

@@ -3,7 +3,8 @@
 //! Drivers and shader compilers have bugs, and a wrong number looks like any other. So, when a model is loaded on a device,
 //! each shader that has not been seen to be right there runs a step of the network by itself, the smallest that uses it, on
 //! random inputs and smaller maps, twice: some are right only the first time. An algorithm that is wrong is left out on this
-//! device from then on, where another will do; where none will, loading fails.
+//! device from then on, where another will do; where none will, loading fails. In half precision, single precision is what stands
+//! in: first it is tried whether that makes the results right.
 //!
 //! Shaders that only other batch sizes than one use are variants of these, with tiles of other heights, and are not checked
 //! by themselves.
@@ -11,17 +12,19 @@
 use std::fmt;
 
 use crate::gpu::choose::Algorithm;
-use crate::gpu::shader::Shader;
+use crate::gpu::variant::Variant;
 use crate::gpu::{self, Device, dispatch};
 use crate::network::Shape;
 use crate::plan::{Plan, Step};
-use crate::{Error, Result, cpu};
+use crate::{Error, Precision, Result, cpu};
 
 /// A kernel that computes wrong results on a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// The shader families that were run, such as `conv_tiled`.
     pub kernels: Vec<&'static str>,
+    /// In which precision they were run.
+    pub precision: Precision,
     /// The layer of which it was seen.
     pub layer: String,
     /// The largest difference from the CPU path, as a fraction of the largest value; infinite where it is no number.
@@ -30,8 +33,12 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernels, layer, off_by } = self;
-        write!(f, "{} computes wrong results here: in layer `{layer}` ", kernels.join(" + "))?;
+        let Self { kernels, precision, layer, off_by } = self;
+        let precision = match precision {
+            Precision::F32 => String::new(),
+            half => format!(" in {}", half.name()),
+        };
+        write!(f, "{} computes wrong results here{precision}: in layer `{layer}` ", kernels.join(" + "))?;
         match off_by.is_finite() {
             true => write!(f, "it is off by {:.2} % of the largest value", 100.0 * off_by),
             false => write!(f, "it gives what is no number"),
@@ -39,8 +46,15 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What single precision, Winograd's filtering included, stays far below.
-const TOLERANCE: f32 = 1e-3;
+/// What a step stays far below, Winograd's filtering included: as a fraction of the largest value, roundings of inputs and kernels
+/// partly cancel, and sums of products in half precision are short.
+fn tolerance(precision: Precision) -> f32 {
+    match precision {
+        Precision::F32 => 1e-3,
+        Precision::F16Storage => 1e-2,
+        Precision::F16 => 3e-2,
+    }
+}
 
 /// Maps are made so many times smaller, if the same shaders run then.
 const SHRINK: [usize; 4] = [16, 8, 4, 2];
@@ -51,11 +65,11 @@ const MOST_VALUES: usize = 1 << 24;
 /// A step by itself, with the shaders that it runs.
 pub(crate) struct Part {
     plan: Plan,
-    shaders: Vec<Shader>,
+    shaders: Vec<Variant>,
 }
 
 impl Part {
-    pub(crate) fn shaders(&self) -> impl Iterator<Item = Shader> {
+    pub(crate) fn shaders(&self) -> impl Iterator<Item = Variant> {
         self.shaders.iter().copied()
     }
 
@@ -70,7 +84,7 @@ pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
     let mut needed: Vec<Part> = vec![];
     loop {
         let is_open = |part: &Part| {
-            let covered = |shader: Shader| needed.iter().any(|part| part.shaders.contains(&shader));
+            let covered = |shader: Variant| needed.iter().any(|part| part.shaders.contains(&shader));
             part.shaders().any(|shader| !device.is_right(shader) && !covered(shader))
         };
         let open = (0..parts.len()).filter(|&at| is_open(&parts[at]));
@@ -86,16 +100,20 @@ pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
 /// # Errors
 /// [`Error::Gpu`] where a kernel is wrong that no other can stand in for, and those of running on the device.
 pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Fault>> {
+    let precision = device.policy().precision;
     for part in parts.iter().filter(|part| !part.is_checked(device)) {
         let off_by = difference(device, &part.plan).await?;
-        if off_by <= TOLERANCE {
+        if off_by <= tolerance(precision) {
             part.shaders().for_each(|shader| device.found_right(shader));
             continue;
         }
-        let mut kernels: Vec<&str> = part.shaders.iter().map(Shader::family).collect();
+        let mut kernels: Vec<&str> = part.shaders().map(|variant| variant.shader.family()).collect();
         kernels.dedup();
-        let fault = Fault { kernels, layer: layer(&part.plan), off_by };
-        let replaceable = part.shaders().find_map(Algorithm::of);
+        let fault = Fault { kernels, precision, layer: layer(&part.plan), off_by };
+        if device.distrust_precision(precision) {
+            return Ok(Some(fault));
+        }
+        let replaceable = part.shaders().find_map(|variant| Algorithm::of(variant.shader));
         if replaceable.is_some_and(|algorithm| device.distrust(algorithm)) {
             return Ok(Some(fault));
         }
@@ -122,10 +140,10 @@ fn parts(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-fn shaders(device: &Device, part: &Plan) -> Result<Vec<Shader>> {
+fn shaders(device: &Device, part: &Plan) -> Result<Vec<Variant>> {
     let policy = device.policy();
     let dispatches = dispatch::fold(part, policy)?.into_iter().chain(dispatch::run(part, 1, policy)?);
-    Ok(dispatches.map(|dispatch| dispatch.shader).collect())
+    Ok(dispatches.map(|dispatch| dispatch.variant()).collect())
 }
 
 fn elements(shape: Shape) -> usize {

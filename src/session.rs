@@ -17,7 +17,7 @@ use crate::load_times::timed;
 use crate::network::{Preprocess, Shape};
 use crate::plan::{Mode, Plan};
 use crate::self_check::{self, Fault};
-use crate::{Adapter, Error, LoadTimes, Model, Result, Tensor, cpu, gpu};
+use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gpu};
 
 /// A model made ready on an adapter: weights in place, kernels folded.
 ///
@@ -82,7 +82,8 @@ impl Executor {
             let Some(fault) = fault else {
                 return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
             };
-            log::warn!("{fault}; another kernel is used");
+            let instead = if fault.precision == Precision::F32 { "another kernel" } else { "f32" };
+            log::warn!("{fault}; {instead} is used");
             faults.push(fault);
         }
     }
@@ -153,6 +154,14 @@ impl Session {
     /// Kernels that were found to compute wrong results on this adapter when the model was loaded, and were replaced by others.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// In what precision it computes: that of the adapter when the model was loaded, or `f32` where that was found to be wrong.
+    pub fn precision(&self) -> Precision {
+        match &self.executor {
+            Executor::Cpu(_) => Precision::F32,
+            Executor::Gpu(executor) => executor.precision(),
+        }
     }
 
     /// Names and shapes of the arrays that [`Session::run`] wants, for a batch of one.

@@ -216,7 +216,7 @@ fn a_wrong_result_is_flagged() {
     let estimates = reference::run_with_error(&model, &inputs).unwrap();
     let tolerances: Vec<f64> = (0..5).map(|at| estimates[0].tolerance(at)).collect();
     let by_reference = Expected::from_reference(&estimates);
-    let by_path = Expected::from_results("another path".into(), &outputs);
+    let by_path = Expected::from_results("another path".into(), Precision::F32, &outputs);
     assert!(by_reference.check(&outputs).ok && by_path.check(&outputs).ok);
     for (at, tolerance) in tolerances.iter().enumerate() {
         let mut wrong = outputs.clone();

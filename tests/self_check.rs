@@ -7,7 +7,7 @@ use common::graph::Graph;
 use common::problem::Problem;
 use doconv::gpu::Tier;
 use doconv::network::{Activation, Conv2d, Op};
-use doconv::{Adapter, Error, Mode, Model, Selector, Session, reference};
+use doconv::{Adapter, Error, Mode, Model, Precision, Selector, Session, reference};
 use pollster::block_on;
 
 /// Every adapter but the CPU path, opened.
@@ -17,6 +17,8 @@ fn gpus() -> Vec<Adapter> {
     assert!(count > 0 || skipped, "no GPU adapter was found; set DOCONV_SKIP_GPU_TESTS=1 to do without");
     (0..count).map(|index| block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap()).collect()
 }
+
+const HALF: [Precision; 2] = [Precision::F16Storage, Precision::F16];
 
 /// A layer for every algorithm: 3×3 for Winograd's filtering, 1×1, depthwise, and groups that fit no slices.
 fn problem() -> Problem {
@@ -41,7 +43,7 @@ fn broken(adapter: &Adapter, tier: Tier, family: &'static str) -> Adapter {
 }
 
 fn check(session: &mut Session, problem: &Problem) {
-    let want = reference::run_with_error_of(&problem.model(), &problem.inputs(), &|_, _| None).unwrap();
+    let want = reference::run_with_error(&problem.model(), &problem.inputs()).unwrap();
     let got = block_on(session.run(&problem.inputs())).unwrap();
     let relative = |index: usize| (f64::from(got[0].data()[index]) - want[0].value.data[index]).abs();
     let largest = want[0].value.data.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
@@ -76,6 +78,33 @@ fn a_wrong_kernel_is_found_and_another_is_used() {
 }
 
 #[test]
+fn what_is_wrong_in_half_precision_only_runs_in_single_precision() {
+    let problem = problem();
+    let model = problem.model();
+    for (adapter, precision) in gpus().into_iter().flat_map(|adapter| HALF.map(|precision| (adapter.clone(), precision)))
+    {
+        let Ok(half) = adapter.with_precision(precision) else { continue };
+        for (tier, family) in [
+            (Tier::Software, "winograd_output"),
+            (Tier::Software, "conv_direct"),
+            (Tier::Hardware, "conv_tiled"),
+            // Nothing stands in for it in the same precision.
+            (Tier::Software, "conv_grouped"),
+        ] {
+            let adapter = broken(&half, tier, family);
+            let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+            let [fault] = session.faults() else { panic!("{:?}", session.faults()) };
+            assert!(fault.kernels.contains(&family) && fault.precision == precision, "{fault:?}");
+            assert!(fault.to_string().contains(&format!("here in {}: ", precision.name())), "{fault}");
+            assert_eq!((session.precision(), adapter.precision()), (Precision::F32, Precision::F32));
+            let kernels = session.kernels(1).unwrap();
+            assert!(kernels.iter().any(|kernel| kernel == family), "it is right in single precision: {kernels:?}");
+            check(&mut session, &problem);
+        }
+    }
+}
+
+#[test]
 fn where_nothing_can_stand_in_loading_fails() {
     let model = problem().model();
     for adapter in gpus() {
@@ -90,7 +119,11 @@ fn where_nothing_can_stand_in_loading_fails() {
 #[test]
 fn right_kernels_are_kept() {
     let bundled = Model::bundled().unwrap();
-    for adapter in gpus() {
+    let every_precision = |adapter: Adapter| {
+        let half = HALF.map(|precision| adapter.clone().with_precision(precision).ok());
+        half.into_iter().flatten().chain([adapter])
+    };
+    for adapter in gpus().into_iter().flat_map(every_precision) {
         for mode in [Mode::Folded, Mode::Kernel] {
             let session = block_on(Session::load(&adapter, &bundled, mode)).unwrap();
             assert!(session.faults().is_empty(), "{}: {:?}", adapter.info().name, session.faults());

@@ -1,16 +1,27 @@
-//! Every shader variant is valid WGSL under the capabilities that every browser has, and translates to SPIR-V, MSL and
+//! Every shader variant is valid WGSL under the capabilities that every browser has, those in half precision with that as well, and translates to SPIR-V, MSL and
 //! HLSL, so that Metal and DX12 are covered without their hardware.
 
+use doconv::gpu::choose::Policy;
 use doconv::gpu::shader::{ActivationClass, Epilogue, Scalar, Shader};
+use doconv::gpu::variant::Variant;
 use doconv::gpu::winograd::Winograd;
 use doconv::gpu::{Tier, dispatch};
 use doconv::network::{PaddingMode, Pairing};
 use doconv::plan::{BinaryOp, Factor, Plan, PoolKind};
-use doconv::{Mode, Model};
+use doconv::{Mode, Model, Precision};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
+/// Every shader in every precision that it has.
+fn variants() -> Vec<Variant> {
+    let of = |shader: Shader| Precision::ALL.map(|precision| Variant::new(shader, precision));
+    let mut variants: Vec<Variant> = shaders().into_iter().flat_map(of).collect();
+    // Those of one shader that are the same lie side by side.
+    variants.dedup();
+    variants
+}
+
 /// The families with every value of every parameter that the heuristics may choose.
-fn variants() -> Vec<Shader> {
+fn shaders() -> Vec<Shader> {
     let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
     shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
     shaders.extend([Shader::ResampleRows, Shader::ResampleColumns]);
@@ -85,10 +96,13 @@ fn variants() -> Vec<Shader> {
 }
 
 /// What a shader may use beyond the baseline: half precision, where it is for adapters that have it.
-fn capabilities(shader: &Shader) -> Capabilities {
-    match shader {
-        Shader::PeakFma { scalar: Scalar::F16, .. } => Capabilities::SHADER_FLOAT16,
-        _ => Capabilities::empty(),
+fn capabilities(variant: &Variant) -> Capabilities {
+    match variant {
+        Variant { precision: Precision::F32, shader: Shader::PeakFma { scalar: Scalar::F16, .. } } => {
+            Capabilities::SHADER_FLOAT16
+        }
+        Variant { precision: Precision::F32, .. } => Capabilities::empty(),
+        _ => Capabilities::SHADER_FLOAT16,
     }
 }
 
@@ -101,14 +115,17 @@ fn parse(wgsl: &str, capabilities: Capabilities) -> Result<(naga::Module, Module
 }
 
 /// What the heuristics choose for the bundled network: proof that [`variants`] lists what is really used.
-fn chosen() -> Vec<Shader> {
+fn chosen() -> Vec<Variant> {
     let model = Model::bundled().unwrap();
     let mut shaders = vec![];
     for mode in Mode::ALL {
         let plan = Plan::new(&model, mode).unwrap();
         for (tier, batch) in [(Tier::Software, 1), (Tier::Software, 8), (Tier::Hardware, 1), (Tier::Hardware, 8)] {
-            let dispatches = dispatch::run(&plan, batch, tier.into()).unwrap();
-            shaders.extend(dispatches.iter().map(|dispatch| dispatch.shader));
+            for precision in Precision::ALL {
+                let policy = Policy { precision, ..tier.into() };
+                let dispatches = [dispatch::fold(&plan, policy).unwrap(), dispatch::run(&plan, batch, policy).unwrap()];
+                shaders.extend(dispatches.iter().flatten().map(|dispatch| dispatch.variant()));
+            }
         }
     }
     shaders
@@ -203,6 +220,9 @@ fn the_check_rejects_an_invalid_shader() {
     assert!(parse(&broken, Capabilities::empty()).is_err());
     let beyond_the_baseline = "enable f16; @compute @workgroup_size(1) fn main() { var x = 1.0h; _ = x; }";
     assert!(parse(beyond_the_baseline, Capabilities::empty()).is_err());
-    let half = Shader::PeakFma { scalar: Scalar::F16, chains: 3 };
-    assert!(parse(&half.wgsl(), Capabilities::empty()).is_err() && parse(&half.wgsl(), capabilities(&half)).is_ok());
+    let peak = Variant::from(Shader::PeakFma { scalar: Scalar::F16, chains: 3 });
+    for half in [peak, Variant::new(Shader::Lrn, Precision::F16Storage)] {
+        assert!(parse(&half.wgsl(), Capabilities::empty()).is_err(), "{half:?}");
+        assert!(parse(&half.wgsl(), capabilities(&half)).is_ok(), "{half:?}");
+    }
 }

@@ -1,8 +1,8 @@
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> input: array<{{ input_type }}>;
+@group(0) @binding(1) var<storage, read> input: array<{% if by_channel %}{{ stored }}{% else %}vec4<{{ stored }}>{% endif %}>;
 // [tap][input channel within the group][slice of outputs]
-@group(0) @binding(2) var<storage, read> kernel: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> kernel: array<vec4<{{ stored }}>>;
 {% if products %}
 // Winograd's products: a tap has groups of its own, and so [tap][input channel within the group][slice of the group's
 // outputs]. What they add up to is not the result yet.

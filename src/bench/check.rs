@@ -4,13 +4,19 @@ use super::Check;
 use crate::doconv::{Composed, fold};
 use crate::network::Conv2d;
 use crate::plan::{KernelSource, Plan};
-use crate::reference::{Estimate, Map, error_growth, run_with_error_of};
-use crate::{Adapter, AdapterKind, Mode, Model, Result, Session, Tensor};
+use crate::reference::{Estimate, Map, Rounding, error_growth, run_with_error_of};
+use crate::{Adapter, AdapterKind, Mode, Model, Precision, Result, Session, Tensor};
 
 /// Multiply-accumulates that the f64 reference is asked for: some 0.4 s of its time natively (10 ns each).
 pub(super) const REFERENCE_MACS: u64 = 40_000_000;
 /// What a result may differ from the CPU path's, as a fraction of the output's largest absolute value.
-const TOLERANCE: f64 = 1e-4;
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::F16Storage => 2e-2,
+        Precision::F16 => 5e-2,
+    }
+}
 
 /// What the results of a case should be.
 #[derive(Clone, Debug)]
@@ -51,17 +57,17 @@ impl Expected {
         let macs = model.network().cost()?.total(|layer| layer.macs_folded).saturating_mul(batch);
         if macs <= REFERENCE_MACS {
             let winograd = |conv: &Conv2d, output| adapter.gpu()?.winograd(conv, output);
-            return Ok(Self::from_reference(&run_with_error_of(model, inputs, &winograd)?));
+            return Ok(Self::from_reference(&run_with_error_of(model, inputs, adapter.precision(), &winograd)?));
         }
         let itself = adapter.info().kind == AdapterKind::Cpu && mode == Mode::Folded;
         let mode = if itself { Mode::Feature } else { Mode::Folded };
         let outputs = Session::load(&Adapter::cpu(), model, mode).await?.run(inputs).await?;
-        Ok(Self::from_results(format!("CPU path, mode {}", mode.name()), &outputs))
+        Ok(Self::from_results(format!("CPU path, mode {}", mode.name()), adapter.precision(), &outputs))
     }
 
     /// What [`doconv::fold`](fn@crate::doconv::fold) makes of the composed kernels of a plan.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
-    pub(super) fn of_folding(plan: &Plan) -> Result<Self> {
+    pub(super) fn of_folding(plan: &Plan, precision: Precision) -> Result<Self> {
         let mut estimates = vec![];
         for kernel in &plan.kernels {
             let KernelSource::Composed(composed) = &kernel.source else { continue };
@@ -73,7 +79,7 @@ impl Expected {
             let value = Map::from_tensor(&fold(&kernel.conv, composed)?)?;
             let growth = error_growth(composed.attributes.d_mul);
             let error = Map::from_tensor(&fold(&kernel.conv, &magnitude)?)?.map(|magnitude| growth * magnitude);
-            estimates.push(Estimate { value, error });
+            estimates.push(Estimate { error: Rounding::of(precision).stored(&value, error), value });
         }
         Ok(Self { reference: "f64 fold".into(), ..Self::from_reference(&estimates) })
     }
@@ -101,11 +107,12 @@ impl Expected {
         expected
     }
 
-    /// What something else gave; elements may differ by 10⁻⁴ of the largest absolute value of their output.
-    pub fn from_results(reference: String, outputs: &[Tensor]) -> Self {
+    /// What something else gave; elements may differ by 10⁻⁴ of the largest absolute value of their output, and by more in half
+    /// precision.
+    pub fn from_results(reference: String, precision: Precision, outputs: &[Tensor]) -> Self {
         let output = |tensor: &Tensor| {
             let largest = tensor.data().iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-            let tolerance = TOLERANCE * f64::from(largest);
+            let tolerance = tolerance(precision) * f64::from(largest);
             let elements = tensor.data().iter().map(|&value| (value.into(), tolerance)).collect();
             Output { shape: tensor.shape().to_vec(), every: 1, elements }
         };
@@ -145,7 +152,7 @@ mod tests {
 
     fn check(got: [f32; 3]) -> Check {
         let tensor = |values: [f32; 3]| Tensor::new([3], values.to_vec()).unwrap();
-        Expected::from_results("what is wanted".into(), &[tensor([1.0, -10.0, 0.0])]).check(&[tensor(got)])
+        Expected::from_results("what is wanted".into(), Precision::F32, &[tensor([1.0, -10.0, 0.0])]).check(&[tensor(got)])
     }
 
     #[test]
@@ -166,7 +173,7 @@ mod tests {
     #[test]
     fn shapes_count_and_so_does_nothing_at_all() {
         let zeros = |shape: &[usize]| Tensor::zeros(shape);
-        let expected = Expected::from_results("zeros".into(), &[zeros(&[2, 3])]);
+        let expected = Expected::from_results("zeros".into(), Precision::F32, &[zeros(&[2, 3])]);
         assert!(expected.check(&[zeros(&[2, 3])]).ok);
         assert!(!expected.check(&[zeros(&[3, 2])]).ok);
         assert!(!expected.check(&[]).ok && !expected.check(&[zeros(&[2, 3]), zeros(&[1])]).ok);
@@ -177,7 +184,7 @@ mod tests {
     fn a_kernel_that_is_not_the_fold_is_found() {
         for layer in super::super::layers::composable() {
             let model = layer.composed().unwrap();
-            let expected = Expected::of_folding(&Plan::folding(&model).unwrap()).unwrap();
+            let expected = Expected::of_folding(&Plan::folding(&model).unwrap(), Precision::F32).unwrap();
             let kernel = model.fold().unwrap().weights()["conv.weight"].clone();
             let exact = expected.check(std::slice::from_ref(&kernel));
             assert!(exact.ok && exact.largest_error == Some(0.0) && exact.reference == "f64 fold", "{exact:?}");

@@ -10,7 +10,7 @@ use super::check::Expected;
 use super::sampling::elapsed_ms;
 use super::special::Special;
 use crate::plan::Plan;
-use crate::{Adapter, Result, Session, Tensor};
+use crate::{Adapter, Precision, Result, Session, Tensor};
 
 /// A case that is ready to be timed.
 pub(super) struct Ready {
@@ -23,6 +23,8 @@ pub(super) struct Ready {
     pub bytes: u64,
     /// Kernels that a run uses.
     pub kernels: Vec<String>,
+    /// In what precision.
+    pub precision: Precision,
 }
 
 enum Work {
@@ -37,7 +39,8 @@ impl Ready {
             Subject::Fold(_) | Subject::Peak(_) => {
                 let (special, setup_ms) = Special::new(adapter, case).await?;
                 let (macs, bytes, kernels) = (special.macs(case)?, special.bytes(), special.kernels());
-                Ok(Self { work: Work::Special(special), setup_ms, macs, bytes, kernels })
+                let precision = special.precision();
+                Ok(Self { work: Work::Special(special), setup_ms, macs, bytes, kernels, precision })
             }
         }
     }
@@ -51,9 +54,10 @@ impl Ready {
         let mut session = Session::of_plan(adapter, &model, &plan).await?;
         session.prepare(case.batch).await?;
         let setup_ms = elapsed_ms(start);
-        let (bytes, kernels) = (plan.traffic(case.batch), session.kernels(case.batch)?);
+        let precision = session.precision();
+        let (bytes, kernels) = (plan.traffic(case.batch, precision.storage().bytes() as u64), session.kernels(case.batch)?);
         let work = Work::Run { session, inputs, expected, outputs: vec![] };
-        Ok(Self { work, setup_ms, macs: case.macs()?, bytes, kernels })
+        Ok(Self { work, setup_ms, macs: case.macs()?, bytes, kernels, precision })
     }
 
     /// A run with upload and read-back: its milliseconds, and whether it was right.

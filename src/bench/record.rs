@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Suite;
-use crate::{AdapterInfo, Mode};
+use crate::{AdapterInfo, Mode, Precision};
 
 /// The name of this schema. Fields may be added under the same name; a change of what one means gets another.
 pub const SCHEMA: &str = "doconv-bench-1";
@@ -59,6 +59,9 @@ pub struct Settings {
     pub suites: Vec<Suite>,
     /// Only cases with this in their names ran; empty for all.
     pub filter: String,
+    /// How numbers were to be stored and computed with; `f32` in older records.
+    #[serde(default)]
+    pub precision: Precision,
     /// What the time of a sample is of, in words.
     pub timed: String,
     /// The probability with which `ci95_ms` holds the median.
@@ -83,11 +86,18 @@ impl Settings {
     /// So many steps of the clock make a sample, so that it is known to one in a hundred.
     const STEPS_PER_SAMPLE: f64 = 100.0;
 
-    pub(super) fn new(suites: Vec<Suite>, filter: &str, budget: Duration, timer_resolution_ms: f64) -> Self {
+    pub(super) fn new(
+        suites: Vec<Suite>,
+        filter: &str,
+        precision: Precision,
+        budget: Duration,
+        timer_resolution_ms: f64,
+    ) -> Self {
         let budget_ms = budget.as_secs_f64() * 1e3;
         Self {
             suites,
             filter: filter.into(),
+            precision,
             timed: "runs on inputs that are on the adapter; uploading, reading back and checking are outside".into(),
             confidence: 0.95,
             relative_bound: 0.05,
@@ -139,6 +149,9 @@ pub enum Outcome {
 pub struct Measurement {
     /// The shader families that ran, such as `conv_direct`, each once; `cpu` on the CPU path.
     pub kernels: Vec<String>,
+    /// In what precision: `f32` where the one that was wanted was found to be wrong, and in older records.
+    #[serde(default)]
+    pub precision: Precision,
     /// Whether the results are right.
     pub check: Check,
     /// Milliseconds of planning, uploading weights, folding kernels, making buffers, and compiling those shaders that no

@@ -81,7 +81,13 @@ pub async fn run(
         let reason = format!("nothing to time: no case of {} has `{}` in its name", suites.join(", "), options.filter);
         return Err(Error::Unsupported(reason));
     }
-    let settings = Settings::new(options.suites.clone(), &options.filter, options.budget, timer_resolution_ms());
+    let settings = Settings::new(
+        options.suites.clone(),
+        &options.filter,
+        adapter.precision(),
+        options.budget,
+        timer_resolution_ms(),
+    );
     let mut record = Record {
         schema: SCHEMA.into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -178,6 +184,7 @@ async fn measure(
         let median_ms = rounded(median(&samples_ms).unwrap_or_default());
         measured.push(Measurement {
             kernels: ready.kernels.clone(),
+            precision: ready.precision,
             check: worse(first.clone(), ready.check().await?),
             setup_ms: ready.setup_ms,
             first_ms: *first_ms,

@@ -11,11 +11,11 @@ use super::peak::Peak;
 use super::sampling::elapsed_ms;
 use crate::plan::Plan;
 use crate::session::Folding;
-use crate::{Adapter, Error, Result};
+use crate::{Adapter, Error, Precision, Result};
 
 /// One of them, ready to be timed.
 pub(super) enum Special {
-    Fold { folding: Folding, expected: Expected, bytes: u64, kernel: &'static str },
+    Fold { folding: Folding, expected: Expected, bytes: u64, kernel: &'static str, precision: Precision },
     Peak(Peak),
 }
 
@@ -30,8 +30,10 @@ impl Special {
                 let folding = Folding::load(adapter, &plan).await?;
                 let setup_ms = elapsed_ms(start);
                 let kernel = if adapter.gpu().is_some() { "compose" } else { "cpu" };
-                let (expected, bytes) = (Expected::of_folding(&plan)?, plan.folding_traffic());
-                Ok((Self::Fold { folding, expected, bytes, kernel }, setup_ms))
+                let (expected, bytes) = (Expected::of_folding(&plan, adapter.precision())?, plan.folding_traffic());
+                // As it is once the kernels were checked.
+                let precision = adapter.precision();
+                Ok((Self::Fold { folding, expected, bytes, kernel, precision }, setup_ms))
             }
             Subject::Peak(ceiling) => {
                 let start = Instant::now();
@@ -61,6 +63,13 @@ impl Special {
             Self::Fold { kernel, .. } => (*kernel).into(),
             Self::Peak(peak) => peak.kernel().into(),
         }]
+    }
+
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Fold { precision, .. } => *precision,
+            Self::Peak(_) => Precision::F32,
+        }
     }
 
     /// The time of so many runs.

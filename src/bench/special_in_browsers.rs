@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Check;
 use super::cases::Case;
-use crate::{Adapter, Error, Result};
+use crate::{Adapter, Error, Precision, Result};
 
 /// There is none.
 pub(super) enum Special {}
@@ -24,6 +24,10 @@ impl Special {
     }
 
     pub fn kernels(&self) -> Vec<String> {
+        match *self {}
+    }
+
+    pub fn precision(&self) -> Precision {
         match *self {}
     }
 

@@ -7,6 +7,7 @@ use doconv::{Adapter, AdapterInfo, AdapterKind, Selector, blocking};
 use serde::Serialize;
 
 use super::output;
+use super::precision::PrecisionName;
 
 /// The environment variable that `--adapter` falls back on.
 const VARIABLE: &str = "DOCONV_ADAPTER";
@@ -18,11 +19,19 @@ pub struct AdapterArguments {
     /// [default: a hardware GPU, discrete before integrated, else the CPU]
     #[arg(long, value_name = "NAME", env = VARIABLE, hide_env_values = true)]
     adapter: Option<String>,
+    /// How numbers are stored on a GPU, and what convolutions compute with; what is not f32 needs a GPU with shader-f16
+    /// (`doconv adapters`)
+    #[arg(long, value_enum, default_value_t)]
+    precision: PrecisionName,
 }
 
 impl AdapterArguments {
     /// Opens the adapter. That the CPU is used because there is no GPU is said on stderr.
     pub fn open(&self) -> Result<Adapter> {
+        Ok(self.open_exact()?.with_precision(self.precision.into())?)
+    }
+
+    fn open_exact(&self) -> Result<Adapter> {
         // A variable that is set to nothing counts as absent.
         let unset = std::env::var_os(VARIABLE).is_some_and(|value| value.is_empty());
         match &self.adapter {

@@ -13,7 +13,7 @@ use doconv::bench::{CaseResult, Environment, Measurement, Options, Outcome, Reco
 use doconv::{Model, blocking, formats};
 
 use super::adapter::{AdapterArguments, describe};
-use super::{model, output, progress, table};
+use super::{model, output, precision, progress, table};
 
 /// Time layers, a network, folding, and the adapter itself
 ///
@@ -30,6 +30,7 @@ Examples:
   doconv bench --suite networks --model mine.safetensors
   doconv bench --suite fold                            W and D: every mode, and folding by itself
   doconv bench --suite peak --adapter nvidia           arithmetic, memory and dispatches of an adapter
+  doconv bench --precision f16-storage                 half the memory for maps and kernels, where the GPU has f16
   doconv bench --adapter cpu --output cpu.json         the table, and a record to keep
   doconv bench --json --budget 0.1                     a quick record on stdout
   doconv bench report *.json --output report.html      records side by side, as a page
@@ -159,7 +160,8 @@ fn as_table(record: &Record) -> String {
     let header = ["case", "mode", "median ms", "95 % interval", "GMAC/s", "GB/s", "check"].map(String::from).to_vec();
     let rows: Vec<_> = std::iter::once(header).chain(record.results.iter().map(row)).collect();
     let table = table::align(&rows, &[2, 3, 4, 5]);
-    format!("{table}one run on {}, without upload and read-back\n", describe(&record.adapter))
+    let precision = precision::words(record.settings.precision);
+    format!("{table}one run{precision} on {}, without upload and read-back\n", describe(&record.adapter))
 }
 
 fn row(result: &CaseResult) -> Vec<String> {
@@ -219,6 +221,7 @@ mod tests {
         let check = Check { ok: false, largest_error: Some(2.0), tolerance: 1.0, reference: "truth".into() };
         let measured = Outcome::Measured(Measurement {
             kernels: vec!["cpu".into()],
+            precision: Default::default(),
             check: check.clone(),
             setup_ms: 1.0,
             first_ms: 1.0,

@@ -6,14 +6,14 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use doconv::{Image, Mode, Prediction, blocking};
+use doconv::{Image, Mode, Precision, Prediction, blocking};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::adapter::{AdapterArguments, AdapterJson, describe};
 use super::inputs::{self, Source};
 use super::mode::ModeName;
-use super::{model, onnx, output, progress};
+use super::{model, onnx, output, precision, progress};
 
 /// Say what is in images
 ///
@@ -60,6 +60,7 @@ struct Document<'a> {
     adapter: AdapterJson<'a>,
     model: &'a str,
     mode: &'static str,
+    precision: Precision,
     load_ms: f64,
     results: &'a [Outcome],
 }
@@ -99,6 +100,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
     }
     let mut session = blocking::Session::load(&adapter, &model, mode)?;
     let load_ms = output::elapsed_ms(start);
+    let precision = session.inner().precision();
     let name = &model.network().name;
 
     let count = sources.len();
@@ -119,15 +121,17 @@ pub fn main(arguments: Arguments) -> Result<()> {
     if failed < count {
         if arguments.json {
             let adapter = AdapterJson::from(adapter.info());
-            output::print_json(&Document { adapter, model: name, mode: mode.name(), load_ms, results: &outcomes })?;
+            let mode = mode.name();
+            output::print_json(&Document { adapter, model: name, mode, precision, load_ms, results: &outcomes })?;
         } else {
             let computing: f64 = outcomes.iter().map(|outcome| outcome.elapsed_ms()).sum();
             output::print(&format!(
                 "{} in {total_ms:.0} ms, computing took {:.1} ms per image; {name} loaded in {load_ms:.0} ms\n\
-                 {} mode on {}\n",
+                 {} mode{} on {}\n",
                 images(count - failed),
                 computing / (count - failed) as f64,
                 mode.name(),
+                precision::words(precision),
                 describe(adapter.info()),
             ))?;
         }

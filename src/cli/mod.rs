@@ -17,6 +17,7 @@ mod model;
 mod npy;
 mod onnx;
 mod output;
+mod precision;
 mod progress;
 mod run;
 mod table;

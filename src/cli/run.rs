@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use doconv::{Mode, Model, Network, Tensor, blocking};
+use doconv::{Mode, Model, Network, Precision, Tensor, blocking};
 use serde::Serialize;
 
 use super::adapter::{AdapterArguments, AdapterJson, describe};
 use super::mode::ModeName;
-use super::{arrays, model, onnx, output};
+use super::{arrays, model, onnx, output, precision};
 
 /// Run a network on arrays
 ///
@@ -46,7 +46,7 @@ pub struct Arguments {
     repeat: usize,
     #[command(flatten)]
     adapter: AdapterArguments,
-    /// Print one JSON document: {"adapter": …, "load_ms": …, "first_ms": …, "samples_ms": […]}
+    /// Print one JSON document: {"adapter": …, "precision": …, "load_ms": …, "first_ms": …, "samples_ms": […]}
     #[arg(long)]
     json: bool,
 }
@@ -56,6 +56,7 @@ struct Document<'a> {
     adapter: AdapterJson<'a>,
     model: &'a str,
     mode: &'static str,
+    precision: Precision,
     load_ms: f64,
     first_ms: f64,
     samples_ms: Vec<f64>,
@@ -90,11 +91,12 @@ pub fn main(arguments: Arguments) -> Result<()> {
 
     arrays::write(&arguments.output, &outputs, &loaded.shaped(results)?)?;
     let (adapter, model, mode) = (adapter.info(), network.name.as_str(), mode.name());
+    let precision = session.inner().precision();
     if arguments.json {
         let adapter = AdapterJson::from(adapter);
-        return output::print_json(&Document { adapter, model, mode, load_ms, first_ms, samples_ms });
+        return output::print_json(&Document { adapter, model, mode, precision, load_ms, first_ms, samples_ms });
     }
-    output::print(&format!("{model}, {mode} mode on {}\n{}", describe(adapter), times(load_ms, first_ms, samples_ms)))
+    output::print(&format!("{model}, {mode} mode{} on {}\n{}", precision::words(precision), describe(adapter), times(load_ms, first_ms, samples_ms)))
 }
 
 /// A model file, or an ONNX file with the arrays it is to be run on.

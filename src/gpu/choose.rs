@@ -17,6 +17,7 @@ use super::Tier;
 use super::layout::slices;
 use super::shader::{ActivationClass, Epilogue, GRADIENT_DEPTH, Shader};
 use super::winograd::Winograd;
+use crate::Precision;
 use crate::network::{Conv2d, Shape};
 use crate::plan::{Conv, KernelId, Plan, Step};
 
@@ -98,11 +99,13 @@ pub struct Policy {
     pub preferred: Option<Algorithm>,
     /// What was found to compute wrong results here, and is left out wherever something else will do.
     pub distrusted: Algorithms,
+    /// How maps and kernels are stored, and what convolutions compute with.
+    pub precision: Precision,
 }
 
 impl From<Tier> for Policy {
     fn from(tier: Tier) -> Self {
-        Self { tier, preferred: None, distrusted: Algorithms::default() }
+        Self { tier, preferred: None, distrusted: Algorithms::default(), precision: Precision::F32 }
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use super::choose::{Algorithm, Policy, winograd};
 use super::pipelines::Pipelines;
-use super::shader::Shader;
 use super::trust::Trust;
+use super::variant::Variant;
 use super::winograd::Winograd;
 use crate::adapter::{AdapterInfo, AdapterKind};
 use crate::network::{Conv2d, PaddingMode};
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// What kernels an adapter should get. Decided here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,8 +30,8 @@ pub struct Device {
     /// Whether the shader compiler adds bounds checks and loop counters.
     pub(super) shader_checks: bool,
     pub(super) pipelines: Pipelines,
-    /// A shader family that is made to compute wrong results.
-    pub(super) fault: Option<&'static str>,
+    /// A shader family that is made to compute wrong results, and in which precision.
+    pub(super) fault: Option<(&'static str, Precision)>,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -160,7 +160,7 @@ impl Device {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
-            // For what the benchmark finds out; no network needs it.
+            // For those who want it; no network needs it.
             required_features: adapter.features() & wgpu::Features::SHADER_F16,
             required_limits: wanted_limits(&adapter.limits()),
             ..Default::default()
@@ -206,18 +206,24 @@ impl Device {
         self.policy.preferred = algorithm;
     }
 
+    /// For sessions loaded from now on. The adapter sees to it that the device has it.
+    pub(crate) fn set_precision(&mut self, precision: Precision) {
+        self.policy.precision = precision;
+    }
+
     /// By what its kernels are chosen now.
     pub(crate) fn policy(&self) -> Policy {
-        Policy { distrusted: self.trust.distrusted(), ..self.policy }
+        let precision = self.trust.precision(self.policy.precision);
+        Policy { distrusted: self.trust.distrusted(), precision, ..self.policy }
     }
 
     /// Whether a shader was found to compute what it should.
-    pub(crate) fn is_right(&self, shader: Shader) -> bool {
+    pub(crate) fn is_right(&self, shader: Variant) -> bool {
         self.trust.is_right(shader, self.shader_checks)
     }
 
     /// Notes that it does.
-    pub(crate) fn found_right(&self, shader: Shader) {
+    pub(crate) fn found_right(&self, shader: Variant) {
         self.trust.found_right(shader, self.shader_checks);
     }
 
@@ -226,10 +232,15 @@ impl Device {
         self.trust.distrust(algorithm)
     }
 
-    /// Makes the convolutions of a shader family, such as `conv_direct`, compute wrong results in sessions loaded from now on, as
-    /// a faulty driver would. For tests of what is made of that; the device is then a different one for all that was found out.
+    /// Notes that something computes wrong results in a precision, and says whether there is another to fall back on.
+    pub(crate) fn distrust_precision(&self, precision: Precision) -> bool {
+        self.trust.distrust_precision(precision)
+    }
+
+    /// Makes the convolutions of a shader family, such as `conv_direct`, compute wrong results in the precision that is set and in
+    /// sessions loaded from now on, as a faulty driver would. For tests of what is made of that; the device is then a different one for all that was found out.
     pub fn break_kernels(&mut self, family: &'static str) {
-        self.fault = Some(family);
+        self.fault = Some((family, self.policy.precision));
         self.trust = Trust::default();
         self.pipelines = Pipelines::default();
     }
@@ -240,7 +251,7 @@ impl Device {
         winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy())
     }
 
-    /// Whether shaders may compute in half precision.
+    /// Whether shaders may store and compute in half precision.
     pub(crate) fn has_f16(&self) -> bool {
         self.device.features().contains(wgpu::Features::SHADER_F16)
     }

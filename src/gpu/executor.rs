@@ -11,12 +11,13 @@ use super::Device;
 use super::arena::{Layout, Region};
 use super::choose::{Policy, Transformed, transformed};
 use super::dispatch::{self, Dispatch, Resource};
-use super::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, unpack_map};
+use super::layout::{KernelLayout, loaded, map_len, pack_d, pack_map, pack_w, stored, unpack_map};
 use super::photographs::Preprocessor;
 use super::ranking::Ranker;
-use crate::Result;
+use super::shader::Scalar;
 use crate::load_times::{LoadTimes, timed};
 use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
+use crate::{Precision, Result};
 
 /// A plan on a device: weights uploaded, kernels folded, pipelines compiled.
 ///
@@ -112,7 +113,7 @@ impl Executor {
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
         let policy = device.policy();
         let largest_batch = largest_batch(device, plan, policy)?;
-        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, policy))).await?;
+        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, policy), policy)).await?;
         let times = LoadTimes { upload, ..LoadTimes::default() };
         let mut executor = Self {
             device: device.clone(),
@@ -126,6 +127,11 @@ impl Executor {
         };
         executor.fold(&dispatch::fold(plan, policy)?).await?;
         Ok(executor)
+    }
+
+    /// How it stores numbers and computes: single precision, where what was wanted was found to be wrong.
+    pub fn precision(&self) -> Precision {
+        self.policy.precision
     }
 
     /// Runs the network.
@@ -174,7 +180,7 @@ impl Executor {
     async fn replay(&self, program: &Program) -> Result<Vec<Vec<f32>>> {
         let encode = |encoder: &mut wgpu::CommandEncoder| {
             for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
-                self.device.queue.write_buffer(program.maps.get(value), 0, bytemuck::cast_slice(packed));
+                self.device.queue.write_buffer(program.maps.get(value), 0, &stored(self.storage(), packed));
             }
             record(encoder, &program.commands);
         };
@@ -199,7 +205,8 @@ impl Executor {
             }
         };
         let take = |bytes: &[u8]| {
-            let mut rest: &[f32] = bytemuck::cast_slice(bytes);
+            let values = loaded(self.storage(), bytes);
+            let mut rest = &values[..];
             let mut outputs = vec![];
             for &value in &self.plan.outputs {
                 let shape = self.plan.value(value).batched(batch);
@@ -219,7 +226,12 @@ impl Executor {
     }
 
     fn map_bytes(&self, value: ValueId, batch: usize) -> u64 {
-        4 * map_len(self.plan.value(value).batched(batch)) as u64
+        (self.storage().bytes() * map_len(self.plan.value(value).batched(batch))) as u64
+    }
+
+    /// What maps consist of.
+    fn storage(&self) -> Scalar {
+        self.policy.precision.storage()
     }
 
     async fn fold(&mut self, dispatches: &[Dispatch]) -> Result<()> {
@@ -259,7 +271,8 @@ impl Executor {
         let (buffers, scratch, readback) = self
             .device
             .checked("making room for feature maps", || {
-                let maps: Vec<_> = memory.sizes.iter().map(|&len| self.map_buffer(4 * len as u64)).collect();
+                let bytes = |&len: &usize| (self.storage().bytes() * len) as u64;
+                let maps: Vec<_> = memory.sizes.iter().map(|len| self.map_buffer(bytes(len))).collect();
                 let scratch = scratch_bytes.map(|bytes| (bytes > 0).then(|| self.map_buffer(bytes)));
                 let bytes = self.plan.outputs.iter().map(|&value| self.map_bytes(value, batch)).sum();
                 (maps, scratch, self.readback_buffer(bytes))
@@ -294,7 +307,7 @@ impl Executor {
     /// Binds dispatches to buffers.
     async fn commands(&self, dispatches: &[Dispatch], maps: &Maps) -> Result<Vec<Command>> {
         let device = &self.device.device;
-        let pipelines = self.device.pipelines(dispatches.iter().map(|dispatch| dispatch.shader)).await?;
+        let pipelines = self.device.pipelines(dispatches.iter().map(Dispatch::variant)).await?;
         let mut uniforms = Layout::default();
         let regions = dispatches
             .iter()
@@ -309,7 +322,7 @@ impl Executor {
                     .zip(&regions)
                     .map(|(dispatch, region)| {
                         self.device.queue.write_buffer(&buffers[region.buffer], region.offset, &dispatch.params);
-                        let pipeline = pipelines[&dispatch.shader].clone();
+                        let pipeline = pipelines[&dispatch.variant()].clone();
                         let parameters = wgpu::BindGroupEntry { binding: 0, resource: bind(&buffers, region) };
                         let others = dispatch.bindings.iter().map(|&(binding, resource)| wgpu::BindGroupEntry {
                             binding,
@@ -336,14 +349,15 @@ impl Executor {
 }
 
 impl Weights {
-    async fn upload(device: &Device, plan: &Plan, winograd: &Transformed) -> Result<Self> {
+    async fn upload(device: &Device, plan: &Plan, winograd: &Transformed, policy: Policy) -> Result<Self> {
         let (mut parameters, mut composed) = (Layout::default(), Layout::default());
         let mut transposed = Layout::default();
         let mut regions = HashMap::new();
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
             let size = winograd.get(id);
-            let kernel_bytes = 4 * KernelLayout::with(&kernel.conv, size).len() as u64;
+            let storage = dispatch::kernel_precision(policy, size).storage();
+            let kernel_bytes = (storage.bytes() * KernelLayout::with(&kernel.conv, size).len()) as u64;
             let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
             let what = format!("bias of `{name}`");
             let mut put = |resource, arena, region| _ = regions.insert(resource, (arena, region));
@@ -385,7 +399,7 @@ impl Weights {
         };
         device
             .checked("uploading weights", || {
-                weights.fill(device, plan, winograd);
+                weights.fill(device, plan, winograd, policy);
                 // Without this the copies would wait for the first run.
                 device.queue.submit([]);
             })
@@ -393,12 +407,12 @@ impl Weights {
         Ok(weights)
     }
 
-    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed) {
-        let write = |resource: Resource, values: &[f32]| {
+    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed, policy: Policy) {
+        let write_as = |scalar: Scalar, resource: Resource, values: &[f32]| {
             let (_, region) = &self.regions[&resource];
-            let bytes = bytemuck::cast_slice(values);
-            device.queue.write_buffer(&self.parameters[region.buffer], region.offset, bytes);
+            device.queue.write_buffer(&self.parameters[region.buffer], region.offset, &stored(scalar, values));
         };
+        let write = |resource, values: &[f32]| write_as(Scalar::F32, resource, values);
         for (index, constant) in plan.constants.iter().enumerate() {
             let mut packed = vec![0.0; map_len(constant.shape)];
             pack_map(constant.shape, &constant.values, &mut packed);
@@ -415,7 +429,8 @@ impl Weights {
             match &kernel.source {
                 KernelSource::Plain(values) => {
                     let layout = KernelLayout::with(conv, size);
-                    write(Resource::Kernel(id), &layout.pack(conv, &transform(values, 1)));
+                    let storage = dispatch::kernel_precision(policy, size).storage();
+                    write_as(storage, Resource::Kernel(id), &layout.pack(conv, &transform(values, 1)));
                 }
                 KernelSource::Composed(parts) => {
                     let s = parts.attributes.d_mul;
@@ -440,7 +455,8 @@ impl Weights {
 
 /// How many images at a time keep every map, the results together, and every grid within the device's limits.
 fn largest_batch(device: &Device, plan: &Plan, policy: Policy) -> Result<usize> {
-    let bytes = |value: ValueId| 4 * map_len(plan.value(value).shape) as u64;
+    let storage = policy.precision.storage();
+    let bytes = |value: ValueId| (storage.bytes() * map_len(plan.value(value).shape)) as u64;
     let mut largest = u64::MAX;
     let unwritten = dispatch::unwritten(plan, 1, policy);
     for (index, description) in plan.values.iter().enumerate() {

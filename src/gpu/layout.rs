@@ -1,5 +1,11 @@
 //! How maps and kernels lie in the device's memory, and the way there and back.
 
+use std::borrow::Cow;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::shader::Scalar;
 use super::winograd::Winograd;
 use crate::network::{Conv2d, Shape};
 
@@ -8,7 +14,7 @@ pub fn slices(channels: usize) -> usize {
     channels.div_ceil(4)
 }
 
-/// Number of `f32` that a map takes: whole slices.
+/// Number of values that a map takes: whole slices.
 pub fn map_len([n, c, h, w]: Shape) -> usize {
     n * slices(c) * h * w * 4
 }
@@ -40,6 +46,26 @@ pub fn unpack_map([n, c, h, w]: Shape, packed: &[f32]) -> Vec<f32> {
     nchw
 }
 
+/// Values as a device stores them.
+pub fn stored(scalar: Scalar, values: &[f32]) -> Cow<'_, [u8]> {
+    match scalar {
+        Scalar::F32 => Cow::Borrowed(bytemuck::cast_slice(values)),
+        Scalar::F16 => {
+            let mut half = vec![f16::ZERO; values.len()];
+            half.convert_from_f32_slice(values);
+            Cow::Owned(bytemuck::cast_slice(&half).to_vec())
+        }
+    }
+}
+
+/// Values that a device has stored.
+pub fn loaded(scalar: Scalar, bytes: &[u8]) -> Cow<'_, [f32]> {
+    match scalar {
+        Scalar::F32 => Cow::Borrowed(bytemuck::cast_slice(bytes)),
+        Scalar::F16 => Cow::Owned(bytemuck::cast_slice::<u8, f16>(bytes).to_f32_vec()),
+    }
+}
+
 /// The extents of a kernel in memory: `[tap][row_inputs][row_outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelLayout {
@@ -68,7 +94,7 @@ impl KernelLayout {
         }
     }
 
-    /// Number of `f32`.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.taps * self.row_inputs * self.row_outputs
     }
@@ -126,6 +152,16 @@ mod tests {
         pack_map(shape, &map, &mut packed);
         assert_eq!(packed[..5], [0.0, 6.0, 12.0, 18.0, 1.0]);
         assert_eq!(unpack_map(shape, &packed), map);
+    }
+
+    #[test]
+    fn loading_undoes_storing() {
+        let values = [1.0, -0.5, 65504.0, 0.0];
+        for (scalar, bytes) in [(Scalar::F32, 16), (Scalar::F16, 8)] {
+            let stored = stored(scalar, &values);
+            assert_eq!((stored.len(), &loaded(scalar, &stored)[..]), (bytes, &values[..]));
+        }
+        assert_eq!(loaded(Scalar::F16, &stored(Scalar::F16, &[1.0001, 7e4]))[..], [1.0, f32::INFINITY]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod ranking;
 pub mod shader;
 mod submission;
 mod trust;
+pub mod variant;
 pub mod winograd;
 
 pub use device::{Device, Tier};

@@ -76,7 +76,7 @@ impl Peak {
         (number, bytes): (u32, u64),
         invocations: usize,
     ) -> Result<Self> {
-        let pipeline = device.pipelines([shader].into_iter()).await?[&shader].clone();
+        let pipeline = device.pipelines([shader.into()].into_iter()).await?[&shader.into()].clone();
         let make = || {
             let (storage, readable) = (wgpu::BufferUsages::STORAGE, wgpu::BufferUsages::MAP_READ);
             let (from, to) = (wgpu::BufferUsages::COPY_SRC, wgpu::BufferUsages::COPY_DST);

@@ -3,14 +3,15 @@
 
 use wgpu::util::DeviceExt;
 
-use super::layout::{map_len, pack_map};
-use super::shader::Shader;
+use super::layout::{map_len, pack_map, stored};
+use super::shader::{Scalar, Shader};
+use super::variant::Variant;
 use super::{Device, params};
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 use crate::Error;
 use crate::image::{Square, WeightTable, preprocess};
 use crate::network::Preprocess;
-use crate::{Image, Result};
+use crate::{Image, Precision, Result};
 
 /// A photograph, wherever it lies.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ pub(super) struct Preprocessor {
     how: Preprocess,
     height: usize,
     width: usize,
+    /// What the map consists of.
+    storage: Scalar,
     rows: wgpu::ComputePipeline,
     columns: wgpu::ComputePipeline,
     /// For every level of red, green and blue, the number that the network wants.
@@ -90,17 +93,22 @@ struct Room {
 }
 
 impl Preprocessor {
-    pub(super) async fn new(device: &Device, how: &Preprocess, [height, width]: [usize; 2]) -> Result<Self> {
-        let shaders = [Shader::ResampleRows, Shader::ResampleColumns];
+    pub(super) async fn new(
+        device: &Device,
+        how: &Preprocess,
+        [height, width]: [usize; 2],
+        precision: Precision,
+    ) -> Result<Self> {
+        let shaders = [Shader::ResampleRows, Shader::ResampleColumns].map(|shader| Variant::new(shader, precision));
         let mut pipelines = device.pipelines(shaders.into_iter()).await?;
-        let mut take = |shader| pipelines.remove(&shader).expect("just made");
-        let (rows, columns) = (take(Shader::ResampleRows), take(Shader::ResampleColumns));
+        let [rows, columns] = shaders.map(|shader| pipelines.remove(&shader).expect("just made"));
+        let storage = precision.storage();
         let level = |level: u16, channel: usize| (f32::from(level) - how.mean[channel]) / how.std[channel];
         let levels: Vec<f32> = (0..256).flat_map(|at| [level(at, 0), level(at, 1), level(at, 2), 0.0]).collect();
         let levels = device
             .checked("making room for photographs", || storage(device, "levels", bytemuck::cast_slice(&levels)))
             .await?;
-        Ok(Self { device: device.clone(), how: how.clone(), height, width, rows, columns, levels, room: None })
+        Ok(Self { device: device.clone(), how: how.clone(), height, width, storage, rows, columns, levels, room: None })
     }
 
     /// Whether photographs of this width and height can be worked on here.
@@ -257,8 +265,8 @@ impl Preprocessor {
         picture.preprocess(&self.how, self.height, self.width, &mut planes)?;
         let mut packed = vec![0.0; map_len(shape)];
         pack_map(shape, &planes, &mut packed);
-        let bytes: &[u8] = bytemuck::cast_slice(&packed);
-        self.device.queue.write_buffer(map, (index * bytes.len()) as u64, bytes);
+        let bytes = stored(self.storage, &packed);
+        self.device.queue.write_buffer(map, (index * bytes.len()) as u64, &bytes);
         Ok(())
     }
 }

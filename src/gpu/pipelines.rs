@@ -4,26 +4,26 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::Device;
-use super::shader::Shader;
+use super::variant::Variant;
 use crate::Result;
 
-/// The pipelines of a device by shader, and by whether they have run-time checks.
+/// The pipelines of a device by shader and precision, and by whether they have run-time checks.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pipelines(Arc<Mutex<HashMap<(Shader, bool), wgpu::ComputePipeline>>>);
+pub(super) struct Pipelines(Arc<Mutex<HashMap<(Variant, bool), wgpu::ComputePipeline>>>);
 
 impl Pipelines {
-    fn get(&self, key: &(Shader, bool)) -> Option<wgpu::ComputePipeline> {
+    fn get(&self, key: &(Variant, bool)) -> Option<wgpu::ComputePipeline> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(key).cloned()
     }
 
-    fn insert(&self, key: (Shader, bool), pipeline: wgpu::ComputePipeline) {
+    fn insert(&self, key: (Variant, bool), pipeline: wgpu::ComputePipeline) {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(key, pipeline);
     }
 }
 
 impl Device {
     /// Compiles shaders that are not compiled yet.
-    pub(crate) async fn compile(&self, shaders: impl Iterator<Item = Shader>) -> Result<()> {
+    pub(crate) async fn compile(&self, shaders: impl Iterator<Item = Variant>) -> Result<()> {
         self.pipelines(shaders).await.map(drop)
     }
 
@@ -31,8 +31,8 @@ impl Device {
     /// platform has threads.
     pub(super) async fn pipelines(
         &self,
-        shaders: impl Iterator<Item = Shader>,
-    ) -> Result<HashMap<Shader, wgpu::ComputePipeline>> {
+        shaders: impl Iterator<Item = Variant>,
+    ) -> Result<HashMap<Variant, wgpu::ComputePipeline>> {
         let mut found = HashMap::new();
         let mut missing = vec![];
         for shader in shaders {
@@ -52,14 +52,14 @@ impl Device {
     }
 
     #[cfg(not(target_arch = "wasm32"))]
-    async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
+    async fn compile_all(&self, shaders: &[Variant]) -> Result<Vec<wgpu::ComputePipeline>> {
         use rayon::prelude::*;
         // Error scopes are per thread, so every thread waits for its own verdict; natively that is no wait at all.
         shaders.par_iter().map(|shader| pollster::block_on(self.compile_one(shader))).collect()
     }
 
     #[cfg(target_arch = "wasm32")]
-    async fn compile_all(&self, shaders: &[Shader]) -> Result<Vec<wgpu::ComputePipeline>> {
+    async fn compile_all(&self, shaders: &[Variant]) -> Result<Vec<wgpu::ComputePipeline>> {
         let sources: Vec<String> = shaders.iter().map(|shader| self.source(shader)).collect();
         super::browser::compile_ahead(&self.device, &sources).await;
         let mut pipelines = vec![];
@@ -69,15 +69,19 @@ impl Device {
         Ok(pipelines)
     }
 
-    fn source(&self, shader: &Shader) -> String {
-        let wgsl = shader.wgsl();
+    fn source(&self, variant: &Variant) -> String {
+        let (shader, wgsl) = (variant.shader, variant.wgsl());
         match self.fault {
-            Some(family) if shader.family() == family => wgsl.replace("+ bias[slice]", "- bias[slice]"),
+            Some((family, precision))
+                if shader.family() == family && *variant == Variant::new(shader, precision) =>
+            {
+                wgsl.replace("+ bias[slice]", "- bias[slice]")
+            }
             _ => wgsl,
         }
     }
 
-    async fn compile_one(&self, shader: &Shader) -> Result<wgpu::ComputePipeline> {
+    async fn compile_one(&self, shader: &Variant) -> Result<wgpu::ComputePipeline> {
         let label = format!("{shader:?}");
         let wgsl = self.source(shader);
         let entries = layout_entries(&wgsl);

@@ -3,9 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::executor::{Command, Executor, Program, record};
-use super::layout::{map_len, slices, unpack_map};
+use super::layout::{loaded, map_len, slices, unpack_map};
 use super::photographs::{Picture, Preprocessor};
 use super::shader::Shader;
+use super::variant::Variant;
 use super::{Device, params};
 use crate::Result;
 use crate::network::Preprocess;
@@ -86,12 +87,13 @@ impl Executor {
             self.preprocess_into(part, how, &program).await?;
             let input = self.plan.inputs[0];
             let shape = self.plan.value(input).batched(part.len());
-            let bytes = 4 * map_len(shape) as u64;
+            let storage = self.precision().storage();
+            let bytes = (storage.bytes() * map_len(shape)) as u64;
             let readback = self.device.checked("reading the input back", || self.readback_buffer(bytes)).await?;
             let encode = |encoder: &mut wgpu::CommandEncoder| {
                 encoder.copy_buffer_to_buffer(program.maps.get(input), 0, &readback, 0, bytes);
             };
-            let take = |bytes: &[u8]| unpack_map(shape, bytemuck::cast_slice(bytes));
+            let take = |bytes: &[u8]| unpack_map(shape, &loaded(storage, bytes));
             results.extend(self.device.submit_and_read("reading the input back", &readback, encode, take).await?);
             self.programs.push(program);
         }
@@ -108,7 +110,7 @@ impl Executor {
             Some(made) => made,
             None => {
                 let [_, _, height, width] = self.plan.value(self.plan.inputs[0]).shape;
-                Preprocessor::new(&self.device, how, [height, width]).await?
+                Preprocessor::new(&self.device, how, [height, width], self.precision()).await?
             }
         };
         Ok(self.preprocessor.insert(made))
@@ -116,7 +118,7 @@ impl Executor {
 
     async fn ranker(&self, program: &Program, ranking: Ranking) -> Result<Ranker> {
         let Device { device, .. } = &self.device;
-        let shader = Shader::TopK { softmax: ranking.softmax };
+        let shader = Variant::new(Shader::TopK { softmax: ranking.softmax }, self.precision());
         let pipelines = self.device.pipelines([shader].into_iter()).await?;
         let pipeline = pipelines[&shader].clone();
         let output = self.plan.outputs[0];

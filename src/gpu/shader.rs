@@ -9,12 +9,14 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 
 use super::params;
+use super::variant::Variant;
 use super::winograd::Winograd;
 use crate::image::FRACTION_BITS;
+use crate::Precision;
 use crate::network::{Activation, PaddingMode, Pairing};
 use crate::plan::{BinaryOp, Factor, PoolKind};
 
-/// A specialised shader: the key of a pipeline.
+/// A specialised shader; in a precision it is the key of a pipeline: see [`Variant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shader {
     /// Convolution from storage with register tiles.
@@ -229,6 +231,14 @@ impl Scalar {
             Scalar::F16 => "f16",
         }
     }
+
+    /// How many bytes it takes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Scalar::F32 => 4,
+            Scalar::F16 => 2,
+        }
+    }
 }
 
 /// What a convolution does with its sums before it stores them.
@@ -298,8 +308,8 @@ impl ActivationClass {
         [Self::Bounds, Self::LeakyRelu, Self::Ramp, Self::HardSwish, Self::Sigmoid, Self::Silu, Self::Tanh];
 }
 
-/// Input slices that a workgroup of [`Shader::ConvTiled`] stages at a time.
-const TILE_DEPTH: u32 = 4;
+/// Input slices that a workgroup of [`Shader::ConvTiled`] stages at a time: sums in half precision are as long.
+const TILE_DEPTH: u32 = Precision::TERMS as u32 / 4;
 /// Pixels that a workgroup of [`Shader::KernelGradientTiled`] stages at a time.
 pub const GRADIENT_DEPTH: u32 = 16;
 /// Pixels that [`Shader::Softmax`] takes along x: one axis of a grid alone would not reach over large maps.
@@ -351,13 +361,18 @@ impl Shader {
         }
     }
 
-    /// The complete WGSL module, with entry point `main`.
+    /// The complete WGSL module in single precision, with entry point `main`.
     pub fn wgsl(&self) -> String {
+        Variant::from(*self).wgsl()
+    }
+
+    /// The module without directives, for the numbers that a [`Variant`] says.
+    pub(super) fn render(&self, numbers: Value) -> String {
         let (template, context) = self.specialisation();
         let base = context! { workgroup => self.workgroup().to_vec() };
         templates()
             .get_template(template)
-            .and_then(|template| template.render(context! { ..context, ..base }))
+            .and_then(|template| template.render(context! { ..context, ..base, ..numbers }))
             .unwrap_or_else(|error| panic!("shaders/{template}: {error:#}"))
     }
 
@@ -372,13 +387,13 @@ impl Shader {
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
             Shader::ConvDirect { pixels, slices, lanes, pointwise, epilogue, .. } => {
-                ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, ..epilogue.context("vec4<f32>") })
+                ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, ..epilogue.context() })
             }
             Shader::WinogradProduct { pixels, slices, .. } => {
                 ("conv_direct.wgsl", context! { pixels, slices, lanes => 4, pointwise => true, ..products() })
             }
             Shader::ConvTiled { slices, lanes, epilogue } => {
-                ("conv_tiled.wgsl", context! { lanes, ..tiled(slices, epilogue.context("vec4<f32>")) })
+                ("conv_tiled.wgsl", context! { lanes, ..tiled(slices, epilogue.context()) })
             }
             Shader::WinogradProductTiled { slices } => {
                 ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
@@ -388,20 +403,20 @@ impl Shader {
             }
             Shader::WinogradOutput { size, epilogue } => {
                 let base = context! { matrix => size.output(), ..winograd(size) };
-                ("winograd_output.wgsl", context! { ..base, ..epilogue.context("vec4<f32>") })
+                ("winograd_output.wgsl", context! { ..base, ..epilogue.context() })
             }
             Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, epilogue, .. } => (
                 "conv_depthwise.wgsl",
                 context! {
                     outputs, stride_x, dilation_x,
                     kernel => kernel.to_vec(),
-                    ..epilogue.context("vec4<f32>")
+                    ..epilogue.context()
                 },
             ),
-            Shader::ConvGrouped { epilogue } => ("conv_grouped.wgsl", epilogue.context("f32")),
+            Shader::ConvGrouped { epilogue } => ("conv_grouped.wgsl", context! { by_channel => true, ..epilogue.context() }),
             Shader::ConvFeature { pixels, slices, columns, lanes, epilogue } => {
                 let params = params::ConvFeature::WGSL;
-                let base = epilogue.context("vec4<f32>");
+                let base = epilogue.context();
                 ("conv_feature.wgsl", context! { pixels, slices, columns, lanes, params, ..base })
             }
             Shader::Compose { pairing } => {
@@ -509,7 +524,7 @@ fn tiled(slices: u32, base: Value) -> Value {
 
 /// Sums that are stored as they are, with a kernel of its own for every group.
 fn products() -> Value {
-    context! { products => true, input_type => "vec4<f32>", params => params::Conv::WGSL }
+    context! { products => true, by_channel => false, params => params::Conv::WGSL }
 }
 
 fn winograd(size: Winograd) -> Value {
@@ -554,13 +569,13 @@ fn kernel_gradient(input_type: &str, grad_type: &str) -> Value {
 }
 
 impl Epilogue {
-    fn context(self, input_type: &str) -> Value {
+    fn context(self) -> Value {
         context! {
             products => false,
+            by_channel => false,
             residual => self.residual,
             activation => self.activation.name(),
             params => params::Conv::WGSL,
-            input_type,
         }
     }
 

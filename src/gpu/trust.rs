@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::choose::{Algorithm, Algorithms};
-use super::shader::Shader;
+use super::variant::Variant;
+use crate::Precision;
 
 /// Shared by all sessions on a device.
 #[derive(Clone, Debug, Default)]
@@ -12,8 +13,9 @@ pub(super) struct Trust(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     /// By shader, and by whether it has run-time checks.
-    right: Vec<(Shader, bool)>,
+    right: Vec<(Variant, bool)>,
     distrusted: Algorithms,
+    distrusted_precisions: Vec<Precision>,
 }
 
 impl Trust {
@@ -21,11 +23,11 @@ impl Trust {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    pub(super) fn is_right(&self, shader: Shader, checks: bool) -> bool {
+    pub(super) fn is_right(&self, shader: Variant, checks: bool) -> bool {
         self.known().right.contains(&(shader, checks))
     }
 
-    pub(super) fn found_right(&self, shader: Shader, checks: bool) {
+    pub(super) fn found_right(&self, shader: Variant, checks: bool) {
         self.known().right.push((shader, checks));
     }
 
@@ -36,5 +38,20 @@ impl Trust {
     /// Says whether that is news.
     pub(super) fn distrust(&self, algorithm: Algorithm) -> bool {
         self.known().distrusted.insert(algorithm)
+    }
+
+    /// A precision, or single precision where that was found to be wrong.
+    pub(super) fn precision(&self, wanted: Precision) -> Precision {
+        if self.known().distrusted_precisions.contains(&wanted) { Precision::F32 } else { wanted }
+    }
+
+    /// Says whether there is another to fall back on.
+    pub(super) fn distrust_precision(&self, precision: Precision) -> bool {
+        let known = &mut self.known().distrusted_precisions;
+        let is_news = precision != Precision::F32 && !known.contains(&precision);
+        if is_news {
+            known.push(precision);
+        }
+        is_news
     }
 }

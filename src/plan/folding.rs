@@ -29,19 +29,20 @@ impl Plan {
     }
 
     /// Bytes of inputs, weights, constants and outputs, each once: what every run with this batch has to move, however much
-    /// of the rest stays in caches. Kernels that are composed for every run count as W and D.
-    pub(crate) fn traffic(&self, batch: usize) -> u64 {
-        let maps = self.inputs.iter().chain(&self.outputs).map(|&id| elements(self.value(id).batched(batch)));
+    /// of the rest stays in caches. Kernels that are composed for every run count as W and D. A number in a map or a kernel takes
+    /// so many bytes, everything else is `f32`.
+    pub(crate) fn traffic(&self, batch: usize, stored: u64) -> u64 {
+        let maps = self.inputs.iter().chain(&self.outputs).map(|&id| stored * elements(self.value(id).batched(batch)));
         let weights = self.kernels.iter().enumerate().map(|(id, kernel)| {
-            let values = match &kernel.source {
+            let bytes = match &kernel.source {
                 KernelSource::Transposed(_) => 0,
-                KernelSource::Composed(_) if self.composes_every_run(KernelId(id)) => kernel.factors(),
-                _ => elements(kernel.conv.kernel_shape()),
+                KernelSource::Composed(_) if self.composes_every_run(KernelId(id)) => 4 * kernel.factors(),
+                _ => stored * elements(kernel.conv.kernel_shape()),
             };
-            values + if kernel.conv.bias { kernel.conv.out_channels as u64 } else { 0 }
+            bytes + if kernel.conv.bias { 4 * kernel.conv.out_channels as u64 } else { 0 }
         });
-        let constants = self.constants.iter().map(|constant| elements(constant.shape));
-        4 * maps.chain(weights).chain(constants).sum::<u64>()
+        let constants = self.constants.iter().map(|constant| 4 * elements(constant.shape));
+        maps.chain(weights).chain(constants).sum::<u64>()
     }
 
     /// Bytes of W, D and the kernels that they are composed to.
@@ -104,9 +105,12 @@ mod tests {
         for (mode, weights) in [(Mode::Folded, kernel), (Mode::Kernel, factors), (Mode::Feature, factors)] {
             let plan = Plan::new(&model(), mode).unwrap();
             for batch in [1u64, 3] {
-                assert_eq!(plan.traffic(batch as usize), 4 * (maps(batch) + weights + bias), "{}", mode.name());
+                let of = |stored| plan.traffic(batch as usize, stored);
+                assert_eq!(of(4), 4 * (maps(batch) + weights + bias), "{}", mode.name());
                 let stripped = plan.without_weights(|_| false);
-                assert_eq!(stripped.traffic(batch as usize), plan.traffic(batch as usize));
+                assert_eq!(stripped.traffic(batch as usize, 4), of(4));
+                let composed = if mode == Mode::Kernel { weights } else { 0 };
+                assert_eq!(of(4) - of(2), 2 * (maps(batch) + weights - composed), "half the size but for W, D and biases");
             }
         }
     }

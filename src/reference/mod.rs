@@ -2,7 +2,8 @@
 //!
 //! Nothing here shares code with the planner or the executors, so that a mistake in one of them shows up as a
 //! difference; only how exact Winograd's filtering can be is computed with its matrices. [`run`] walks the network's own nodes; it knows no fusion, no batch-norm folding and no buffers.
-//! [`run_with_error`] says besides how far a sound single-precision implementation may be off.
+//! [`run_with_error`] says besides how far a sound single-precision implementation may be off, and [`run_with_error_of`] one in
+//! half precision.
 //!
 //! The operators are plain nested loops over a [`Map`]. They panic on shapes that [`Network::infer`] would refuse.
 //!
@@ -27,6 +28,6 @@ pub use gradient::{
 pub use map::Map;
 pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
-pub(crate) use rounding::error_growth;
+pub(crate) use rounding::{Rounding, error_growth};
 pub use rounding::{Estimate, run_with_error, run_with_error_of};
 pub use walk::run;

@@ -1,4 +1,4 @@
-//! How far a sound single-precision implementation may be off.
+//! How far a sound implementation in single or half precision may be off.
 
 use super::elementwise::broadcast;
 use super::elementwise::lrn_base;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::gpu::winograd::Winograd;
 use crate::network::{Activation, Conv2d, Lrn, Node, Op, Pad};
-use crate::{Model, Result, Tensor};
+use crate::{Model, Precision, Result, Tensor};
 
 /// Half the distance between 1 and the next `f32`.
 pub(super) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
@@ -22,7 +22,7 @@ const SAFETY: f64 = 4.0;
 /// Devices may flush numbers below the smallest normal `f32`, 1.2e−38, to zero; products of those are granted too.
 const FLOOR: f64 = 1e-35;
 
-/// A value and the error that single precision may make of it.
+/// A value and the error that rounding may make of it.
 ///
 /// The error is propagated to first order, as a standard deviation: an error that enters an operator leaves it
 /// multiplied by the operator's derivative, errors of different elements add up as the root of the sum of squares, and
@@ -30,6 +30,9 @@ const FLOOR: f64 = 1e-35;
 /// Higham and Mary, *A New Approach to Probabilistic Rounding Error Analysis*, 2019; the certain one, with K in place
 /// of √K, is so wide that it would hide mistakes. For DO-Conv layers `|w|` is `Σ|D|·|W|`, what composing in whichever
 /// order has to add up.
+///
+/// In half precision everything that is stored is rounded once more: the inputs, what every node gives, and kernels. The
+/// last makes an error of every product by itself, so that they add up as the root of the sum of squares.
 #[derive(Clone, Debug)]
 pub struct Estimate {
     /// The value.
@@ -50,31 +53,75 @@ impl Estimate {
 /// # Errors
 /// Those of [`run`](super::run).
 pub fn run_with_error(model: &Model, inputs: &[Tensor]) -> Result<Vec<Estimate>> {
-    run_with_error_of(model, inputs, &|_, _| None)
+    run_with_error_of(model, inputs, Precision::F32, &|_, _| None)
 }
 
-/// [`run_with_error`] for an implementation that runs some convolutions by Winograd's filtering: those for which
-/// `winograd`, given the layer and the height and width of its output, names the tiles.
+/// [`run_with_error`] for an implementation that stores and computes in a precision, and runs some convolutions by Winograd's
+/// filtering: those for which `winograd`, given the layer and the height and width of its output, names the tiles.
 ///
 /// # Errors
 /// Those of [`run`](super::run).
 pub fn run_with_error_of(
     model: &Model,
     inputs: &[Tensor],
+    precision: Precision,
     winograd: &dyn Fn(&Conv2d, [usize; 2]) -> Option<Winograd>,
 ) -> Result<Vec<Estimate>> {
     let (batch, inferred, inputs) = checked(model, inputs)?;
-    let exact = |value: Map| Estimate { error: value.map(|_| 0.0), value };
+    let rounding = Rounding::of(precision);
+    let exact = |value: Map| Estimate { error: rounding.stored(&value, value.map(|_| 0.0)), value };
     let inputs: Vec<Estimate> = inputs.into_iter().map(exact).collect();
     let mut nodes: Vec<Estimate> = vec![];
     for (node, edges) in model.network().nodes.iter().zip(&inferred.edges) {
         let read: Vec<&Estimate> = edges.iter().map(|&source| pick(&inputs, &nodes, source)).collect();
         let values: Vec<&Map> = read.iter().map(|estimate| &estimate.value).collect();
         let value = value(model, node, &values, batch)?;
-        let error = error(model, node, &read, &value, batch, winograd)?;
-        nodes.push(Estimate { value, error });
+        let error = error(model, node, &read, &value, batch, rounding, winograd)?;
+        nodes.push(Estimate { error: rounding.stored(&value, error), value });
     }
     Ok(inferred.outputs.iter().map(|&source| pick(&inputs, &nodes, source).clone()).collect())
+}
+
+/// What half precision adds to the errors of single precision; nothing in single precision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounding {
+    /// Of what is stored, relative to the value.
+    storing: f64,
+    /// Of what is stored, whatever its value: numbers below the smallest normal one, 6.1e−5, may be flushed to zero.
+    floor: f64,
+    /// Of every operation in a short sum of products.
+    computing: f64,
+}
+
+impl Rounding {
+    /// Half the distance between 1 and the next `f16`. Conversions may take either neighbour, so that twice as much is lost at
+    /// most.
+    const UNIT: f64 = 1.0 / 2048.0;
+    /// A quarter of the smallest normal `f16`: an error that is four times as large is tolerated.
+    const FLOOR: f64 = 1.0 / 65536.0;
+
+    pub(crate) fn of(precision: Precision) -> Self {
+        let storing = if precision == Precision::F32 { 0.0 } else { Self::UNIT };
+        let computing = if precision == Precision::F16 { Self::UNIT } else { 0.0 };
+        Self { storing, floor: storing / Self::UNIT * Self::FLOOR, computing }
+    }
+
+    /// An error after its value was stored.
+    pub(crate) fn stored(self, value: &Map, error: Map) -> Map {
+        error.zip(value, |error, value| error + self.storing * value.abs() + self.floor)
+    }
+
+    /// What sums of products are off by for a kernel that was stored and for adding up in half precision. `squares` is the sum
+    /// of the squares of the products, `terms` how many products are added up at a time; a kernel that is the product of two
+    /// was stored twice, and what comes in between, too, where errors of one tap go with others.
+    fn of_products(self, squares: Map, terms: usize, factors: Option<usize>) -> Map {
+        let kernel = factors.map_or(1.0, |taps| 2.0 + (taps as f64).sqrt());
+        // Within a short sum all errors may have the same sign; sums of products are at most √terms times their root mean
+        // square.
+        let terms = terms.min(Precision::TERMS) as f64;
+        let sums = (OPERATIONS + terms.sqrt()) * terms.sqrt();
+        squares.map(|square| (self.storing * kernel + self.computing * sums) * square.sqrt())
+    }
 }
 
 /// The error of a node's value, given those of its inputs.
@@ -84,12 +131,14 @@ fn error(
     inputs: &[&Estimate],
     output: &Map,
     batch: usize,
+    rounding: Rounding,
     winograd: &dyn Fn(&Conv2d, [usize; 2]) -> Option<Winograd>,
 ) -> Result<Map> {
     // A constant is what it is.
     let Some(&input) = inputs.first() else { return Ok(output.map(|_| 0.0)) };
     let absolute = input.value.map(f64::abs);
     let variance = input.error.map(|error| error * error);
+    let square = input.value.map(|value| value * value);
     let part = |part: &str| parameter(model, node, part);
     Ok(match &node.op {
         Op::Conv2d(conv) => {
@@ -101,21 +150,29 @@ fn error(
                 return Ok(propagated.zip(&own, |variance, own| variance.sqrt() + own));
             }
             let magnitude = conv2d(conv, &absolute, &kernel.magnitude, bias.as_deref());
+            let of_products = conv2d(conv, &square, &squares(kernel.magnitude), None);
+            let terms = if conv.channels_per_group() == 1 { conv.kernel[1] } else { kernel.terms };
+            let factors = (kernel.terms > conv.channels_per_group() * conv.taps()).then(|| conv.taps());
             propagated_sum(conv2d(conv, &variance, &squares(kernel.kernel), None), magnitude, kernel.terms)
+                .zip(&rounding.of_products(of_products, terms, factors), |a, b| a + b)
         }
         Op::Linear(attributes) => {
             let weight = part("weight")?;
             let bias = attributes.bias.then(|| part("bias").map(absolutes)).transpose()?;
             let magnitude = linear(&absolute, &absolutes(weight.clone()), bias.as_deref());
+            let of_products = linear(&square, &squares(weight.clone()), None);
             propagated_sum(linear(&variance, &squares(weight), None), magnitude, attributes.in_features)
+                .zip(&rounding.of_products(of_products, attributes.in_features, None), |a, b| a + b)
         }
         Op::BatchNorm(norm) => {
             let (weight, bias, mean) = (part("weight")?, part("bias")?, part("running_mean")?);
             let variance = part("running_var")?;
             Map::from_fn(output.shape, |n, c, y, x| {
                 let scale = (weight[c] / (variance[c] + norm.eps).sqrt()).abs();
-                let magnitude = scale * (absolute.at(n, c, y, x) + mean[c].abs()) + bias[c].abs();
-                scale * input.error.at(n, c, y, x) + OPERATIONS * UNIT * magnitude
+                let product = scale * absolute.at(n, c, y, x);
+                let magnitude = product + scale * mean[c].abs() + bias[c].abs();
+                let own = OPERATIONS * UNIT * magnitude + (rounding.storing + rounding.computing) * product;
+                scale * input.error.at(n, c, y, x) + own
             })
         }
         Op::Activation(function) => activation_error(*function, input, output),
@@ -137,7 +194,9 @@ fn error(
             let bias = conv.bias.then(|| part("bias").map(absolutes)).transpose()?;
             let magnitude = conv_transpose2d(conv, &absolute, &absolutes(weight.clone()), bias.as_deref());
             let terms = conv.channels_per_group() * conv.taps();
+            let of_products = conv_transpose2d(conv, &square, &squares(weight.clone()), None);
             propagated_sum(conv_transpose2d(conv, &variance, &squares(weight), None), magnitude, terms)
+                .zip(&rounding.of_products(of_products, terms, None), |a, b| a + b)
         }
         // The operands of these are often related, so that their errors are added in full.
         Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Prelu => {

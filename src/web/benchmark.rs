@@ -30,7 +30,7 @@ pub async fn benchmark(
 
 async fn run(model: &JsValue, options: BenchmarkOptions, listener: Option<Function>) -> Result<Record> {
     let opened = model::open(model, &LoadOptions { name: options.name, ..LoadOptions::default() }).await?;
-    let adapter = open_adapter(options.adapter).await?;
+    let adapter = open_adapter(options.adapter, options.precision).await?;
     let defaults = Options::default();
     let wanted = Options {
         suites: options.suites.unwrap_or_else(|| vec![Suite::Layers, Suite::Networks]),

@@ -179,7 +179,7 @@ async fn load(model: &JsValue, options: JsValue) -> Result<Classifier> {
     let opened = model::open(model, &options).await?;
     let read = start.elapsed();
     let weights = Rc::new(opened.model);
-    let mut sessions = SessionSet::open(weights.clone(), options.adapter).await?;
+    let mut sessions = SessionSet::open(weights.clone(), options.adapter, options.precision).await?;
     let default_mode = options.mode;
     sessions.with(default_mode, async |_| Ok(())).await?;
     let facts = sessions.facts();

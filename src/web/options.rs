@@ -6,12 +6,13 @@ use wasm_bindgen::JsValue;
 
 use crate::bench::Suite;
 use crate::network::Preprocess;
-use crate::{Error, Mode, Result, Selector};
+use crate::{Error, Mode, Precision, Result, Selector};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LoadOptions {
     pub(super) adapter: AdapterChoice,
+    pub(super) precision: Precision,
     pub(super) mode: Mode,
     pub(super) name: Option<String>,
     pub(super) preprocess: Option<String>,
@@ -37,6 +38,7 @@ pub(super) struct CompareOptions {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct BenchmarkOptions {
     pub(super) adapter: AdapterChoice,
+    pub(super) precision: Precision,
     pub(super) name: Option<String>,
     pub(super) suites: Option<Vec<Suite>>,
     pub(super) filter: String,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use web_time::Instant;
 
 use super::options::AdapterChoice;
-use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
+use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Precision, Result, Session};
 
 /// What is true of the sessions now; it can be read while they are busy.
 #[derive(Clone, Debug)]
@@ -25,18 +25,20 @@ pub(super) struct Facts {
 pub(super) struct SessionSet {
     model: Rc<Model>,
     choice: AdapterChoice,
+    precision: Precision,
     adapter: Adapter,
     sessions: [Option<Session>; 3],
     facts: Rc<RefCell<Facts>>,
 }
 
 impl SessionSet {
-    pub(super) async fn open(model: Rc<Model>, choice: AdapterChoice) -> Result<Self> {
+    pub(super) async fn open(model: Rc<Model>, choice: AdapterChoice, precision: Precision) -> Result<Self> {
         let start = Instant::now();
-        let adapter = open_adapter(choice).await?;
+        let adapter = open_adapter(choice, precision).await?;
         let (open, info) = (start.elapsed(), adapter.info().clone());
         let facts = Facts { adapter: info, rebuilds: 0, open, times: LoadTimes::default() };
-        Ok(Self { model, choice, adapter, sessions: [None, None, None], facts: Rc::new(RefCell::new(facts)) })
+        let facts = Rc::new(RefCell::new(facts));
+        Ok(Self { model, choice, precision, adapter, sessions: [None, None, None], facts })
     }
 
     pub(super) fn facts(&self) -> Rc<RefCell<Facts>> {
@@ -77,7 +79,7 @@ impl SessionSet {
         self.sessions = [None, None, None];
         // A browser that has taken the GPU away for good must not take the page along.
         let start = Instant::now();
-        self.adapter = match open_adapter(self.choice).await {
+        self.adapter = match open_adapter(self.choice, self.precision).await {
             Ok(adapter) => adapter,
             Err(_) => Adapter::cpu(),
         };
@@ -89,10 +91,10 @@ impl SessionSet {
     }
 }
 
-pub(super) async fn open_adapter(choice: AdapterChoice) -> Result<Adapter> {
+pub(super) async fn open_adapter(choice: AdapterChoice, precision: Precision) -> Result<Adapter> {
     let adapter = Adapter::open(&choice.selector()).await?;
     if choice == AdapterChoice::Webgpu && adapter.gpu().is_none() {
         return Err(Error::Unsupported("this browser offers no WebGPU adapter; use `cpu`".into()));
     }
-    Ok(adapter)
+    adapter.with_precision(precision)
 }

@@ -11,9 +11,17 @@ export type Source =
 /** How DO-Conv layers are run; all compute the same function. */
 export type Mode = "folded" | "kernel" | "feature";
 
+/**
+ * How numbers are stored on a GPU, and what convolutions compute with: "f16-storage" halves the memory that maps and kernels
+ * take, "f16" also multiplies and adds in half precision. Both want an adapter that has "shader-f16" among its features.
+ */
+export type Precision = "f32" | "f16-storage" | "f16";
+
 export interface LoadOptions {
     /** "auto", the default: WebGPU on hardware, else the CPU path; "webgpu" takes a software adapter too. */
     adapter?: "auto" | "webgpu" | "cpu";
+    /** "f32" if absent. */
+    precision?: Precision;
     /** What `classify` uses where it is not told; "folded" if absent. */
     mode?: Mode;
     /** What errors call the file. */
@@ -133,6 +141,8 @@ export type BenchmarkSuite = "layers" | "networks";
 
 export interface BenchmarkOptions {
     adapter?: "auto" | "webgpu" | "cpu";
+    /** "f32" if absent. */
+    precision?: Precision;
     /** What errors call the model file. */
     name?: string;
     /** Both if absent. */
@@ -172,6 +182,7 @@ export type BenchmarkResult =
     | (BenchmarkCase & {
         error?: undefined;
         kernels: string[];
+        precision: Precision;
         check: { ok: boolean; largest_error: number | null; tolerance: string };
         setup_ms: number;
         first_ms: number;

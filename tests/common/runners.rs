@@ -3,7 +3,7 @@
 use doconv::gpu::winograd::Winograd;
 use doconv::network::Conv2d;
 use doconv::plan::Mode;
-use doconv::{Adapter, Model, Result, Session, Tensor};
+use doconv::{Adapter, Model, Precision, Result, Session, Tensor};
 use pollster::block_on;
 
 use super::suite::Runner;
@@ -35,8 +35,14 @@ impl Runner for SessionRunner {
         self.adapter.gpu()?.winograd(conv, output)
     }
 
+    fn precision(&self) -> Precision {
+        self.adapter.precision()
+    }
+
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let mut session = block_on(Session::load(&self.adapter, model, mode))?;
+        // What stands in for a kernel that was found to be wrong would hide that.
+        assert!(session.faults().is_empty(), "{}: {:?}", self.name, session.faults());
         let first = block_on(session.run(inputs))?;
         let second = block_on(session.run(inputs))?;
         let bits = |tensors: &[Tensor]| -> Vec<Vec<u32>> {

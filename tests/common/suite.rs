@@ -3,7 +3,7 @@
 use doconv::gpu::winograd::Winograd;
 use doconv::network::Conv2d;
 use doconv::plan::Mode;
-use doconv::{Error, Model, Tensor, reference};
+use doconv::{Error, Model, Precision, Tensor, reference};
 use proptest::strategy::BoxedStrategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
@@ -21,6 +21,11 @@ pub trait Runner {
     /// The tiles of Winograd's filtering, where it runs a convolution with an output of this height and width so.
     fn winograd(&self, _: &Conv2d, _: [usize; 2]) -> Option<Winograd> {
         None
+    }
+
+    /// How it stores numbers and computes.
+    fn precision(&self) -> Precision {
+        Precision::F32
     }
 
     /// Cases per family where `PROPTEST_CASES` does not say.
@@ -66,7 +71,8 @@ pub fn check(runner: &mut dyn Runner, family: &str, problems: BoxedStrategy<Prob
 /// Runs one problem in every mode.
 pub fn check_one(runner: &mut dyn Runner, problem: &Problem) -> Result<f64, String> {
     let (model, inputs) = (problem.model(), problem.inputs());
-    let want = reference::run_with_error_of(&model, &inputs, &|conv, output| runner.winograd(conv, output));
+    let winograd = |conv: &Conv2d, output| runner.winograd(conv, output);
+    let want = reference::run_with_error_of(&model, &inputs, runner.precision(), &winograd);
     let want = want.map_err(|error| format!("reference: {error}"))?;
     let mut worst = 0.0f64;
     for mode in Mode::ALL {

@@ -77,9 +77,10 @@ pub(super) fn kind(adapter: &Adapter) -> &'static str {
 pub fn describe(record: &Recorded) -> String {
     let adapter = &record.adapter;
     let within = browser(record).map(|browser| format!(" in {browser}")).unwrap_or_default();
+    let half = half(record).map(|precision| format!(", {precision}")).unwrap_or_default();
     match adapter.kind {
         Kind::Cpu => format!("{} ({} threads){within}", name(adapter), record.environment.threads),
-        _ => format!("{} ({} backend, {}){within}", name(adapter), adapter.backend, kind(adapter)),
+        _ => format!("{} ({} backend, {}{half}){within}", name(adapter), adapter.backend, kind(adapter)),
     }
 }
 
@@ -107,6 +108,11 @@ pub(super) fn browser(record: &Recorded) -> Option<String> {
     })
 }
 
+/// The precision, where it is not `f32`.
+pub(super) fn half(record: &Recorded) -> Option<String> {
+    Some(record.settings.precision.clone()).filter(|precision| !precision.is_empty() && precision != "f32")
+}
+
 /// The first digits of a commit.
 pub(super) fn commit(record: &Recorded) -> Option<String> {
     record.commit.as_ref().map(|commit| commit.chars().take(9).collect())
@@ -118,6 +124,7 @@ pub(super) fn differences(a: &Recorded, b: &Recorded) -> Vec<&'static str> {
     let driver = a.adapter.driver != b.adapter.driver && a.adapter.kind != Kind::Cpu;
     let all = [
         ("adapter", name(&a.adapter) != name(&b.adapter) || a.adapter.kind != b.adapter.kind),
+        ("precision", half(a) != half(b)),
         ("backend", a.adapter.backend != b.adapter.backend),
         ("driver", driver),
         ("browser", a.environment.browser != b.environment.browser),
@@ -136,7 +143,8 @@ pub(super) fn same(a: &Recorded, b: &Recorded) -> bool {
 /// is needed.
 pub(super) fn labels(sources: &[Source]) -> Vec<String> {
     type Property = fn(&Source) -> Option<String>;
-    const PROPERTIES: [Property; 7] = [
+    const PROPERTIES: [Property; 8] = [
+        |source| half(&source.record),
         |source| browser(&source.record),
         |source| Some(source.record.adapter.backend.clone()),
         |source| Some(source.record.environment.os.clone()),
@@ -206,6 +214,9 @@ mod tests {
         records[1].record.adapter.name = "A".into();
         records[1].record.environment.browser = Some(CHROME.into());
         assert_eq!(labels(&records), ["A", "A · Chrome 156", "apple"]);
+        records[1].record.settings.precision = "f16-storage".into();
+        assert_eq!(labels(&records)[..2], ["A", "A · f16-storage"]);
+        records[1].record.settings.precision = "f32".into();
         records[1].record.environment.browser = None;
         (records[0].record.commit, records[1].record.commit) = (Some("0123456789ab".into()), Some("cd".into()));
         assert_eq!(labels(&records)[..2], ["A · commit 012345678", "A · commit cd"]);
@@ -225,6 +236,8 @@ mod tests {
         b.record.adapter.driver = "made up 2.0".into();
         b.record.environment.threads = 4;
         assert_eq!(differences(&a.record, &b.record), ["driver", "number of threads"]);
+        b.record.settings.precision = "f16".into();
+        assert_eq!(differences(&a.record, &b.record), ["precision", "driver", "number of threads"]);
         b.record.adapter.kind = Kind::Software;
         assert_eq!(differences(&a.record, &b.record)[0], "adapter");
         let [mut a, mut b] = [source("a", &record("cpu", "cpu")), source("b", &record("cpu", "cpu"))];

@@ -39,6 +39,9 @@ pub struct Recorded {
     pub environment: Environment,
     /// What computed.
     pub adapter: Adapter,
+    /// How it was measured.
+    #[serde(default)]
+    pub settings: Settings,
     /// Whether somebody stopped it.
     #[serde(default)]
     pub stopped: bool,
@@ -56,6 +59,14 @@ pub struct Environment {
     pub browser: Option<String>,
     /// Threads of the CPU path.
     pub threads: u64,
+}
+
+/// How was measured.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The name of a [`Precision`](crate::Precision), or empty, as in older records, for `f32`.
+    pub precision: String,
 }
 
 /// What computed, as the platform told it.

@@ -11,9 +11,11 @@ use super::choose::{Policy, Transformed, choose, choose_feature, transformed};
 use super::layout::{KernelLayout, slices};
 use super::params;
 use super::shader::{ActivationClass, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
+use super::variant::Variant;
+use super::winograd::Winograd;
 use crate::network::Shape;
 use crate::plan::{Binary, ConstantId, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// One run of one shader.
 #[derive(Clone, Debug)]
@@ -22,12 +24,25 @@ pub struct Dispatch {
     pub label: String,
     /// Which shader.
     pub shader: Shader,
+    /// In what precision it stores and computes.
+    pub precision: Precision,
     /// Contents of binding 0.
     pub params: Vec<u8>,
     /// What is bound, with its binding number.
     pub bindings: Vec<(u32, Resource)>,
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
+}
+
+impl Dispatch {
+    /// The shader in its precision.
+    pub fn variant(&self) -> Variant {
+        Variant { shader: self.shader, precision: self.precision }
+    }
+
+    fn in_precision(self, wanted: Precision) -> Self {
+        Self { precision: Variant::new(self.shader, wanted).precision, ..self }
+    }
 }
 
 /// What a binding refers to.
@@ -64,18 +79,23 @@ pub const MAX_GROUPS: u64 = 65_535;
 /// The dispatches of one run with a batch, with convolutions as [`choose`] thinks best.
 ///
 /// # Errors
-/// [`Error::Limit`] if a grid is larger than WebGPU allows.
+/// [`Error::Limit`] if a grid is larger than WebGPU allows; [`Error::Unsupported`] for gradients in half precision.
 pub fn run(plan: &Plan, batch: usize, policy: Policy) -> Result<Vec<Dispatch>> {
+    if policy.precision != Precision::F32 && plan.steps.iter().any(is_of_gradients) {
+        let reason = format!("gradients are computed in f32, not in {}; use precision `f32`", policy.precision.name());
+        return Err(Error::Unsupported(reason));
+    }
     let mut dispatches = vec![];
     let lowering = Lowering { plan, batch, policy, transformed: transformed(plan, policy) };
     let mut index = 0;
     while let Some(step) = plan.steps.get(index) {
         if let Some(fused) = lowering.feature(index)? {
-            dispatches.push(fused);
+            dispatches.push(fused.in_precision(policy.precision));
             index += 2;
             continue;
         }
-        dispatches.extend(lowering.step(step)?);
+        let of_step = lowering.step(step)?;
+        dispatches.extend(of_step.into_iter().map(|dispatch| lowering.in_precision(step, dispatch)));
         index += 1;
     }
     Ok(dispatches)
@@ -99,7 +119,22 @@ pub fn fold(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
     let transformed = transformed(plan, policy);
     let composed =
         |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_)) && !plan.composes_every_run(*id);
-    (0..plan.kernels.len()).map(KernelId).filter(composed).map(|id| compose(plan, id, transformed.get(id))).collect()
+    let compose = |id| {
+        let size = transformed.get(id);
+        Ok(compose(plan, id, size)?.in_precision(kernel_precision(policy, size)))
+    };
+    (0..plan.kernels.len()).map(KernelId).filter(composed).map(compose).collect()
+}
+
+/// How a kernel is stored. Transformed ones keep all bits, because transforming back makes more of what is lost: up to 8 times
+/// along each axis.
+pub fn kernel_precision(policy: Policy, transformed: Option<Winograd>) -> Precision {
+    if transformed.is_some() { Precision::F32 } else { policy.precision }
+}
+
+fn is_of_gradients(step: &Step) -> bool {
+    use Step::{BiasGradient, ComposeGradient, KernelGradient, PadGradient, Transpose};
+    matches!(step, KernelGradient(_) | BiasGradient { .. } | ComposeGradient(_) | PadGradient(_) | Transpose(_))
 }
 
 struct Lowering<'a> {
@@ -113,6 +148,13 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn shape(&self, value: ValueId) -> Shape {
         self.plan.value(value).batched(self.batch)
+    }
+
+    fn in_precision(&self, step: &Step, dispatch: Dispatch) -> Dispatch {
+        dispatch.in_precision(match step {
+            Step::Compose(kernel) => kernel_precision(self.policy, self.transformed.get(*kernel)),
+            _ => self.policy.precision,
+        })
     }
 
     fn step(&self, step: &Step) -> Result<Vec<Dispatch>> {
@@ -435,5 +477,6 @@ fn dispatch<P: bytemuck::Pod>(
         });
     }
     let params = bytemuck::bytes_of(params).to_vec();
-    Ok(Dispatch { label: label.into(), shader, params, bindings, grid: groups.map(|count| count as u32) })
+    let precision = Precision::F32;
+    Ok(Dispatch { label: label.into(), shader, precision, params, bindings, grid: groups.map(|count| count as u32) })
 }

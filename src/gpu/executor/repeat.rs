@@ -7,6 +7,7 @@ use web_time::Instant;
 use super::{Executor, Maps, Program, record};
 use crate::Result;
 use crate::gpu::dispatch;
+use crate::gpu::layout::stored;
 
 /// An input that the network overwrites, and where it is kept.
 struct Kept {
@@ -100,7 +101,7 @@ impl Executor {
             .checked("uploading inputs", || {
                 let mut kept = vec![];
                 for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
-                    let (bytes, map) = (bytemuck::cast_slice(packed), program.maps.get(value));
+                    let (bytes, map) = (&stored(self.storage(), packed)[..], program.maps.get(value));
                     if program.maps.is_shared(value) {
                         let copy = self.map_buffer(self.map_bytes(value, program.batch));
                         queue.write_buffer(&copy, 0, bytes);

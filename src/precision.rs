@@ -1,0 +1,51 @@
+//! How exactly a GPU stores numbers and computes with them.
+
+use serde::{Deserialize, Serialize};
+
+/// How numbers are stored on a GPU, and what convolutions compute with.
+///
+/// What goes in and what comes out is `f32` in all of them, and so are biases, W and D, and what Winograd's filtering has between
+/// its three parts. Half precision has 11 significant bits and ends at 65 504; what is larger becomes infinite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Single precision everywhere. Every adapter has it.
+    #[default]
+    F32,
+    /// Feature maps and kernels are stored in half precision, and everything is computed in single precision.
+    F16Storage,
+    /// As [`Precision::F16Storage`], and convolutions multiply and add in half precision, up to [`Precision::TERMS`] products
+    /// at a time; such sums are added up in single precision.
+    F16,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16Storage, Self::F16];
+
+    /// Products that are added up in half precision at most, but for depthwise convolutions, of which a row of taps is.
+    ///
+    /// Longer sums lose more bits than half precision can spare; shorter ones spend as much time on adding up as they save.
+    pub const TERMS: usize = 16;
+
+    /// The name that the command line, records and JavaScript use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16Storage => "f16-storage",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_use_the_names() {
+        for precision in Precision::ALL {
+            assert_eq!(serde_json::to_value(precision).unwrap(), precision.name());
+        }
+    }
+}
