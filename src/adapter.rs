@@ -160,7 +160,9 @@ impl Adapter {
     pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
         let lacks = |what: &str| {
             let wanted = precision.name();
-            Error::Unsupported(format!("{what}: precision `{wanted}` needs a GPU with `shader-f16`; use precision `f32`"))
+            Error::Unsupported(format!(
+                "{what}: precision `{wanted}` needs a GPU with `shader-f16`; use precision `f32`"
+            ))
         };
         match &mut self.backend {
             Backend::Gpu(device) if precision == Precision::F32 || device.has_f16() => device.set_precision(precision),

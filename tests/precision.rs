@@ -26,10 +26,10 @@ fn adapters() -> Vec<Adapter> {
 
 /// Every adapter that has half precision, in it.
 fn half() -> Vec<(Adapter, Precision)> {
-    let in_half = |adapter: &Adapter| {
-        HALF.into_iter().filter_map(|precision| Some((adapter.clone().with_precision(precision).ok()?, precision)))
-    };
-    let found: Vec<_> = adapters().iter().flat_map(in_half.clone()).collect();
+    let pairs = adapters().into_iter().flat_map(|adapter| HALF.map(|precision| (adapter.clone(), precision)));
+    let in_half =
+        |(adapter, precision): (Adapter, Precision)| Some((adapter.with_precision(precision).ok()?, precision));
+    let found: Vec<_> = pairs.filter_map(in_half).collect();
     if found.is_empty() {
         println!("not run: no adapter here has shader-f16");
     }
@@ -172,7 +172,8 @@ fn photographs_are_ranked_alike() {
 fn gradients_are_refused_with_the_way_out() {
     use doconv::network::{DoConv, Pairing};
     let conv = Conv2d { doconv: Some(DoConv { d_mul: 2, pairing: Pairing::Paper }), ..Conv2d::new(4, 4, [1, 2]) };
-    let parameters = [("W".into(), Tensor::new([4, 4, 2], vec![0.5; 32]).unwrap()), ("D".into(), Tensor::zeros([4, 2, 2]))];
+    let parameters =
+        [("W".into(), Tensor::new([4, 4, 2], vec![0.5; 32]).unwrap()), ("D".into(), Tensor::zeros([4, 2, 2]))];
     let layer = Layer::new(conv, parameters.into()).unwrap();
     let input = Tensor::new([1, 4, 1, 3], vec![1.0; 12]).unwrap();
     let gradient = Tensor::new([1, 4, 1, 2], vec![1.0; 8]).unwrap();

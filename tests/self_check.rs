@@ -81,7 +81,8 @@ fn a_wrong_kernel_is_found_and_another_is_used() {
 fn what_is_wrong_in_half_precision_only_runs_in_single_precision() {
     let problem = problem();
     let model = problem.model();
-    for (adapter, precision) in gpus().into_iter().flat_map(|adapter| HALF.map(|precision| (adapter.clone(), precision)))
+    for (adapter, precision) in
+        gpus().into_iter().flat_map(|adapter| HALF.map(|precision| (adapter.clone(), precision)))
     {
         let Ok(half) = adapter.with_precision(precision) else { continue };
         for (tier, family) in [

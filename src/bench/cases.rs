@@ -182,7 +182,8 @@ impl Case<'_> {
                     let whole = Conv2d { out_channels: layer.out_channels, ..conv.clone() };
                     adapter.gpu()?.winograd(&whole, output)
                 };
-                let estimates = run_with_error_of(&layer.narrowed(model, every)?, inputs, adapter.precision(), &winograd)?;
+                let estimates =
+                    run_with_error_of(&layer.narrowed(model, every)?, inputs, adapter.precision(), &winograd)?;
                 Ok(Expected::from_some_channels(&estimates, every, layer.out_channels))
             }
             Source::Network(_) | Source::Expanded(_) => Expected::of(adapter, self.mode, model, inputs).await,

@@ -152,7 +152,8 @@ mod tests {
 
     fn check(got: [f32; 3]) -> Check {
         let tensor = |values: [f32; 3]| Tensor::new([3], values.to_vec()).unwrap();
-        Expected::from_results("what is wanted".into(), Precision::F32, &[tensor([1.0, -10.0, 0.0])]).check(&[tensor(got)])
+        Expected::from_results("what is wanted".into(), Precision::F32, &[tensor([1.0, -10.0, 0.0])])
+            .check(&[tensor(got)])
     }
 
     #[test]

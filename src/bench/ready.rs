@@ -55,7 +55,8 @@ impl Ready {
         session.prepare(case.batch).await?;
         let setup_ms = elapsed_ms(start);
         let precision = session.precision();
-        let (bytes, kernels) = (plan.traffic(case.batch, precision.storage().bytes() as u64), session.kernels(case.batch)?);
+        let (bytes, kernels) =
+            (plan.traffic(case.batch, precision.storage().bytes() as u64), session.kernels(case.batch)?);
         let work = Work::Run { session, inputs, expected, outputs: vec![] };
         Ok(Self { work, setup_ms, macs: case.macs()?, bytes, kernels, precision })
     }

@@ -86,18 +86,12 @@ impl Settings {
     /// So many steps of the clock make a sample, so that it is known to one in a hundred.
     const STEPS_PER_SAMPLE: f64 = 100.0;
 
-    pub(super) fn new(
-        suites: Vec<Suite>,
-        filter: &str,
-        precision: Precision,
-        budget: Duration,
-        timer_resolution_ms: f64,
-    ) -> Self {
+    pub(super) fn new(suites: Vec<Suite>, filter: &str, budget: Duration, timer_resolution_ms: f64) -> Self {
         let budget_ms = budget.as_secs_f64() * 1e3;
         Self {
             suites,
             filter: filter.into(),
-            precision,
+            precision: Precision::F32,
             timed: "runs on inputs that are on the adapter; uploading, reading back and checking are outside".into(),
             confidence: 0.95,
             relative_bound: 0.05,

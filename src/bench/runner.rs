@@ -81,13 +81,8 @@ pub async fn run(
         let reason = format!("nothing to time: no case of {} has `{}` in its name", suites.join(", "), options.filter);
         return Err(Error::Unsupported(reason));
     }
-    let settings = Settings::new(
-        options.suites.clone(),
-        &options.filter,
-        adapter.precision(),
-        options.budget,
-        timer_resolution_ms(),
-    );
+    let settings = Settings::new(options.suites.clone(), &options.filter, options.budget, timer_resolution_ms());
+    let settings = Settings { precision: adapter.precision(), ..settings };
     let mut record = Record {
         schema: SCHEMA.into(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -96,7 +96,12 @@ pub fn main(arguments: Arguments) -> Result<()> {
         let adapter = AdapterJson::from(adapter);
         return output::print_json(&Document { adapter, model, mode, precision, load_ms, first_ms, samples_ms });
     }
-    output::print(&format!("{model}, {mode} mode{} on {}\n{}", precision::words(precision), describe(adapter), times(load_ms, first_ms, samples_ms)))
+    output::print(&format!(
+        "{model}, {mode} mode{} on {}\n{}",
+        precision::words(precision),
+        describe(adapter),
+        times(load_ms, first_ms, samples_ms)
+    ))
 }
 
 /// A model file, or an ONNX file with the arrays it is to be run on.

@@ -102,13 +102,22 @@ impl Preprocessor {
         let shaders = [Shader::ResampleRows, Shader::ResampleColumns].map(|shader| Variant::new(shader, precision));
         let mut pipelines = device.pipelines(shaders.into_iter()).await?;
         let [rows, columns] = shaders.map(|shader| pipelines.remove(&shader).expect("just made"));
-        let storage = precision.storage();
         let level = |level: u16, channel: usize| (f32::from(level) - how.mean[channel]) / how.std[channel];
         let levels: Vec<f32> = (0..256).flat_map(|at| [level(at, 0), level(at, 1), level(at, 2), 0.0]).collect();
         let levels = device
             .checked("making room for photographs", || storage(device, "levels", bytemuck::cast_slice(&levels)))
             .await?;
-        Ok(Self { device: device.clone(), how: how.clone(), height, width, storage, rows, columns, levels, room: None })
+        Ok(Self {
+            device: device.clone(),
+            how: how.clone(),
+            height,
+            width,
+            storage: precision.storage(),
+            rows,
+            columns,
+            levels,
+            room: None,
+        })
     }
 
     /// Whether photographs of this width and height can be worked on here.

@@ -72,9 +72,7 @@ impl Device {
     fn source(&self, variant: &Variant) -> String {
         let (shader, wgsl) = (variant.shader, variant.wgsl());
         match self.fault {
-            Some((family, precision))
-                if shader.family() == family && *variant == Variant::new(shader, precision) =>
-            {
+            Some((family, precision)) if shader.family() == family && *variant == Variant::new(shader, precision) => {
                 wgsl.replace("+ bias[slice]", "- bias[slice]")
             }
             _ => wgsl,

@@ -11,8 +11,8 @@ use minijinja::{Environment, Value, context};
 use super::params;
 use super::variant::Variant;
 use super::winograd::Winograd;
-use crate::image::FRACTION_BITS;
 use crate::Precision;
+use crate::image::FRACTION_BITS;
 use crate::network::{Activation, PaddingMode, Pairing};
 use crate::plan::{BinaryOp, Factor, PoolKind};
 
@@ -413,7 +413,9 @@ impl Shader {
                     ..epilogue.context()
                 },
             ),
-            Shader::ConvGrouped { epilogue } => ("conv_grouped.wgsl", context! { by_channel => true, ..epilogue.context() }),
+            Shader::ConvGrouped { epilogue } => {
+                ("conv_grouped.wgsl", context! { by_channel => true, ..epilogue.context() })
+            }
             Shader::ConvFeature { pixels, slices, columns, lanes, epilogue } => {
                 let params = params::ConvFeature::WGSL;
                 let base = epilogue.context();

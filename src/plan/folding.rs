@@ -110,7 +110,11 @@ mod tests {
                 let stripped = plan.without_weights(|_| false);
                 assert_eq!(stripped.traffic(batch as usize, 4), of(4));
                 let composed = if mode == Mode::Kernel { weights } else { 0 };
-                assert_eq!(of(4) - of(2), 2 * (maps(batch) + weights - composed), "half the size but for W, D and biases");
+                assert_eq!(
+                    of(4) - of(2),
+                    2 * (maps(batch) + weights - composed),
+                    "half the size but for W, D and biases"
+                );
             }
         }
     }

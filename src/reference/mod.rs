@@ -28,6 +28,6 @@ pub use gradient::{
 pub use map::Map;
 pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
-pub(crate) use rounding::{Rounding, error_growth};
 pub use rounding::{Estimate, run_with_error, run_with_error_of};
+pub(crate) use rounding::{Rounding, error_growth};
 pub use walk::run;
