@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::problem::Problem;
 use doconv::bench::{self, Environment, Expected, Measurement, Options, Outcome, Progress, Record, Suite};
 use doconv::network::{Activation, Conv2d, DoConv, FORMAT_VERSION, Input, Linear, Network, Node, Op, Pairing};
-use doconv::{Adapter, Mode, Model, Selector, Session, Tensor, reference};
+use doconv::{Adapter, Mode, Model, Precision, Selector, Session, Tensor, reference};
 use pollster::block_on;
 
 /// Every adapter, the CPU path last.
@@ -204,6 +204,27 @@ fn what_is_timed_is_the_network() {
             let wrong = block_on(session.repeat(&[Tensor::zeros([1, 3, 9, 8])], 1)).unwrap_err();
             assert!(wrong.to_string().contains("expected [N, 3, 9, 9]"), "{wrong}");
         }
+    }
+}
+
+#[test]
+fn half_precision_is_checked_and_said() {
+    let model = tiny().model();
+    let options = options(&[Suite::Networks, Suite::Fold], "tiny");
+    for adapter in adapters() {
+        let exact = run(&adapter, &model, &options);
+        for precision in [Precision::F16Storage, Precision::F16] {
+            let Ok(adapter) = adapter.clone().with_precision(precision) else { continue };
+            let record = run(&adapter, &model, &options);
+            assert_eq!((record.settings.precision, record.results.len()), (precision, exact.results.len()));
+            for (half, exact) in record.results.iter().zip(&exact.results) {
+                let measurement = figures(&half.outcome);
+                assert!(measurement.check.ok && measurement.precision == precision, "{half:?}");
+                assert!(half.bytes < exact.bytes || half.name == "tiny fold", "{half:?}");
+                assert!(measurement.check.tolerance > figures(&exact.outcome).check.tolerance, "{half:?}");
+            }
+        }
+        assert_eq!(exact.settings.precision, Precision::F32);
     }
 }
 

@@ -116,7 +116,7 @@ fn a_weight_that_is_off_is_found() {
             };
             run(0.0).unwrap();
             // Of weights of about 0.1.
-            let off = if precision == Precision::F16 { 0.1 } else { 0.02 };
+            let off = if precision == Precision::F16 { 0.05 } else { 0.02 };
             let report = run(off).expect_err("a wrong weight");
             assert!(report.contains("tolerance"), "{report}");
         }

@@ -116,10 +116,10 @@ impl Rounding {
     /// was stored twice, and what comes in between, too, where errors of one tap go with others.
     fn of_products(self, squares: Map, terms: usize, factors: Option<usize>) -> Map {
         let kernel = factors.map_or(1.0, |taps| 2.0 + (taps as f64).sqrt());
-        // Within a short sum all errors may have the same sign; sums of products are at most √terms times their root mean
-        // square.
-        let terms = terms.min(Precision::TERMS) as f64;
-        let sums = (OPERATIONS + terms.sqrt()) * terms.sqrt();
+        // Every addition of a short sum rounds what was added up so far: of k products with the same sign the roots of the sums
+        // of squares of these are √(k³/3) products, or k/√3 times the root of the sum of the squares of the products, and with
+        // both signs less.
+        let sums = OPERATIONS + terms.min(Precision::TERMS) as f64 / 3f64.sqrt();
         squares.map(|square| (self.storing * kernel + self.computing * sums) * square.sqrt())
     }
 }

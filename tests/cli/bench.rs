@@ -22,6 +22,7 @@ fn the_record_is_what_the_library_reads() {
     let json = output.json();
     assert_eq!((&json["schema"], &json["adapter"]["name"]), (&"doconv-bench-1".into(), &"cpu".into()));
     assert_eq!((&json["settings"]["budget_ms"], &json["settings"]["suites"][0]), (&1.0.into(), &"layers".into()));
+    assert_eq!(json["settings"]["precision"], "f32");
     let case = &json["results"][0];
     assert_eq!((&case["name"], &case["suite"]), (&"dw3x3-384@14".into(), &"layers".into()));
     assert_eq!((&case["mode"], &case["check"]["ok"]), (&"folded".into(), &true.into()));

@@ -34,6 +34,12 @@ fn adapters() {
     output.fails_with(&["no adapter matches `voodoo`; there is: 0: ", &format!("{}: cpu", last["index"])]);
     let by_variable = command(&["classify", &photo("chelsea.png")]).env("DOCONV_ADAPTER", "voodoo").output().unwrap();
     finish(by_variable).fails_with(&["no adapter matches `voodoo`"]);
+    let output = on_cpu(&["classify", &photo("chelsea.png"), "--precision", "f16-storage"]);
+    output.fails_with(&[
+        "the CPU path computes in f32",
+        "`f16-storage` needs a GPU with `shader-f16`",
+        "precision `f32`",
+    ]);
     let text = doconv(&["adapters"]).success().stdout;
     assert!(text.lines().any(|line| line.starts_with("* taken by default: ")), "{text}");
 }
@@ -61,6 +67,7 @@ fn wrong_usage() {
         &["classify", "a.png", "--top", "0"],
         &["classify", "a.png", "--batch", "0"],
         &["classify", "a.png", "--mode", "sideways"],
+        &["classify", "a.png", "--precision", "f8"],
         &["conjure"],
         &["run", "a.safetensors"],
         &["fold", "a.safetensors"],
