@@ -35,6 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             let value{{ i }} = select(vec4<{{ loaded }}>(), {{ load4 }}(input[line + select(0u, column{{ i }}, inside{{ i }})]), inside{{ i }});
 {% endfor %}
 {% if half_sums %}
+            // Half precision has the bits for sums of a row only.
 {% for i in range(outputs) %}
             var part{{ i }} = vec4<f16>();
 {% endfor %}

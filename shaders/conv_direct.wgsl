@@ -62,6 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% endif %}
 {% endfor %}
 {% if half_sums %}
+            // Half precision has the bits for sums of a few slices only.
             for (var block = 0u; block < p.group_in_slices; block += {{ block_slices }}u) {
             let block_end = min(block + {{ block_slices }}u, p.group_in_slices);
 {% for i in range(pixels) %}

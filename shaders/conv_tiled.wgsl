@@ -70,6 +70,7 @@ fn main(
             workgroupBarrier();
 
 {% if half_sums %}
+            // Half precision has the bits for sums of what is staged at a time only.
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
             var part{{ i }}_{{ c }} = vec4<f16>();

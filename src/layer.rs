@@ -120,7 +120,7 @@ impl Layer {
     ///
     /// # Errors
     /// [`Error::Input`] if `input` or `grad_output` does not fit; [`Error::Unsupported`] if the mode cannot express the
-    /// layer's pairing; those of the adapter.
+    /// layer's pairing, or gradients are wanted in half precision; those of the adapter.
     pub async fn run(
         &self,
         adapter: &Adapter,

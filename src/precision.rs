@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// How numbers are stored on a GPU, and what convolutions compute with.
 ///
-/// What goes in and what comes out is `f32` in all of them, and so are biases, W and D, and what Winograd's filtering has between
-/// its three parts. Half precision has 11 significant bits and ends at 65 504; what is larger becomes infinite.
+/// What goes in and what comes out is `f32` in all of them, and so are biases, W and D, and what Winograd's filtering has
+/// between its three parts. Half precision has 11 significant bits and ends at 65 504; what is larger becomes infinite.
+/// Gradients are computed in `f32` only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
@@ -15,7 +16,8 @@ pub enum Precision {
     /// Feature maps and kernels are stored in half precision, and everything is computed in single precision.
     F16Storage,
     /// As [`Precision::F16Storage`], and convolutions multiply and add in half precision, up to [`Precision::TERMS`] products
-    /// at a time; such sums are added up in single precision.
+    /// at a time; these sums are added up in single precision. Convolutions whose groups fit no slices of four channels, and
+    /// feature composition in one shader, compute as in [`Precision::F16Storage`].
     F16,
 }
 

@@ -3,8 +3,8 @@
 //! Drivers and shader compilers have bugs, and a wrong number looks like any other. So, when a model is loaded on a device,
 //! each shader that has not been seen to be right there runs a step of the network by itself, the smallest that uses it, on
 //! random inputs and smaller maps, twice: some are right only the first time. An algorithm that is wrong is left out on this
-//! device from then on, where another will do; where none will, loading fails. In half precision, single precision is what stands
-//! in: first it is tried whether that makes the results right.
+//! device from then on, where another will do; where none will, loading fails. What is wrong in half precision runs in single
+//! precision, whichever algorithm it is: if that is wrong, too, it is found then.
 //!
 //! Shaders that only other batch sizes than one use are variants of these, with tiles of other heights, and are not checked
 //! by themselves.
@@ -46,8 +46,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What a step stays far below, Winograd's filtering included: as a fraction of the largest value, roundings of inputs and kernels
-/// partly cancel, and sums of products in half precision are short.
+/// What a step stays far below, Winograd's filtering included, as a fraction of the largest value. Roundings of inputs and
+/// kernels partly cancel, and sums of products in half precision are short.
 fn tolerance(precision: Precision) -> f32 {
     match precision {
         Precision::F32 => 1e-3,
@@ -104,7 +104,9 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
     for part in parts.iter().filter(|part| !part.is_checked(device)) {
         let off_by = difference(device, &part.plan).await?;
         if off_by <= tolerance(precision) {
-            part.shaders().for_each(|shader| device.found_right(shader));
+            // In half precision some shaders are exact, and what is not far off there may be too far for them elsewhere.
+            let right = part.shaders().filter(|variant| off_by <= tolerance(variant.precision));
+            right.for_each(|variant| device.found_right(variant));
             continue;
         }
         let mut kernels: Vec<&str> = part.shaders().map(|variant| variant.shader.family()).collect();

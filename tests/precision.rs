@@ -1,7 +1,7 @@
 //! Half precision on every adapter that has it: every operator against the reference, with what rounding may do in it.
 //!
-//! The shaders are checked without an adapter in `shaders.rs`; a machine whose adapters have no half precision runs no more than
-//! that, and says so.
+//! The shaders are checked without an adapter in `shaders.rs`; a machine whose adapters have no half precision runs no more
+//! than that, and says so.
 
 mod common;
 

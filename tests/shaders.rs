@@ -1,5 +1,5 @@
-//! Every shader variant is valid WGSL under the capabilities that every browser has, those in half precision with that as well, and translates to SPIR-V, MSL and
-//! HLSL, so that Metal and DX12 are covered without their hardware.
+//! Every shader variant is valid WGSL under the capabilities that every browser has, in half precision with that one more, and
+//! translates to SPIR-V, MSL and HLSL, so that Metal and DX12 are covered without their hardware.
 
 use doconv::gpu::choose::Policy;
 use doconv::gpu::shader::{ActivationClass, Epilogue, Scalar, Shader};

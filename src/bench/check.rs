@@ -107,8 +107,8 @@ impl Expected {
         expected
     }
 
-    /// What something else gave; elements may differ by 10⁻⁴ of the largest absolute value of their output, and by more in half
-    /// precision.
+    /// What something else gave; elements may differ by 10⁻⁴ of the largest absolute value of their output, and by more in
+    /// half precision.
     pub fn from_results(reference: String, precision: Precision, outputs: &[Tensor]) -> Self {
         let output = |tensor: &Tensor| {
             let largest = tensor.data().iter().fold(0.0f32, |largest, value| largest.max(value.abs()));

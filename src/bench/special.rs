@@ -30,9 +30,10 @@ impl Special {
                 let folding = Folding::load(adapter, &plan).await?;
                 let setup_ms = elapsed_ms(start);
                 let kernel = if adapter.gpu().is_some() { "compose" } else { "cpu" };
-                let (expected, bytes) = (Expected::of_folding(&plan, adapter.precision())?, plan.folding_traffic());
-                // As it is once the kernels were checked.
+                // As it is now that the kernels were checked.
                 let precision = adapter.precision();
+                let bytes = plan.folding_traffic(precision.storage().bytes() as u64);
+                let expected = Expected::of_folding(&plan, precision)?;
                 Ok((Self::Fold { folding, expected, bytes, kernel, precision }, setup_ms))
             }
             Subject::Peak(ceiling) => {

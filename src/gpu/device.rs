@@ -237,8 +237,9 @@ impl Device {
         self.trust.distrust_precision(precision)
     }
 
-    /// Makes the convolutions of a shader family, such as `conv_direct`, compute wrong results in the precision that is set and in
-    /// sessions loaded from now on, as a faulty driver would. For tests of what is made of that; the device is then a different one for all that was found out.
+    /// Makes the convolutions of a shader family, such as `conv_direct`, compute wrong results in the precision that is set, in
+    /// sessions loaded from now on, as a faulty driver would. For tests of what is made of that; the device is then a different
+    /// one for all that was found out.
     pub fn break_kernels(&mut self, family: &'static str) {
         self.fault = Some((family, self.policy.precision));
         self.trust = Trust::default();

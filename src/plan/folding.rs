@@ -29,8 +29,8 @@ impl Plan {
     }
 
     /// Bytes of inputs, weights, constants and outputs, each once: what every run with this batch has to move, however much
-    /// of the rest stays in caches. Kernels that are composed for every run count as W and D. A number in a map or a kernel takes
-    /// so many bytes, everything else is `f32`.
+    /// of the rest stays in caches. Kernels that are composed for every run count as W and D. A number in a map or a kernel
+    /// takes so many bytes, everything else is `f32`.
     pub(crate) fn traffic(&self, batch: usize, stored: u64) -> u64 {
         let maps = self.inputs.iter().chain(&self.outputs).map(|&id| stored * elements(self.value(id).batched(batch)));
         let weights = self.kernels.iter().enumerate().map(|(id, kernel)| {
@@ -45,11 +45,11 @@ impl Plan {
         maps.chain(weights).chain(constants).sum::<u64>()
     }
 
-    /// Bytes of W, D and the kernels that they are composed to.
+    /// Bytes of W, D and the kernels that they are composed to, of which a number takes so many.
     #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
-    pub(crate) fn folding_traffic(&self) -> u64 {
-        let moved = |kernel: &Kernel| kernel.factors() + elements(kernel.conv.kernel_shape());
-        4 * self.kernels.iter().map(moved).sum::<u64>()
+    pub(crate) fn folding_traffic(&self, stored: u64) -> u64 {
+        let moved = |kernel: &Kernel| 4 * kernel.factors() + stored * elements(kernel.conv.kernel_shape());
+        self.kernels.iter().map(moved).sum::<u64>()
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         let plan = Plan::folding(&model()).unwrap();
         assert_eq!((plan.kernels.len(), plan.steps.len(), plan.inputs.len()), (1, 1, 0));
         assert_eq!(plan.value(plan.outputs[0]).shape, [5, 2, 3, 3]);
-        assert_eq!(plan.folding_traffic(), 4 * (5 * 2 * 9 + 2 * 9 * 9 + 5 * 2 * 9));
+        assert_eq!(plan.folding_traffic(4), 4 * (5 * 2 * 9 + 2 * 9 * 9 + 5 * 2 * 9));
         assert!(Plan::folding(&model().fold().unwrap()).unwrap().kernels.is_empty());
     }
 

@@ -56,8 +56,8 @@ pub fn run_with_error(model: &Model, inputs: &[Tensor]) -> Result<Vec<Estimate>>
     run_with_error_of(model, inputs, Precision::F32, &|_, _| None)
 }
 
-/// [`run_with_error`] for an implementation that stores and computes in a precision, and runs some convolutions by Winograd's
-/// filtering: those for which `winograd`, given the layer and the height and width of its output, names the tiles.
+/// [`run_with_error`] for an implementation that stores and computes in a precision, and runs some convolutions by
+/// Winograd's filtering: those for which `winograd`, given the layer and the height and width of its output, names the tiles.
 ///
 /// # Errors
 /// Those of [`run`](super::run).
@@ -116,9 +116,9 @@ impl Rounding {
     /// was stored twice, and what comes in between, too, where errors of one tap go with others.
     fn of_products(self, squares: Map, terms: usize, factors: Option<usize>) -> Map {
         let kernel = factors.map_or(1.0, |taps| 2.0 + (taps as f64).sqrt());
-        // Every addition of a short sum rounds what was added up so far: of k products with the same sign the roots of the sums
-        // of squares of these are √(k³/3) products, or k/√3 times the root of the sum of the squares of the products, and with
-        // both signs less.
+        // Every addition to a short sum rounds what was added up so far. Of k products of one sign the squares of these add up
+        // to k³/3 squares of a product, whose root is k/√3 times that of the sum of the squares of all products. With both
+        // signs it is less.
         let sums = OPERATIONS + terms.min(Precision::TERMS) as f64 / 3f64.sqrt();
         squares.map(|square| (self.storing * kernel + self.computing * sums) * square.sqrt())
     }
