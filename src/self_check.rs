@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use crate::gpu::choose::Algorithm;
+use crate::gpu::choose::{Algorithm, Family};
 use crate::gpu::variant::Variant;
 use crate::gpu::{self, Device, dispatch};
 use crate::network::Shape;
@@ -112,10 +112,12 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
         let mut kernels: Vec<&str> = part.shaders().map(|variant| variant.shader.family()).collect();
         kernels.dedup();
         let fault = Fault { kernels, precision, layer: layer(&part.plan), off_by };
-        if device.distrust_precision(precision) {
+        let replaceable = part.shaders().find_map(|variant| Algorithm::of(variant.shader));
+        // Matrix units are no reason to do without half precision.
+        let cooperative = replaceable.filter(|&algorithm| algorithm == Algorithm::Taps(Family::Cooperative));
+        if cooperative.is_some_and(|algorithm| device.distrust(algorithm)) || device.distrust_precision(precision) {
             return Ok(Some(fault));
         }
-        let replaceable = part.shaders().find_map(|variant| Algorithm::of(variant.shader));
         if replaceable.is_some_and(|algorithm| device.distrust(algorithm)) {
             return Ok(Some(fault));
         }

@@ -11,6 +11,7 @@ pub use repeat::Repeated;
 use serde::Serialize;
 
 use crate::adapter::Backend;
+use crate::gpu::choose::{Algorithm, Family};
 use crate::gpu::{MOST_RANKED, Picture, Ranking};
 use crate::image::Image;
 use crate::load_times::timed;
@@ -76,13 +77,22 @@ impl Executor {
             let parts = self_check::unchecked(device, plan)?;
             // All at once, because they are compiled side by side.
             let shaders = parts.iter().flat_map(self_check::Part::shaders);
-            executor.times.compile += timed(device.compile(shaders)).await?.1;
+            let compiled = timed(device.compile(shaders)).await;
+            // A driver may refuse what is new to it; everything else runs without.
+            if let Err(error) = &compiled
+                && device.policy().cooperative
+                && device.distrust(Algorithm::Taps(Family::Cooperative))
+            {
+                log::warn!("{error}; matrix units are left alone");
+                continue;
+            }
+            executor.times.compile += compiled?.1;
             let (fault, check) = timed(self_check::check(device, &parts)).await?;
             executor.times.check = check;
             let Some(fault) = fault else {
                 return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
             };
-            let instead = if fault.precision == Precision::F32 { "another kernel" } else { "f32" };
+            let instead = if device.policy().precision == fault.precision { "another kernel" } else { "f32" };
             log::warn!("{fault}; {instead} is used");
             faults.push(fault);
         }

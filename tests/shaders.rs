@@ -47,6 +47,7 @@ fn shaders() -> Vec<Shader> {
                 shaders.push(Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, workgroup, epilogue });
             }
         }
+        shaders.extend([1, 2, 4].map(|columns| Shader::ConvCooperative { columns, epilogue }));
         shaders.push(Shader::ConvGrouped { epilogue });
         shaders.extend(Winograd::ALL.map(|size| Shader::WinogradOutput { size, epilogue }));
         for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
@@ -102,8 +103,15 @@ fn capabilities(variant: &Variant) -> Capabilities {
             Capabilities::SHADER_FLOAT16
         }
         Variant { precision: Precision::F32, .. } => Capabilities::empty(),
+        Variant { shader: Shader::ConvCooperative { .. }, .. } => {
+            Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX
+        }
         _ => Capabilities::SHADER_FLOAT16,
     }
+}
+
+fn is_cooperative(variant: &Variant) -> bool {
+    matches!(variant.shader, Shader::ConvCooperative { .. })
 }
 
 fn parse(wgsl: &str, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
@@ -121,8 +129,10 @@ fn chosen() -> Vec<Variant> {
     for mode in Mode::ALL {
         let plan = Plan::new(&model, mode).unwrap();
         for (tier, batch) in [(Tier::Software, 1), (Tier::Software, 8), (Tier::Hardware, 1), (Tier::Hardware, 8)] {
-            for precision in Precision::ALL {
-                let policy = Policy { precision, ..tier.into() };
+            for (precision, cooperative) in
+                Precision::ALL.into_iter().flat_map(|precision| [(precision, false), (precision, true)])
+            {
+                let policy = Policy { precision, cooperative, ..tier.into() };
                 let dispatches = [dispatch::fold(&plan, policy).unwrap(), dispatch::run(&plan, batch, policy).unwrap()];
                 shaders.extend(dispatches.iter().flatten().map(|dispatch| dispatch.variant()));
             }
@@ -145,11 +155,19 @@ fn every_variant_is_valid_and_translates() {
         let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None);
         spirv.unwrap_or_else(|error| panic!("{shader:?} to SPIR-V: {error}"));
 
-        let (options, pipeline) =
-            (naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() }, Default::default());
+        let lang_version =
+            if is_cooperative(&shader) { (2, 3) } else { naga::back::msl::Options::default().lang_version };
+        let (options, pipeline) = (
+            naga::back::msl::Options { fake_missing_bindings: true, lang_version, ..Default::default() },
+            Default::default(),
+        );
         let msl = naga::back::msl::write_string(&module, &info, &options, &pipeline);
         msl.unwrap_or_else(|error| panic!("{shader:?} to MSL: {error}"));
 
+        // DirectX has none that naga knows of.
+        if is_cooperative(&shader) {
+            continue;
+        }
         let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
         let mut text = String::new();
         let pipeline = Default::default();

@@ -15,7 +15,7 @@
 
 use super::Tier;
 use super::layout::slices;
-use super::shader::{ActivationClass, Epilogue, GRADIENT_DEPTH, Shader};
+use super::shader::{ActivationClass, COOPERATIVE_SIDE, Epilogue, GRADIENT_DEPTH, Shader};
 use super::winograd::Winograd;
 use crate::Precision;
 use crate::network::{Conv2d, Shape};
@@ -28,6 +28,8 @@ pub enum Family {
     Direct,
     /// [`Shader::ConvTiled`].
     Tiled,
+    /// [`Shader::ConvCooperative`], on adapters that have what it takes, in half precision.
+    Cooperative,
     /// [`Shader::ConvDepthwise`].
     Depthwise,
     /// [`Shader::ConvGrouped`].
@@ -46,9 +48,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Taps(Family::Direct),
         Self::Taps(Family::Tiled),
+        Self::Taps(Family::Cooperative),
         Self::Taps(Family::Depthwise),
         Self::Taps(Family::Grouped),
         Self::Winograd(Winograd::F2),
@@ -61,6 +64,7 @@ impl Algorithm {
         Some(match shader {
             Shader::ConvDirect { .. } => Self::Taps(Family::Direct),
             Shader::ConvTiled { .. } => Self::Taps(Family::Tiled),
+            Shader::ConvCooperative { .. } => Self::Taps(Family::Cooperative),
             Shader::ConvDepthwise { .. } => Self::Taps(Family::Depthwise),
             Shader::ConvGrouped { .. } => Self::Taps(Family::Grouped),
             Shader::WinogradInput { size } | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
@@ -101,11 +105,13 @@ pub struct Policy {
     pub distrusted: Algorithms,
     /// How maps and kernels are stored, and what convolutions compute with.
     pub precision: Precision,
+    /// Whether there are matrix units for [`Shader::ConvCooperative`].
+    pub cooperative: bool,
 }
 
 impl From<Tier> for Policy {
     fn from(tier: Tier) -> Self {
-        Self { tier, preferred: None, distrusted: Algorithms::default(), precision: Precision::F32 }
+        Self { tier, preferred: None, distrusted: Algorithms::default(), precision: Precision::F32, cooperative: false }
     }
 }
 
@@ -133,6 +139,15 @@ pub fn families(step: &Conv) -> Vec<Family> {
         families.push(Family::Grouped);
     }
     families
+}
+
+/// Whether matrix units can run a convolution here: its groups consist of whole matrices.
+fn is_cooperative(conv: &Conv2d, policy: Policy) -> bool {
+    let side = COOPERATIVE_SIDE as usize;
+    policy.cooperative
+        && policy.precision != Precision::F32
+        && conv.channels_per_group().is_multiple_of(side)
+        && conv.outputs_per_group().is_multiple_of(side)
 }
 
 /// The kernels that are transformed when a model is loaded, with the size of the tiles: those of convolutions that
@@ -197,8 +212,10 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Win
 
 /// Chooses a shader for a convolution with this output and a kernel as it is.
 pub fn choose(step: &Conv, output: Shape, policy: Policy) -> Shader {
+    let cooperative = is_cooperative(&step.conv, policy).then_some(Family::Cooperative);
+    let families = cooperative.into_iter().chain(families(step));
     let (trusted, others): (Vec<Family>, Vec<Family>) =
-        families(step).into_iter().partition(|&family| !policy.distrusted.contains(Algorithm::Taps(family)));
+        families.partition(|&family| !policy.distrusted.contains(Algorithm::Taps(family)));
     let families = if trusted.is_empty() { others } else { trusted };
     if let Some(Algorithm::Taps(family)) = policy.preferred
         && families.contains(&family)
@@ -210,9 +227,14 @@ pub fn choose(step: &Conv, output: Shape, policy: Policy) -> Shader {
     let fills_tile = n * h * w >= 32 && c / step.conv.groups >= 16;
     let wanted = match policy.tier {
         Tier::Hardware if fills_tile => families[0],
-        _ => families.iter().copied().find(|&family| family != Family::Tiled).unwrap_or(families[0]),
+        _ => families.iter().copied().find(|&family| !is_for_hardware(family)).unwrap_or(families[0]),
     };
     specialise(step, output, wanted)
+}
+
+/// Whether a family wants a tile to fill, and workgroups that share it.
+fn is_for_hardware(family: Family) -> bool {
+    matches!(family, Family::Tiled | Family::Cooperative)
 }
 
 /// The shader of a family for a convolution with this output. The family must be one of [`families`].
@@ -225,6 +247,12 @@ pub fn specialise(step: &Conv, output: Shape, family: Family) -> Shader {
         Family::Tiled => {
             let slices = if slices(conv.outputs_per_group()) >= 16 { 2 } else { 1 };
             Shader::ConvTiled { slices, lanes, epilogue }
+        }
+        Family::Cooperative => {
+            let side = COOPERATIVE_SIDE as usize;
+            let fits = |columns: &usize| conv.outputs_per_group().is_multiple_of(side * columns);
+            let columns = [4, 2, 1].into_iter().find(fits).unwrap_or(1) as u32;
+            Shader::ConvCooperative { columns, epilogue }
         }
         Family::Depthwise => {
             let outputs = [4, 2, 1].into_iter().find(|&outputs| columns(step, outputs) <= MAX_COLUMNS).unwrap_or(1);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::choose::{Algorithm, Policy, winograd};
 use super::pipelines::Pipelines;
+use super::shader::{COOPERATIVE_PIXELS, COOPERATIVE_SIDE};
 use super::trust::Trust;
 use super::variant::Variant;
 use super::winograd::Winograd;
@@ -158,11 +159,20 @@ impl Device {
             AdapterKind::Software => Tier::Software,
             _ => Tier::Hardware,
         };
+        let matrix_units = matrix_units(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
             // For those who want it; no network needs it.
-            required_features: adapter.features() & wgpu::Features::SHADER_F16,
+            required_features: adapter.features() & wgpu::Features::SHADER_F16 | matrix_units,
             required_limits: wanted_limits(&adapter.limits()),
+            experimental_features: match matrix_units.is_empty() {
+                true => wgpu::ExperimentalFeatures::disabled(),
+                // SAFETY: what may go wrong is in the new operations and their translation. One shader has them, whose loads
+                // and stores are within its buffers for the grids and sizes that `dispatch` gives it, in control flow that
+                // is uniform, with workgroups of one whole subgroup; nothing else changes, and it runs only in half
+                // precision and after its results were compared with the CPU path's.
+                false => unsafe { wgpu::ExperimentalFeatures::enabled() },
+            },
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -179,7 +189,7 @@ impl Device {
         Ok(Self {
             device,
             queue,
-            policy: tier.into(),
+            policy: Policy { cooperative: !matrix_units.is_empty(), ..tier.into() },
             trust: Trust::default(),
             fault: None,
             shader_checks: cfg!(debug_assertions),
@@ -332,6 +342,23 @@ impl Device {
         }
         Ok(())
     }
+}
+
+/// The feature that gives matrix units, where they have matrices and subgroups as `conv_cooperative.wgsl` wants them.
+fn matrix_units(adapter: &wgpu::Adapter) -> wgpu::Features {
+    let feature = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    let info = adapter.get_info();
+    let subgroups = [info.subgroup_min_size, info.subgroup_max_size];
+    let side = COOPERATIVE_SIDE;
+    let fits = |offered: &wgpu::CooperativeMatrixProperties| {
+        [offered.m_size, offered.n_size, offered.k_size] == [side; 3]
+            && offered.ab_type == wgpu::CooperativeScalarType::F16
+            && offered.cr_type == wgpu::CooperativeScalarType::F32
+    };
+    let has = adapter.features().contains(feature | wgpu::Features::SHADER_F16)
+        && subgroups == [COOPERATIVE_PIXELS; 2]
+        && adapter.cooperative_matrix_properties().iter().any(fits);
+    if has { feature } else { wgpu::Features::empty() }
 }
 
 /// The baseline that every browser promises, but buffers as large as the adapter allows.

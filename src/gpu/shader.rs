@@ -43,6 +43,13 @@ pub enum Shader {
         /// What is fused.
         epilogue: Epilogue,
     },
+    /// Convolution on matrix units.
+    ConvCooperative {
+        /// Matrices of 16 output channels side by side.
+        columns: u32,
+        /// What is fused.
+        epilogue: Epilogue,
+    },
     /// Depthwise convolution.
     ConvDepthwise {
         /// Pixels of a row per invocation.
@@ -320,6 +327,10 @@ pub const TILE_PIXELS: u32 = 64;
 pub const CHAIN_STEPS: u32 = 1024;
 /// How many of them are written out.
 const CHAIN_UNROLLED: u32 = 8;
+/// Pixels of a workgroup of [`Shader::ConvCooperative`], which is one subgroup: one for every invocation to gather.
+pub const COOPERATIVE_PIXELS: u32 = 32;
+/// Rows and columns of its matrices.
+pub const COOPERATIVE_SIDE: u32 = 16;
 /// Invocations along output slices, each with `slices` of them.
 pub const TILE_COLUMNS: u32 = 8;
 
@@ -330,6 +341,7 @@ impl Shader {
             Shader::ConvDirect { workgroup, .. }
             | Shader::ConvDepthwise { workgroup, .. }
             | Shader::WinogradProduct { workgroup, .. } => workgroup,
+            Shader::ConvCooperative { .. } => [COOPERATIVE_PIXELS, 1],
             Shader::ConvTiled { .. } | Shader::WinogradProductTiled { .. } => [8, 8],
             Shader::WinogradInput { .. } | Shader::WinogradOutput { .. } => [16, 2],
             // All along pixels, so that 65 535 groups reach over the largest maps.
@@ -405,6 +417,16 @@ impl Shader {
                 let base = context! { matrix => size.output(), ..winograd(size) };
                 ("winograd_output.wgsl", context! { ..base, ..epilogue.context() })
             }
+            Shader::ConvCooperative { columns, epilogue } => (
+                "conv_cooperative.wgsl",
+                context! {
+                    columns,
+                    rows => COOPERATIVE_PIXELS / COOPERATIVE_SIDE,
+                    tile_pixels => COOPERATIVE_PIXELS,
+                    tile_slices => columns * COOPERATIVE_SIDE / 4,
+                    ..epilogue.context()
+                },
+            ),
             Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, epilogue, .. } => (
                 "conv_depthwise.wgsl",
                 context! {
@@ -613,7 +635,7 @@ fn templates() -> &'static Environment<'static> {
         // The functions that templates call; the built-in ones would be a tenth of the browser's download.
         environment.add_function("range", |end: u32| Value::from_iter(0..end));
         environment.add_function("combine", combine);
-        for (name, source) in SOURCES {
+        for (name, source) in SOURCES.iter().chain(NATIVE_SOURCES) {
             environment.add_template(name, source).unwrap_or_else(|error| panic!("shaders/{name}: {error:#}"));
         }
         environment
@@ -623,6 +645,12 @@ fn templates() -> &'static Environment<'static> {
 macro_rules! sources {
     ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../../shaders/", $name)))),*] };
 }
+
+/// Those that browsers have nothing for.
+#[cfg(not(target_arch = "wasm32"))]
+const NATIVE_SOURCES: &[(&str, &str)] = sources!["conv_cooperative.wgsl"];
+#[cfg(target_arch = "wasm32")]
+const NATIVE_SOURCES: &[(&str, &str)] = &[];
 
 const SOURCES: &[(&str, &str)] = sources![
     "bias_gradient.wgsl",

@@ -31,6 +31,8 @@ impl Variant {
     pub fn new(shader: Shader, wanted: Precision) -> Self {
         let precision = match shader {
             Shader::ConvDirect { .. } | Shader::ConvTiled { .. } | Shader::ConvDepthwise { .. } => wanted,
+            // Matrix units multiply in half precision and add in single.
+            Shader::ConvCooperative { .. } => Precision::F16Storage,
             Shader::WinogradProduct { .. }
             | Shader::WinogradProductTiled { .. }
             | Shader::KernelGradientDirect { .. }
@@ -54,8 +56,9 @@ impl Variant {
 
     /// The complete WGSL module, with entry point `main`.
     pub fn wgsl(&self) -> String {
-        let enable = match self.precision {
-            Precision::F32 => "",
+        let enable = match (self.precision, self.shader) {
+            (_, Shader::ConvCooperative { .. }) => "enable f16;\nenable wgpu_cooperative_matrix;\n",
+            (Precision::F32, _) => "",
             _ => "enable f16;\n",
         };
         format!("{enable}{}", self.shader.render(self.numbers()))

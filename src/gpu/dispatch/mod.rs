@@ -10,7 +10,9 @@ use kernel::{compose, transpose};
 use super::choose::{Policy, Transformed, choose, choose_feature, transformed};
 use super::layout::{KernelLayout, slices};
 use super::params;
-use super::shader::{ActivationClass, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS};
+use super::shader::{
+    ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS,
+};
 use super::variant::Variant;
 use super::winograd::Winograd;
 use crate::network::Shape;
@@ -333,6 +335,11 @@ impl Lowering<'_> {
                 let columns = (TILE_COLUMNS * slices) as usize;
                 let tiles = [pixels.div_ceil(TILE_PIXELS as usize), group_out_slices.div_ceil(columns)];
                 [tiles[0] * 8, tiles[1] * 8, conv.groups]
+            }
+            Shader::ConvCooperative { columns, .. } => {
+                let tile = (columns * COOPERATIVE_SIDE / 4) as usize;
+                let side = COOPERATIVE_PIXELS as usize;
+                [pixels.next_multiple_of(side), group_out_slices / tile, conv.groups]
             }
             Shader::ConvDepthwise { outputs, .. } => {
                 [out_width.div_ceil(outputs as usize) * out_height, n * out_slices, 1]
