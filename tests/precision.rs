@@ -11,11 +11,13 @@ use common::problems::FAMILIES;
 use common::runners::SessionRunner;
 use common::suite::{Runner, check, check_one};
 use doconv::gpu::Tier;
-use doconv::gpu::choose::Algorithm;
+use doconv::gpu::choose::{Algorithm, Family};
 use doconv::gpu::winograd::Winograd;
 use doconv::network::{Activation, Conv2d, Op};
 use doconv::{Adapter, Error, Image, Layer, Mode, Model, Precision, Selector, Session, Tensor, reference};
 use pollster::block_on;
+use proptest::prelude::*;
+use proptest::strategy::BoxedStrategy;
 
 const HALF: [Precision; 2] = [Precision::F16Storage, Precision::F16];
 
@@ -69,6 +71,133 @@ fn every_operator_computes_what_the_reference_says() {
                     Err(report) => panic!("{report}"),
                 }
             }
+        }
+    }
+}
+
+/// Layers that consist of whole matrices of 16 × 16, which matrix units run where there are any.
+fn matrices() -> BoxedStrategy<Problem> {
+    let channels = (1usize..=3, proptest::sample::select(vec![1usize, 2, 4, 5]), 1usize..=2);
+    let geometry =
+        ([1usize..=3, 1usize..=3], [1usize..=2, 1usize..=2], [0usize..=2, 0usize..=2, 0usize..=2, 0usize..=2]);
+    let tail = (any::<bool>(), proptest::option::of(proptest::sample::select(Activation::ALL.to_vec())));
+    (channels, geometry, [5usize..=13, 5usize..=13], tail, (any::<u64>(), 1usize..=3))
+        .prop_map(|((inputs, outputs, groups), (kernel, stride, padding), size, (residual, activation), numbers)| {
+            let (in_channels, out_channels) = (16 * inputs * groups, 16 * outputs * groups);
+            let conv = Conv2d { stride, padding, groups, bias: true, ..Conv2d::new(in_channels, out_channels, kernel) };
+            let mut graph = Graph::new([in_channels, size[0], size[1]]);
+            let mut value = graph.add(Op::Conv2d(conv), &["input"]);
+            if residual {
+                let [_, c, h, w] = graph.shape(&value);
+                let other = graph.input("residual", [c, h, w]);
+                value = graph.add(Op::Add, &[&value, &other]);
+            }
+            if let Some(activation) = activation {
+                value = graph.add(Op::Activation(activation), &[&value]);
+            }
+            Problem::new(graph.finish(&[&value]), numbers.0, numbers.1)
+        })
+        .boxed()
+}
+
+/// The shader for matrix units with a matrix as eight numbers in each of 32 invocations, and the four operations on matrices as
+/// functions of where these begin in memory. What is left untested is what the units themselves make of the operations.
+fn emulator(wgsl: &str) -> String {
+    const OPERATIONS: &str = "
+var<private> lane: u32;
+
+fn product(a: u32, b: u32, sums: array<f32, 8>, row: u32) -> array<f32, 8> {
+    var result = sums;
+    for (var i = 0u; i < 8u; i++) {
+        let at = lane * 8u + i;
+        for (var k = 0u; k < 16u; k++) {
+            result[i] += f32(values[a + at / 16u * 16u + k]) * f32(kernel[b + k * row + at % 16u]);
+        }
+    }
+    return result;
+}
+
+fn put(matrix: array<f32, 8>, first: u32, row: u32) {
+    var numbers = matrix;
+    for (var i = 0u; i < 8u; i++) {
+        let at = lane * 8u + i;
+        sums[first + at / 16u * row + at % 16u] = numbers[i];
+    }
+}
+";
+    let line = |line: &str| match line.trim() {
+        "enable wgpu_cooperative_matrix;" => String::new(),
+        entry if entry.starts_with("@compute") => format!("{OPERATIONS}\n{entry}"),
+        first if first.starts_with("let out_area") => format!("lane = index;\n{first}"),
+        // Where it begins stands for the matrix.
+        load if load.contains("coopLoadT") => {
+            let (name, rest) = load.split_once(" = ").expect("a variable");
+            let place = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']')).expect("a place").0;
+            format!("{name} = u32({place});")
+        }
+        multiply if multiply.contains("coopMultiplyAdd") => {
+            multiply.replace("coopMultiplyAdd(", "product(").replace(");", ", row_outputs);")
+        }
+        store if store.starts_with("coopStoreT") => {
+            store.replace("coopStoreT(", "put(").replace("&sums[", "").replace("],", ",")
+        }
+        other => other.replace("coop_mat16x16<f32, C>()", "array<f32, 8>()"),
+    };
+    wgsl.lines().map(|text| line(text) + "\n").collect()
+}
+
+/// Half precision with the kernels that real GPUs get, matrix units emulated.
+fn emulated() -> Vec<(Adapter, Precision)> {
+    let emulate = |(adapter, precision): (Adapter, Precision)| {
+        let adapter = adapter.with_device(|device| {
+            device.set_tier(Tier::Hardware);
+            device.emulate_matrix_units(emulator);
+        });
+        (adapter, precision)
+    };
+    half().into_iter().map(emulate).collect()
+}
+
+#[test]
+fn whole_matrices_are_multiplied_right() {
+    for (adapter, precision) in emulated() {
+        let adapter = adapter.with_device(|device| device.prefer(Some(Algorithm::Taps(Family::Cooperative))));
+        let name = format!("{} ({})", adapter.info().name, precision.name());
+        let session = block_on(Session::load(&adapter, &layer(16, 16, 1).model(), Mode::Folded)).unwrap();
+        assert_eq!(session.kernels(1).unwrap(), ["conv_cooperative"], "{name}");
+        match check(&mut SessionRunner::new(name.clone(), adapter), "matrices", matrices()) {
+            Ok(worst) => println!("{name}: at worst {worst:.3} of the tolerance"),
+            Err(report) => panic!("{report}"),
+        }
+    }
+}
+
+#[test]
+fn matrix_units_are_used_where_matrices_are_whole() {
+    for (adapter, _) in emulated() {
+        let kernels = |adapter: &Adapter, inputs, outputs, groups| {
+            let session =
+                block_on(Session::load(adapter, &layer(inputs, outputs, groups).model(), Mode::Folded)).unwrap();
+            session.kernels(1).unwrap()
+        };
+        assert_eq!(kernels(&adapter, 64, 64, 1), ["conv_cooperative"], "and no filtering");
+        assert_eq!(kernels(&adapter, 64, 40, 1), ["conv_tiled"]);
+        assert_eq!(kernels(&adapter, 32, 32, 32), ["conv_depthwise"]);
+        let exact = adapter.clone().with_precision(Precision::F32).unwrap();
+        assert!(!kernels(&exact, 64, 64, 1).contains(&"conv_cooperative".into()), "they have no single precision");
+    }
+}
+
+#[test]
+fn wrong_and_refused_matrix_units_are_left_alone() {
+    let wrong: fn(&str) -> String = |wgsl| emulator(wgsl).replace("result[i] +=", "result[i] -=");
+    let refused: fn(&str) -> String = |wgsl| wgsl.replace("coopLoadT", "coopLoadSideways");
+    for (adapter, precision) in emulated() {
+        for (emulator, faults) in [(wrong, 1), (refused, 0)] {
+            let adapter = adapter.clone().with_device(|device| device.emulate_matrix_units(emulator));
+            let session = block_on(Session::load(&adapter, &layer(64, 64, 1).model(), Mode::Folded)).unwrap();
+            assert_eq!((session.faults().len(), session.precision()), (faults, precision), "{:?}", session.faults());
+            assert!(!session.kernels(1).unwrap().contains(&"conv_cooperative".into()), "{:?}", session.kernels(1));
         }
     }
 }

@@ -198,6 +198,10 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Win
         Some(_) => return None,
         None => {}
     }
+    // They do more products in the time than filtering saves.
+    if is_cooperative(conv, policy) && !policy.distrusted.contains(Algorithm::Taps(Family::Cooperative)) {
+        return None;
+    }
     let best = Winograd::ALL.into_iter().filter(is_trusted).min_by_key(|size| size.products(output))?;
     let (least_channels, least_tiles) = match policy.tier {
         Tier::Software => (LEAST_CHANNELS_SOFTWARE, 1),

@@ -33,6 +33,8 @@ pub struct Device {
     pub(super) pipelines: Pipelines,
     /// A shader family that is made to compute wrong results, and in which precision.
     pub(super) fault: Option<(&'static str, Precision)>,
+    /// Writes the shader for matrix units without them.
+    pub(super) emulator: Option<fn(&str) -> String>,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -192,6 +194,7 @@ impl Device {
             policy: Policy { cooperative: !matrix_units.is_empty(), ..tier.into() },
             trust: Trust::default(),
             fault: None,
+            emulator: None,
             shader_checks: cfg!(debug_assertions),
             pipelines: Pipelines::default(),
             lost,
@@ -252,6 +255,15 @@ impl Device {
     /// one for all that was found out.
     pub fn break_kernels(&mut self, family: &'static str) {
         self.fault = Some((family, self.policy.precision));
+        self.trust = Trust::default();
+        self.pipelines = Pipelines::default();
+    }
+
+    /// Runs the shader for matrix units, which most devices do not have, in sessions loaded from now on: the emulator gets its
+    /// WGSL and writes the matrices out in ordinary arithmetic. For tests of all else in it.
+    pub fn emulate_matrix_units(&mut self, emulator: fn(&str) -> String) {
+        self.policy.cooperative = true;
+        self.emulator = Some(emulator);
         self.trust = Trust::default();
         self.pipelines = Pipelines::default();
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::Device;
+use super::shader::Shader;
 use super::variant::Variant;
 use crate::Result;
 
@@ -71,6 +72,9 @@ impl Device {
 
     fn source(&self, variant: &Variant) -> String {
         let (shader, wgsl) = (variant.shader, variant.wgsl());
+        if let (Shader::ConvCooperative { .. }, Some(emulator)) = (shader, self.emulator) {
+            return emulator(&wgsl);
+        }
         match self.fault {
             Some((family, precision)) if shader.family() == family && *variant == Variant::new(shader, precision) => {
                 wgsl.replace("+ bias[slice]", "- bias[slice]")
