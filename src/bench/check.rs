@@ -13,8 +13,8 @@ pub(super) const REFERENCE_MACS: u64 = 40_000_000;
 fn tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-4,
-        Precision::F16Storage => 2e-2,
-        Precision::F16 => 5e-2,
+        Precision::F16Storage => 1e-2,
+        Precision::F16 => 2e-2,
     }
 }
 
