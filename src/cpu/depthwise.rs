@@ -4,14 +4,17 @@
 //! once and meets all the taps that want it. Rows and columns outside the input are left out rather than read.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
 use super::activation::{self, Finish, clamp};
 use super::aligned::Aligned;
+use super::compose;
 use super::geometry::Geometry;
 use super::parallel::{self, SharedMut};
+use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d};
 
 /// Pixels of a tile. The maps of ImageNet networks are multiples of 7 wide, and 7 accumulators, 5 taps and an input
@@ -19,8 +22,6 @@ use crate::network::{Activation, Conv2d};
 const WIDTH: usize = 7;
 /// Of the first-level cache, what the rows that a tile reads may fill.
 const CACHE_BYTES: usize = 16 * 1024;
-/// So many tasks per thread even out what else the machine does.
-const TASKS_PER_THREAD: usize = 4;
 
 /// The filters of all channels, in blocks of as many channels as a vector has lanes.
 ///
@@ -54,14 +55,34 @@ impl Filters {
     /// Takes over the values of an OIHW kernel.
     pub(super) fn fill(&mut self, kernel: &[f32]) {
         for block in 0..self.count() {
-            let at = self.offset(block) + self.lanes;
-            for lane in 0..self.lanes {
-                let filter = &kernel[(self.channel(block) + lane) * self.taps..][..self.taps];
-                for (tap, &value) in filter.iter().enumerate() {
-                    self.blocks[at + tap * self.lanes + lane] = value;
-                }
-            }
+            let (at, first) = (self.offset(block) + self.lanes, self.channel(block));
+            let kernel = &kernel[first * self.taps..][..self.lanes * self.taps];
+            fill_block(self.lanes, kernel, &mut self.blocks[at..]);
         }
+    }
+
+    /// Takes over what W and D give, and says whether that is finite.
+    pub(super) fn compose(&mut self, composed: &Composed) -> bool {
+        let (lanes, taps, s, count) = (self.lanes, self.taps, composed.attributes.d_mul, self.count());
+        let (channels, offsets): (Vec<_>, Vec<_>) = (0..count).map(|at| (self.channel(at), self.offset(at))).unzip();
+        let blocks = SharedMut::new(&mut self.blocks);
+        let finite = AtomicBool::new(true);
+        let tasks = parallel::tasks().min(count);
+        parallel::for_each(tasks, |task| {
+            let mut kernel = vec![0.0; lanes * taps];
+            for block in parallel::part(count, task, tasks) {
+                let (d, w) = (&composed.d.data()[channels[block] * taps * s..], &composed.w.data()[channels[block] * s..]);
+                compose::Filters { d, w: &w[..lanes * s], s, kernel: &mut kernel }.dispatch();
+                if !kernel.iter().all(|value| value.is_finite()) {
+                    finite.store(false, Ordering::Relaxed);
+                }
+                let len = taps * lanes;
+                // SAFETY: every block has its own place, and is one task's.
+                let block = unsafe { std::slice::from_raw_parts_mut(blocks.at(offsets[block] + lanes, len), len) };
+                fill_block(lanes, &kernel, block);
+            }
+        });
+        finite.into_inner()
     }
 
     /// The OIHW kernel again.
@@ -92,6 +113,15 @@ impl Filters {
     }
 }
 
+/// Brings the filters of a block's channels into lanes.
+fn fill_block(lanes: usize, kernel: &[f32], block: &mut [f32]) {
+    for (lane, filter) in kernel.chunks_exact(kernel.len() / lanes).enumerate() {
+        for (taps, &value) in block.chunks_exact_mut(lanes).zip(filter) {
+            taps[lane] = value;
+        }
+    }
+}
+
 /// One convolution to compute.
 pub(super) struct Depthwise<'a> {
     pub(super) filters: &'a Filters,
@@ -109,7 +139,7 @@ impl Depthwise<'_> {
         assert!(output.len() >= elements && self.residual.is_none_or(|residual| residual.len() >= elements));
 
         let (lines, blocks) = (geometry.batch * geometry.output[0], self.filters.count());
-        let wanted = if parallel::threads() > 1 { parallel::threads() * TASKS_PER_THREAD } else { 1 };
+        let wanted = parallel::tasks();
         // Neighbouring blocks share cache lines: two threads had better not work on them.
         let splits = wanted.div_ceil(lines).min(blocks.div_ceil(4)).max(1);
         // The last two blocks may overlap, so they stay together.

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use super::activation::{Finish, lanes};
+use super::compose::shares_d;
 use super::depthwise::{Depthwise, Filters};
 use super::dots::Dots;
 use super::geometry::Geometry;
 use super::matmul::Matmul;
 use super::pack::Packed;
+use crate::doconv::Composed;
 use crate::network::Conv2d;
 use crate::plan::{Kernel, KernelSource};
 use crate::{Error, Result, doconv};
@@ -49,8 +51,24 @@ impl Prepared {
 
     /// Takes the kernel's values over, composing them where that is what they come from.
     pub(super) fn fill(&mut self, kernel: &Kernel) -> Result<()> {
+        if let KernelSource::Composed(composed) = &kernel.source
+            && self.compose(&kernel.conv, composed)
+        {
+            return Ok(());
+        }
         self.set(&kernel.conv, &values(kernel)?);
         Ok(())
+    }
+
+    /// Composes in place. Not where there is no fast way, or the result is not what a kernel should be: then the slow way
+    /// says what is wrong.
+    fn compose(&mut self, conv: &Conv2d, composed: &Composed) -> bool {
+        composed.fits(conv)
+            && match self {
+                Prepared::Matmul(packed) => shares_d(conv, composed) && packed.compose(conv, composed),
+                Prepared::Depthwise(filters) => filters.compose(composed),
+                Prepared::Dots(_) => false,
+            }
     }
 
     /// Takes the values of an OIHW kernel over.

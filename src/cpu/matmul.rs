@@ -20,8 +20,6 @@ use crate::network::Conv2d;
 const TASK_ELEMENTS: usize = 64 * 1024;
 /// Chunks of pixels are multiples of this, and so of the largest tiles.
 const TILE_ROWS: usize = 24;
-/// So many tasks per thread even out what else the machine does.
-const TASKS_PER_THREAD: usize = 4;
 
 /// One convolution to compute.
 pub(super) struct Matmul<'a> {
@@ -43,7 +41,7 @@ impl Matmul<'_> {
         assert!(output.len() >= pixels * self.conv.out_channels);
         assert!(self.residual.is_none_or(|residual| residual.len() >= pixels * self.conv.out_channels));
 
-        let wanted = if parallel::threads() > 1 { parallel::threads() * TASKS_PER_THREAD } else { 1 };
+        let wanted = parallel::tasks();
         let fitting = (TASK_ELEMENTS / self.conv.in_channels).clamp(2 * TILE_ROWS, 20 * TILE_ROWS);
         let even = pixels.div_ceil(wanted).max(2 * TILE_ROWS);
         // Rounded, not rounded up: a small remainder would read all weights again for few pixels.
@@ -57,7 +55,7 @@ impl Matmul<'_> {
             Task {
                 matmul: self,
                 pixels: at * chunk..pixels.min((at + 1) * chunk),
-                panels: split * panels / splits..(split + 1) * panels / splits,
+                panels: parallel::part(panels, split, splits),
                 output,
             }
             .run();

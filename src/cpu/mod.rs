@@ -22,6 +22,7 @@
 
 mod activation;
 mod aligned;
+mod compose;
 mod depthwise;
 mod dots;
 mod elementwise;
@@ -124,7 +125,7 @@ impl Executor {
             *(if is_folded { &mut times.fold } else { &mut times.upload }) += start.elapsed();
             prepared
         };
-        let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
+        let kernels = parallel::enter(|| plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>())?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
         let constants = plan.constants.iter().enumerate().map(|(id, constant)| {
             let is_map = |step: &Step| matches!(step, Step::Constant { constant, .. } if constant.0 == id);

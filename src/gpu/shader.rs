@@ -603,8 +603,9 @@ fn templates() -> &'static Environment<'static> {
     })
 }
 
+/// As `build.rs` has stripped them.
 macro_rules! sources {
-    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../../shaders/", $name)))),*] };
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!(env!("OUT_DIR"), "/shaders/", $name)))),*] };
 }
 
 const SOURCES: &[(&str, &str)] = sources![
@@ -649,3 +650,28 @@ const SOURCES: &[(&str, &str)] = sources![
     "winograd_input.wgsl",
     "winograd_output.wgsl",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_without_what_only_people_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+        for (name, stripped) in SOURCES {
+            let original = std::fs::read_to_string(folder.join(name)).unwrap();
+            assert!(stripped.len() < original.len(), "{name}");
+            for line in stripped.lines() {
+                assert!(!line.starts_with(' ') && !line.starts_with("//") && !line.is_empty(), "{name}: {line}");
+                assert!(original.contains(line), "{name}: {line}");
+            }
+            for code in ["{{", "{% for", "{% if", "@binding", "fn "] {
+                let in_code = |text: &str| {
+                    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                    lines.map(|line| line.matches(code).count()).sum::<usize>()
+                };
+                assert_eq!(in_code(stripped), in_code(&original), "{name}: {code}");
+            }
+        }
+    }
+}
