@@ -142,6 +142,14 @@ impl Session {
         }
     }
 
+    /// Shares the work of the CPU path with others that have the same network in the same mode.
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
+    pub(crate) fn join(&mut self, crew: impl cpu::Crew + 'static) {
+        if let Executor::Cpu(executor) = &mut self.executor {
+            executor.join(crew);
+        }
+    }
+
     /// How long [`Session::load`] and [`Session::prepare`] took.
     pub fn load_times(&self) -> LoadTimes {
         match &self.executor {

@@ -12,6 +12,7 @@ use rten_simd::{Isa, SimdOp};
 use super::activation::{self, Finish, clamp};
 use super::aligned::Aligned;
 use super::compose;
+use super::crew::{self, Crew};
 use super::geometry::Geometry;
 use super::parallel::{self, SharedMut};
 use crate::doconv::Composed;
@@ -71,7 +72,8 @@ impl Filters {
         parallel::for_each(tasks, |task| {
             let mut kernel = vec![0.0; lanes * taps];
             for block in parallel::part(count, task, tasks) {
-                let (d, w) = (&composed.d.data()[channels[block] * taps * s..], &composed.w.data()[channels[block] * s..]);
+                let (d, w) =
+                    (&composed.d.data()[channels[block] * taps * s..], &composed.w.data()[channels[block] * s..]);
                 compose::Filters { d, w: &w[..lanes * s], s, kernel: &mut kernel }.dispatch();
                 if !kernel.iter().all(|value| value.is_finite()) {
                     finite.store(false, Ordering::Relaxed);
@@ -132,26 +134,37 @@ pub(super) struct Depthwise<'a> {
 }
 
 impl Depthwise<'_> {
-    pub(super) fn run(&self, output: &mut [f32]) {
+    pub(super) fn run(&self, crew: Option<&dyn Crew>, output: &mut [f32]) {
         let (geometry, channels) = (&self.geometry, self.filters.channels);
         let elements = geometry.pixels() * channels;
         assert!(self.input.len() >= geometry.batch * geometry.input[0] * geometry.input[1] * channels);
         assert!(output.len() >= elements && self.residual.is_none_or(|residual| residual.len() >= elements));
 
-        let (lines, blocks) = (geometry.batch * geometry.output[0], self.filters.count());
+        let start = |line: usize| line * geometry.output[1] * channels;
+        let lines = geometry.batch * geometry.output[0];
+        crew::share(crew, output, lines, start, |lines, output| self.run_part(lines, output));
+    }
+
+    /// Some output rows.
+    #[inline(never)]
+    fn run_part(&self, lines: Range<usize>, output: &mut [f32]) {
+        if lines.is_empty() {
+            return;
+        }
+        let blocks = self.filters.count();
         let wanted = parallel::tasks();
         // Neighbouring blocks share cache lines: two threads had better not work on them.
-        let splits = wanted.div_ceil(lines).min(blocks.div_ceil(4)).max(1);
+        let splits = wanted.div_ceil(lines.len()).min(blocks.div_ceil(4)).max(1);
         // The last two blocks may overlap, so they stay together.
         let first_block = |split| if split == splits { blocks } else { split * (blocks - 1) / splits };
-        let per_task = lines.div_ceil(wanted);
-        let tasks = lines.div_ceil(per_task);
+        let per_task = lines.len().div_ceil(wanted);
+        let tasks = lines.len().div_ceil(per_task);
         let output = SharedMut::new(output);
         parallel::for_each(tasks * splits, |task| {
-            let (at, split) = (task / splits, task % splits);
+            let (at, split) = (lines.start + task / splits * per_task, task % splits);
             Task {
                 depthwise: self,
-                lines: at * per_task..lines.min((at + 1) * per_task),
+                lines: at..lines.end.min(at + per_task),
                 blocks: first_block(split)..first_block(split + 1),
                 output,
             }

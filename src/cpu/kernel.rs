@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::activation::{Finish, lanes};
 use super::compose::shares_d;
+use super::crew::Crew;
 use super::depthwise::{Depthwise, Filters};
 use super::dots::Dots;
 use super::geometry::Geometry;
@@ -30,6 +31,7 @@ pub(super) struct Operands<'a> {
     pub(super) finish: Finish,
     /// As many zeros as input channels times columns of the kernel.
     pub(super) zeros: &'a [f32],
+    pub(super) crew: Option<&'a dyn Crew>,
 }
 
 impl Prepared {
@@ -90,13 +92,13 @@ impl Prepared {
     }
 
     pub(super) fn run(&self, operands: Operands, output: &mut [f32]) {
-        let Operands { conv, geometry, input, residual, finish, zeros } = operands;
+        let Operands { conv, geometry, input, residual, finish, zeros, crew } = operands;
         match self {
             Prepared::Matmul(packed) => {
-                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(output);
+                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(crew, output);
             }
             Prepared::Dots(dots) => dots.run(&geometry, input, residual, finish, output),
-            Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(output),
+            Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(crew, output),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Executor {
                     self.load(0, batch, inputs);
                 }
                 self.compose()?;
-                self.replay(batch)?;
+                self.replay(batch, false)?;
             }
             let elapsed = start.elapsed();
             self.store(0, batch, &mut results);

@@ -29,7 +29,8 @@ pub async fn benchmark(
 }
 
 async fn run(model: &JsValue, options: BenchmarkOptions, listener: Option<Function>) -> Result<Record> {
-    let opened = model::open(model, &LoadOptions { name: options.name, ..LoadOptions::default() }).await?;
+    let load = LoadOptions { name: options.name, ..LoadOptions::default() };
+    let opened = model::open(model::take(model, &load).await?, &load)?;
     let adapter = open_adapter(options.adapter).await?;
     let defaults = Options::default();
     let wanted = Options {

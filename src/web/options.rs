@@ -17,6 +17,7 @@ pub(super) struct LoadOptions {
     pub(super) preprocess: Option<String>,
     pub(super) labels: Option<Vec<String>>,
     pub(super) expand: bool,
+    pub(super) threads: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

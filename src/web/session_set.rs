@@ -7,6 +7,8 @@ use std::time::Duration;
 use web_time::Instant;
 
 use super::options::AdapterChoice;
+use super::team::Leader;
+use crate::adapter::cpu_driver;
 use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
 
 /// What is true of the sessions now; it can be read while they are busy.
@@ -28,15 +30,31 @@ pub(super) struct SessionSet {
     adapter: Adapter,
     sessions: [Option<Session>; 3],
     facts: Rc<RefCell<Facts>>,
+    /// Other threads, on the CPU path.
+    leader: Option<Leader>,
 }
 
 impl SessionSet {
-    pub(super) async fn open(model: Rc<Model>, choice: AdapterChoice) -> Result<Self> {
-        let start = Instant::now();
-        let adapter = open_adapter(choice).await?;
-        let (open, info) = (start.elapsed(), adapter.info().clone());
-        let facts = Facts { adapter: info, rebuilds: 0, open, times: LoadTimes::default() };
-        Ok(Self { model, choice, adapter, sessions: [None, None, None], facts: Rc::new(RefCell::new(facts)) })
+    /// On an adapter that took so long to open.
+    pub(super) fn new(model: Rc<Model>, choice: AdapterChoice, (adapter, open): (Adapter, Duration)) -> Self {
+        let facts = Facts { adapter: adapter.info().clone(), rebuilds: 0, open, times: LoadTimes::default() };
+        let (sessions, facts) = ([None, None, None], Rc::new(RefCell::new(facts)));
+        Self { model, choice, adapter, sessions, facts, leader: None }
+    }
+
+    /// Lets other threads help from now on.
+    pub(super) fn share(&mut self, leader: Leader) {
+        for (mode, session) in Mode::ALL.into_iter().zip(&mut self.sessions) {
+            if let Some(session) = session {
+                leader.help(session, mode);
+            }
+        }
+        self.tell_threads(&leader);
+        self.leader = Some(leader);
+    }
+
+    fn tell_threads(&self, leader: &Leader) {
+        self.facts.borrow_mut().adapter.driver = cpu_driver(leader.threads());
     }
 
     pub(super) fn facts(&self) -> Rc<RefCell<Facts>> {
@@ -50,13 +68,18 @@ impl SessionSet {
         mode: Mode,
         mut action: impl AsyncFnMut(&mut Session) -> Result<T>,
     ) -> Result<T> {
-        match self.attempt(mode, &mut action).await {
+        let result = match self.attempt(mode, &mut action).await {
             Err(Error::DeviceLost { .. }) => {
                 self.rebuild().await?;
                 self.attempt(mode, &mut action).await
             }
             other => other,
+        };
+        // One that was lost leaves one thread.
+        if let Some(leader) = self.leader.take_if(|leader| leader.threads() == 1) {
+            self.tell_threads(&leader);
         }
+        result
     }
 
     async fn attempt<T>(&mut self, mode: Mode, action: &mut impl AsyncFnMut(&mut Session) -> Result<T>) -> Result<T> {
@@ -64,8 +87,14 @@ impl SessionSet {
         let session = match place {
             Some(session) => session,
             None => {
+                if let Some(leader) = &self.leader {
+                    leader.prepare(mode);
+                }
                 let mut session = Session::load(&self.adapter, &self.model, mode).await?;
                 session.prepare(1).await?;
+                if let Some(leader) = &self.leader {
+                    leader.help(&mut session, mode);
+                }
                 self.facts.borrow_mut().times = session.load_times();
                 place.insert(session)
             }

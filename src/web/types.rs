@@ -24,6 +24,8 @@ export interface LoadOptions {
     labels?: string[];
     /** Make a D and a W of the kernels of layers that are marked as DO-Conv but folded: the same function. */
     expand?: boolean;
+    /** At most so many threads for the CPU path: as many as the processor has, up to 4, if absent. README.md says where. */
+    threads?: number;
 }
 
 export interface ClassifyOptions {
