@@ -12,7 +12,7 @@ use web_time::Instant;
 
 use super::model::{self, ModelInfo};
 use super::options::{self, ClassifyOptions, CompareOptions, LoadOptions};
-use super::session_set::{Facts, SessionSet};
+use super::session_set::{Facts, SessionSet, Wanted};
 use super::source::{Reader, Source};
 use super::{error, to_js};
 use crate::gpu::Picture;
@@ -174,12 +174,14 @@ impl Classifier {
 }
 
 async fn load(model: &JsValue, options: JsValue) -> Result<Classifier> {
+    let listener = Reflect::get(&options, &"onTuning".into()).ok().and_then(|value| value.dyn_into().ok());
     let options: LoadOptions = options::read(options)?;
     let start = Instant::now();
     let opened = model::open(model, &options).await?;
     let read = start.elapsed();
     let weights = Rc::new(opened.model);
-    let mut sessions = SessionSet::open(weights.clone(), options.adapter).await?;
+    let wanted = Wanted { adapter: options.adapter, tune: options.tune, listener };
+    let mut sessions = SessionSet::open(weights.clone(), wanted).await?;
     let default_mode = options.mode;
     sessions.with(default_mode, async |_| Ok(())).await?;
     let facts = sessions.facts();

@@ -8,6 +8,7 @@ mod model;
 mod options;
 mod session_set;
 mod source;
+mod tuning;
 mod types;
 
 use wasm_bindgen::prelude::*;

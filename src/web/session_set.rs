@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use js_sys::Function;
 use web_time::Instant;
 
-use super::options::AdapterChoice;
+use super::options::{AdapterChoice, TuneChoice};
+use super::tuning;
 use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
 
 /// What is true of the sessions now; it can be read while they are busy.
@@ -21,22 +23,31 @@ pub(super) struct Facts {
     pub(super) times: LoadTimes,
 }
 
+/// What adapter is wanted, with which kernels.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) adapter: AdapterChoice,
+    pub(super) tune: TuneChoice,
+    /// Who is told how tuning goes on.
+    pub(super) listener: Option<Function>,
+}
+
 /// The sessions of a model: a mode is loaded when it is first wanted.
 pub(super) struct SessionSet {
     model: Rc<Model>,
-    choice: AdapterChoice,
+    wanted: Wanted,
     adapter: Adapter,
     sessions: [Option<Session>; 3],
     facts: Rc<RefCell<Facts>>,
 }
 
 impl SessionSet {
-    pub(super) async fn open(model: Rc<Model>, choice: AdapterChoice) -> Result<Self> {
+    pub(super) async fn open(model: Rc<Model>, wanted: Wanted) -> Result<Self> {
         let start = Instant::now();
-        let adapter = open_adapter(choice).await?;
+        let adapter = open_adapter(&wanted).await?;
         let (open, info) = (start.elapsed(), adapter.info().clone());
         let facts = Facts { adapter: info, rebuilds: 0, open, times: LoadTimes::default() };
-        Ok(Self { model, choice, adapter, sessions: [None, None, None], facts: Rc::new(RefCell::new(facts)) })
+        Ok(Self { model, wanted, adapter, sessions: [None, None, None], facts: Rc::new(RefCell::new(facts)) })
     }
 
     pub(super) fn facts(&self) -> Rc<RefCell<Facts>> {
@@ -77,7 +88,7 @@ impl SessionSet {
         self.sessions = [None, None, None];
         // A browser that has taken the GPU away for good must not take the page along.
         let start = Instant::now();
-        self.adapter = match open_adapter(self.choice).await {
+        self.adapter = match open_adapter(&self.wanted).await {
             Ok(adapter) => adapter,
             Err(_) => Adapter::cpu(),
         };
@@ -89,10 +100,10 @@ impl SessionSet {
     }
 }
 
-pub(super) async fn open_adapter(choice: AdapterChoice) -> Result<Adapter> {
-    let adapter = Adapter::open(&choice.selector()).await?;
-    if choice == AdapterChoice::Webgpu && adapter.gpu().is_none() {
+pub(super) async fn open_adapter(wanted: &Wanted) -> Result<Adapter> {
+    let adapter = Adapter::open(&wanted.adapter.selector()).await?;
+    if wanted.adapter == AdapterChoice::Webgpu && adapter.gpu().is_none() {
         return Err(Error::Unsupported("this browser offers no WebGPU adapter; use `cpu`".into()));
     }
-    Ok(adapter)
+    Ok(tuning::equipped(adapter, wanted.tune, wanted.listener.as_ref()).await)
 }
