@@ -27,6 +27,7 @@ mod photographs;
 mod pipelines;
 mod ranking;
 pub mod shader;
+#[cfg_attr(target_arch = "wasm32", path = "stopwatch_in_browsers.rs")]
 mod stopwatch;
 mod submission;
 mod trust;

@@ -82,12 +82,12 @@ impl Device {
         repeats: usize,
         encode: impl Fn(&mut wgpu::CommandEncoder, usize),
     ) -> Result<Duration> {
+        let stopwatch = self.stopwatch();
+        let stopwatch = stopwatch.as_ref();
         let runs_per_submission = (DISPATCHES_PER_SUBMISSION / dispatches.max(1)).max(1);
         let encode = &encode;
         let mut in_flight = VecDeque::new();
         let mut verdicts = vec![];
-        let stopwatch = self.stopwatch();
-        let stopwatch = stopwatch.as_ref();
         let start = Instant::now();
         for first in (0..repeats).step_by(runs_per_submission) {
             let runs = runs_per_submission.min(repeats - first);
