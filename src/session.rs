@@ -17,7 +17,7 @@ use crate::load_times::timed;
 use crate::network::{Preprocess, Shape};
 use crate::plan::{Mode, Plan};
 use crate::self_check::{self, Fault};
-use crate::{Adapter, Error, LoadTimes, Model, Result, Tensor, cpu, gpu};
+use crate::{Adapter, Error, LoadTimes, Model, Result, Tensor, cpu, gpu, tuning};
 
 /// A model made ready on an adapter: weights in place, kernels folded.
 ///
@@ -69,6 +69,7 @@ impl Executor {
             }
             Backend::Gpu(device) => device,
         };
+        tuning::tune(device, plan).await?;
         let mut faults = vec![];
         loop {
             // First, because it says what is beyond the device's limits.
@@ -80,6 +81,7 @@ impl Executor {
             let (fault, check) = timed(self_check::check(device, &parts)).await?;
             executor.times.check = check;
             let Some(fault) = fault else {
+                device.save();
                 return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
             };
             log::warn!("{fault}; another kernel is used");

@@ -6,6 +6,7 @@ use common::compare::compare;
 use common::graph::Graph;
 use common::problem::Problem;
 use doconv::gpu::Tier;
+use doconv::gpu::choose::Algorithm;
 use doconv::network::{Activation, Conv2d, Op};
 use doconv::{Adapter, Error, Mode, Model, Selector, Session, reference};
 use pollster::block_on;
@@ -72,6 +73,22 @@ fn a_wrong_kernel_is_found_and_another_is_used() {
             let again = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
             assert!(again.faults().is_empty() && !used(&again));
         }
+    }
+}
+
+#[test]
+fn sums_that_are_added_up_wrongly_are_no_longer_split() {
+    let problem = problem();
+    for adapter in gpus() {
+        let adapter = broken(&adapter, Tier::Hardware, "conv_sum").with_device(|device| {
+            device.prefer(Some(Algorithm::Split));
+        });
+        let mut session = block_on(Session::load(&adapter, &problem.model(), Mode::Folded)).unwrap();
+        let faults = session.faults();
+        assert!(faults.len() == 1 && faults[0].kernels.ends_with(&["conv_sum"]), "{faults:?}");
+        let kernels = session.kernels(1).unwrap();
+        assert!(kernels.contains(&"conv_tiled".into()) && !kernels.contains(&"conv_sum".into()), "{kernels:?}");
+        check(&mut session, &problem);
     }
 }
 

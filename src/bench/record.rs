@@ -73,6 +73,10 @@ pub struct Settings {
     pub min_sample_ms: f64,
     /// The smallest step of the clock that was seen, in milliseconds.
     pub timer_resolution_ms: f64,
+    /// Choices of kernels that the adapter had, timed on it or shipped for its kind; with none, all are by rules of thumb. None
+    /// on the CPU path, and in records of before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<usize>,
 }
 
 impl Settings {
@@ -95,6 +99,7 @@ impl Settings {
             warm_up_ms: Self::WARM_UP_MS.min(budget_ms / 10.0),
             min_sample_ms: Self::MIN_SAMPLE_MS.max(Self::STEPS_PER_SAMPLE * timer_resolution_ms),
             timer_resolution_ms,
+            tuned: None,
         }
     }
 }

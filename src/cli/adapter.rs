@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use clap::ValueEnum;
+use doconv::tuning::{TuneEvent, TuneListener};
 use doconv::{Adapter, AdapterInfo, AdapterKind, Selector, blocking};
 use serde::Serialize;
 
-use super::output;
+use super::{cache, output, progress};
 
 /// The environment variable that `--adapter` falls back on.
 const VARIABLE: &str = "DOCONV_ADAPTER";
@@ -18,11 +20,49 @@ pub struct AdapterArguments {
     /// [default: a hardware GPU, discrete before integrated, else the CPU]
     #[arg(long, value_name = "NAME", env = VARIABLE, hide_env_values = true)]
     adapter: Option<String>,
+    /// Which kernels run a network's convolutions on a GPU
+    #[arg(long, value_enum, default_value_t)]
+    tune: Tune,
+}
+
+/// Where the choice of kernels comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Tune {
+    /// Those that rules of thumb say
+    Off,
+    /// Those that were the fastest when they were timed, here or by us; rules of thumb for the rest
+    #[default]
+    Load,
+    /// Time all that could be the fastest first, and keep what was found for later calls; takes minutes
+    Full,
 }
 
 impl AdapterArguments {
     /// Opens the adapter. That the CPU is used because there is no GPU is said on stderr.
     pub fn open(&self) -> Result<Adapter> {
+        Ok(self.equipped(self.open_as_it_is()?))
+    }
+
+    /// With what earlier calls have left.
+    fn equipped(&self, adapter: Adapter) -> Adapter {
+        let info = adapter.info().clone();
+        adapter.with_device(|device| {
+            match self.tune {
+                Tune::Off => device.forget_tuned(),
+                Tune::Load => device.add_tuned(&cache::tuned(&info)),
+                Tune::Full => {
+                    device.add_tuned(&cache::tuned(&info));
+                    device.tune_when_loading(listener(info.clone()));
+                }
+            }
+            if let Some(folder) = cache::folder() {
+                // SAFETY: it is the user's own folder, in which nobody but this program writes such files.
+                unsafe { device.keep_in(&folder, &info) };
+            }
+        })
+    }
+
+    fn open_as_it_is(&self) -> Result<Adapter> {
         // A variable that is set to nothing counts as absent.
         let unset = std::env::var_os(VARIABLE).is_some_and(|value| value.is_empty());
         match &self.adapter {
@@ -30,6 +70,27 @@ impl AdapterArguments {
             _ => open_default(),
         }
     }
+}
+
+/// Shows how tuning goes on, and keeps what it finds.
+fn listener(info: AdapterInfo) -> TuneListener {
+    let bar = progress::tuning();
+    TuneListener::new(move |event| match event {
+        TuneEvent::Step { label, done, total } => {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            bar.set_message(label.to_owned());
+        }
+        TuneEvent::Finished { tuned, layers, network_ms: [before, after] } => {
+            bar.finish_and_clear();
+            output::note(&format!(
+                "timed the kernels of {layers} layers: the network takes {after:.2} ms instead of {before:.2} ms"
+            ));
+            if let Err(error) = cache::keep_tuned(&info, tuned) {
+                output::note(&format!("what was found is not kept: {}", output::describe(&error)));
+            }
+        }
+    })
 }
 
 fn open_default() -> Result<Adapter> {

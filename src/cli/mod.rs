@@ -6,6 +6,7 @@ mod adapter;
 mod adapters;
 mod arrays;
 mod bench;
+mod cache;
 mod classify;
 mod expand;
 mod fold;

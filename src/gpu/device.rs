@@ -2,13 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::choice::Choice;
 use super::choose::{Algorithm, Policy, winograd};
+#[cfg(not(target_arch = "wasm32"))]
+use super::kept::Kept;
 use super::pipelines::Pipelines;
 use super::shader::Shader;
+use super::stopwatch;
 use super::trust::Trust;
+use super::tuned::{Tuned, Tuning};
 use super::winograd::Winograd;
 use crate::adapter::{AdapterInfo, AdapterKind};
 use crate::network::{Conv2d, PaddingMode};
+use crate::tuning::{TuneListener, stored};
 use crate::{Error, Result};
 
 /// What kernels an adapter should get. Decided here and nowhere else.
@@ -27,12 +33,15 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     policy: Policy,
     trust: Trust,
+    tuning: Tuning,
     /// Whether the shader compiler adds bounds checks and loop counters.
     pub(super) shader_checks: bool,
     pub(super) pipelines: Pipelines,
     /// A shader family that is made to compute wrong results.
     pub(super) fault: Option<&'static str>,
     lost: Arc<Mutex<Option<String>>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    kept: Option<Arc<Kept>>,
 }
 
 /// An adapter that can be opened.
@@ -160,8 +169,8 @@ impl Device {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
-            // For what the benchmark finds out; no network needs it.
-            required_features: adapter.features() & wgpu::Features::SHADER_F16,
+            // Half precision for what the benchmark finds out, a quicker start, and a clock; no network needs any of them.
+            required_features: adapter.features() & wanted_features(),
             required_limits: wanted_limits(&adapter.limits()),
             ..Default::default()
         };
@@ -181,10 +190,13 @@ impl Device {
             queue,
             policy: tier.into(),
             trust: Trust::default(),
+            tuning: Tuning::new(stored::shipped(&found.info)),
             fault: None,
             shader_checks: cfg!(debug_assertions),
             pipelines: Pipelines::default(),
             lost,
+            #[cfg(not(target_arch = "wasm32"))]
+            kept: None,
         })
     }
 
@@ -196,9 +208,10 @@ impl Device {
     }
 
     /// Overrides what the adapter was taken for, for sessions loaded from now on: to test or time the other tier's
-    /// kernels on it.
+    /// kernels on it. Choices that were timed are forgotten, since they are about the adapter as it is.
     pub fn set_tier(&mut self, tier: Tier) {
         self.policy.tier = tier;
+        self.forget_tuned();
     }
 
     /// Runs convolutions in this way wherever that is possible, for sessions loaded from now on: to test or time it.
@@ -206,19 +219,94 @@ impl Device {
         self.policy.preferred = algorithm;
     }
 
+    /// Runs convolutions as these choices say, which were timed on this machine, for sessions loaded from now on. A device
+    /// begins with those that are shipped for its kind of adapter, which these go before.
+    pub fn add_tuned(&mut self, timed: &Tuned) {
+        self.tuning = self.tuning.with(timed);
+    }
+
+    /// Forgets all choices, those that are shipped included: everything is then run by heuristics.
+    pub fn forget_tuned(&mut self) {
+        self.tuning = self.tuning.without_choices();
+    }
+
+    /// The choices it has.
+    pub fn tuned(&self) -> Tuned {
+        self.tuning.known()
+    }
+
+    /// Times what could run the convolutions of a network when a session is loaded, those that were timed before or came with
+    /// [`Device::add_tuned`] excepted, and uses what is best. That takes seconds to minutes, and is told to the listener.
+    pub fn tune_when_loading(&mut self, listener: TuneListener) {
+        self.tuning.listener = Some(listener);
+    }
+
+    /// Who is told of tuning, if it is wanted.
+    pub(crate) fn tunes(&self) -> Option<&TuneListener> {
+        self.tuning.listener.as_ref()
+    }
+
+    /// Whether there is a choice that was timed on this machine.
+    pub(crate) fn has_tuned(&self, layer: &str) -> bool {
+        self.tuning.is_timed(layer)
+    }
+
+    /// Notes the best choice for a layer.
+    pub(crate) fn found_best(&self, layer: &str, choice: Choice) {
+        self.tuning.found_best(layer, choice);
+    }
+
     /// By what its kernels are chosen now.
     pub(crate) fn policy(&self) -> Policy {
-        Policy { distrusted: self.trust.distrusted(), ..self.policy }
+        Policy { distrusted: self.trust.distrusted(), tuned: self.tuning.known(), ..self.policy.clone() }
+    }
+
+    /// Keeps in a folder, and takes from there, for the adapter of this description what spares the next process time: compiled pipelines, where the driver gives
+    /// them, and which shaders were found to be right. Whatever cannot be read or written is logged at level `info`.
+    ///
+    /// # Safety
+    /// Files in the folder must be as this function has left them: drivers do not check what they are given.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub unsafe fn keep_in(&mut self, folder: &std::path::Path, info: &AdapterInfo) {
+        // SAFETY: the caller's promise.
+        self.kept = Some(Arc::new(unsafe { Kept::open(folder, info, &self.device) }));
+    }
+
+    /// What is kept for other processes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        // Nobody else should know what was found out about a device that is made to fail.
+        self.kept.as_deref().filter(|_| self.fault.is_none())
+    }
+
+    /// Writes down what is to be kept.
+    pub(crate) fn save(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(kept) = self.kept() {
+            kept.save();
+        }
     }
 
     /// Whether a shader was found to compute what it should.
     pub(crate) fn is_right(&self, shader: Shader) -> bool {
-        self.trust.is_right(shader, self.shader_checks)
+        if self.trust.is_right(shader, self.shader_checks) {
+            return true;
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.kept().is_some_and(|kept| kept.is_right(&shader.wgsl(), self.shader_checks)) {
+            self.trust.found_right(shader, self.shader_checks);
+            return true;
+        }
+        false
     }
 
     /// Notes that it does.
     pub(crate) fn found_right(&self, shader: Shader) {
         self.trust.found_right(shader, self.shader_checks);
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(kept) = self.kept() {
+            kept.found_right(&shader.wgsl(), self.shader_checks);
+        }
     }
 
     /// Notes that an algorithm computes wrong results, and says whether that is news.
@@ -237,7 +325,7 @@ impl Device {
     /// The tiles with which a convolution with an output of this height and width is run by Winograd's filtering, unless it
     /// is run otherwise. Reflected and other padding is done beforehand, and is not looked at.
     pub fn winograd(&self, conv: &Conv2d, output: [usize; 2]) -> Option<Winograd> {
-        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy())
+        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, &self.policy())
     }
 
     /// Whether shaders may compute in half precision.
@@ -320,6 +408,10 @@ impl Device {
         }
         Ok(())
     }
+}
+
+fn wanted_features() -> wgpu::Features {
+    wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | stopwatch::FEATURES
 }
 
 /// The baseline that every browser promises, but buffers as large as the adapter allows.

@@ -110,9 +110,13 @@ impl Executor {
     /// [`Error::DeviceLost`](crate::Error::DeviceLost), or [`Error::Gpu`](crate::Error::Gpu) for anything else the
     /// driver refuses.
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
-        let policy = device.policy();
-        let largest_batch = largest_batch(device, plan, policy)?;
-        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, policy))).await?;
+        Self::with(device, plan, device.policy()).await
+    }
+
+    /// The same with kernels chosen otherwise.
+    pub(crate) async fn with(device: &Device, plan: &Plan, policy: Policy) -> Result<Self> {
+        let largest_batch = largest_batch(device, plan, &policy)?;
+        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, &policy))).await?;
         let times = LoadTimes { upload, ..LoadTimes::default() };
         let mut executor = Self {
             device: device.clone(),
@@ -124,7 +128,8 @@ impl Executor {
             preprocessor: None,
             times,
         };
-        executor.fold(&dispatch::fold(plan, policy)?).await?;
+        let dispatches = dispatch::fold(plan, &executor.policy)?;
+        executor.fold(&dispatches).await?;
         Ok(executor)
     }
 
@@ -252,9 +257,9 @@ impl Executor {
         if self.programs.len() == PROGRAMS_KEPT {
             self.programs.remove(0);
         }
-        let unwritten = dispatch::unwritten(&self.plan, batch, self.policy);
+        let unwritten = dispatch::unwritten(&self.plan, batch, &self.policy);
         let memory = self.plan.memory_without(&unwritten, batch, map_len);
-        let dispatches = dispatch::run(&self.plan, batch, self.policy)?;
+        let dispatches = dispatch::run(&self.plan, batch, &self.policy)?;
         let scratch_bytes = scratch_bytes(&dispatches);
         let (buffers, scratch, readback) = self
             .device
@@ -439,7 +444,7 @@ impl Weights {
 }
 
 /// How many images at a time keep every map, the results together, and every grid within the device's limits.
-fn largest_batch(device: &Device, plan: &Plan, policy: Policy) -> Result<usize> {
+fn largest_batch(device: &Device, plan: &Plan, policy: &Policy) -> Result<usize> {
     let bytes = |value: ValueId| 4 * map_len(plan.value(value).shape) as u64;
     let mut largest = u64::MAX;
     let unwritten = dispatch::unwritten(plan, 1, policy);

@@ -69,6 +69,16 @@ impl Device {
         Ok(pipelines)
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
+    fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
+        self.kept()?.pipelines()
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
+        None
+    }
+
     fn source(&self, shader: &Shader) -> String {
         let wgsl = shader.wgsl();
         match self.fault {
@@ -110,7 +120,7 @@ impl Device {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.pipeline_cache(),
             })
         })
         .await

@@ -12,7 +12,7 @@ use super::params;
 use super::winograd::Winograd;
 use crate::image::FRACTION_BITS;
 use crate::network::{Activation, PaddingMode, Pairing};
-use crate::plan::{BinaryOp, Factor, PoolKind};
+use crate::plan::{BinaryOp, Conv, Factor, PoolKind};
 
 /// A specialised shader: the key of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub enum Shader {
         lanes: u32,
         /// 1×1, stride 1, no padding: no window to walk.
         pointwise: bool,
+        /// Whether it leaves parts of its sums for [`Shader::ConvSum`].
+        split: bool,
         /// What is fused.
         epilogue: Epilogue,
     },
@@ -38,6 +40,13 @@ pub enum Shader {
         slices: u32,
         /// As for [`Shader::ConvDirect`].
         lanes: u32,
+        /// As for [`Shader::ConvDirect`].
+        split: bool,
+        /// What is fused.
+        epilogue: Epilogue,
+    },
+    /// The sums of a convolution that was split.
+    ConvSum {
         /// What is fused.
         epilogue: Epilogue,
     },
@@ -335,6 +344,7 @@ impl Shader {
             | Shader::KernelMap
             | Shader::PadGradient { .. } => [64, 1],
             Shader::ConvGrouped { .. }
+            | Shader::ConvSum { .. }
             | Shader::Pool { .. }
             | Shader::Elementwise { .. }
             | Shader::CopyChannels
@@ -371,15 +381,17 @@ impl Shader {
 
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
-            Shader::ConvDirect { pixels, slices, lanes, pointwise, epilogue, .. } => {
-                ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, ..epilogue.context("vec4<f32>") })
-            }
+            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, epilogue, .. } => (
+                "conv_direct.wgsl",
+                context! { pixels, slices, lanes, pointwise, split, ..epilogue.context("vec4<f32>") },
+            ),
             Shader::WinogradProduct { pixels, slices, .. } => {
                 ("conv_direct.wgsl", context! { pixels, slices, lanes => 4, pointwise => true, ..products() })
             }
-            Shader::ConvTiled { slices, lanes, epilogue } => {
-                ("conv_tiled.wgsl", context! { lanes, ..tiled(slices, epilogue.context("vec4<f32>")) })
+            Shader::ConvTiled { slices, lanes, split, epilogue } => {
+                ("conv_tiled.wgsl", context! { lanes, split, ..tiled(slices, epilogue.context("vec4<f32>")) })
             }
+            Shader::ConvSum { epilogue } => ("conv_sum.wgsl", epilogue.context("vec4<f32>")),
             Shader::WinogradProductTiled { slices } => {
                 ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
             }
@@ -509,7 +521,7 @@ fn tiled(slices: u32, base: Value) -> Value {
 
 /// Sums that are stored as they are, with a kernel of its own for every group.
 fn products() -> Value {
-    context! { products => true, input_type => "vec4<f32>", params => params::Conv::WGSL }
+    context! { products => true, split => false, input_type => "vec4<f32>", params => params::Conv::WGSL }
 }
 
 fn winograd(size: Winograd) -> Value {
@@ -557,11 +569,20 @@ impl Epilogue {
     fn context(self, input_type: &str) -> Value {
         context! {
             products => false,
+            split => false,
             residual => self.residual,
             activation => self.activation.name(),
             params => params::Conv::WGSL,
             input_type,
         }
+    }
+
+    /// Only the bias is added.
+    pub const NONE: Self = Self { residual: false, activation: ActivationClass::Bounds };
+
+    /// That of a step.
+    pub fn of(step: &Conv) -> Self {
+        Self { residual: step.residual.is_some(), activation: ActivationClass::of(step.activation).0 }
     }
 
     /// Every epilogue there is.
@@ -623,6 +644,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "conv_direct.wgsl",
     "conv_feature.wgsl",
     "conv_grouped.wgsl",
+    "conv_sum.wgsl",
     "conv_tiled.wgsl",
     "copy_channels.wgsl",
     "elementwise.wgsl",

@@ -12,7 +12,7 @@ use web_time::Instant;
 
 use super::model::{self, ModelInfo};
 use super::options::{self, ClassifyOptions, CompareOptions, LoadOptions};
-use super::session_set::{Facts, SessionSet, open_adapter};
+use super::session_set::{Facts, SessionSet, Wanted, open_adapter};
 use super::source::{Reader, Source};
 use super::team::Leader;
 use super::{error, to_js};
@@ -175,9 +175,11 @@ impl Classifier {
 }
 
 async fn load(model: &JsValue, given: JsValue) -> Result<Classifier> {
+    let listener = Reflect::get(&given, &"onTuning".into()).ok().and_then(|value| value.dyn_into().ok());
     let options: LoadOptions = options::read(given.clone())?;
+    let wanted = Wanted { adapter: options.adapter, tune: options.tune, listener };
     let start = Instant::now();
-    let adapter = open_adapter(options.adapter).await?;
+    let adapter = open_adapter(&wanted).await?;
     let leader = if adapter.gpu().is_none() { Leader::gather(options.threads).await } else { None };
     let open = start.elapsed();
     let start = Instant::now();
@@ -187,7 +189,7 @@ async fn load(model: &JsValue, given: JsValue) -> Result<Classifier> {
     let opened = model::open(file, &options)?;
     let read = start.elapsed();
     let weights = Rc::new(opened.model);
-    let mut sessions = SessionSet::new(weights.clone(), options.adapter, (adapter, open));
+    let mut sessions = SessionSet::new(weights.clone(), wanted, (adapter, open));
     let default_mode = options.mode;
     sessions.with(default_mode, async |_| Ok(())).await?;
     if let Some((loading, leader)) = leader

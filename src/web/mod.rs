@@ -9,6 +9,7 @@ mod options;
 mod session_set;
 mod source;
 mod team;
+mod tuning;
 mod types;
 
 use wasm_bindgen::prelude::*;

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use js_sys::Function;
 use web_time::Instant;
 
-use super::options::AdapterChoice;
+use super::options::{AdapterChoice, TuneChoice};
 use super::team::Leader;
+use super::tuning;
 use crate::adapter::cpu_driver;
 use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
 
@@ -23,10 +25,19 @@ pub(super) struct Facts {
     pub(super) times: LoadTimes,
 }
 
+/// What adapter is wanted, with which kernels.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) adapter: AdapterChoice,
+    pub(super) tune: TuneChoice,
+    /// Who is told how tuning goes on.
+    pub(super) listener: Option<Function>,
+}
+
 /// The sessions of a model: a mode is loaded when it is first wanted.
 pub(super) struct SessionSet {
     model: Rc<Model>,
-    choice: AdapterChoice,
+    wanted: Wanted,
     adapter: Adapter,
     sessions: [Option<Session>; 3],
     facts: Rc<RefCell<Facts>>,
@@ -36,10 +47,10 @@ pub(super) struct SessionSet {
 
 impl SessionSet {
     /// On an adapter that took so long to open.
-    pub(super) fn new(model: Rc<Model>, choice: AdapterChoice, (adapter, open): (Adapter, Duration)) -> Self {
+    pub(super) fn new(model: Rc<Model>, wanted: Wanted, (adapter, open): (Adapter, Duration)) -> Self {
         let facts = Facts { adapter: adapter.info().clone(), rebuilds: 0, open, times: LoadTimes::default() };
         let (sessions, facts) = ([None, None, None], Rc::new(RefCell::new(facts)));
-        Self { model, choice, adapter, sessions, facts, leader: None }
+        Self { model, wanted, adapter, sessions, facts, leader: None }
     }
 
     /// Lets other threads help from now on.
@@ -106,7 +117,7 @@ impl SessionSet {
         self.sessions = [None, None, None];
         // A browser that has taken the GPU away for good must not take the page along.
         let start = Instant::now();
-        self.adapter = match open_adapter(self.choice).await {
+        self.adapter = match open_adapter(&self.wanted).await {
             Ok(adapter) => adapter,
             Err(_) => Adapter::cpu(),
         };
@@ -118,10 +129,10 @@ impl SessionSet {
     }
 }
 
-pub(super) async fn open_adapter(choice: AdapterChoice) -> Result<Adapter> {
-    let adapter = Adapter::open(&choice.selector()).await?;
-    if choice == AdapterChoice::Webgpu && adapter.gpu().is_none() {
+pub(super) async fn open_adapter(wanted: &Wanted) -> Result<Adapter> {
+    let adapter = Adapter::open(&wanted.adapter.selector()).await?;
+    if wanted.adapter == AdapterChoice::Webgpu && adapter.gpu().is_none() {
         return Err(Error::Unsupported("this browser offers no WebGPU adapter; use `cpu`".into()));
     }
-    Ok(adapter)
+    Ok(tuning::equipped(adapter, wanted.tune, wanted.listener.as_ref()).await)
 }

@@ -26,7 +26,17 @@ export interface LoadOptions {
     expand?: boolean;
     /** At most so many threads for the CPU path: as many as the processor has, up to 4, if absent. README.md says where. */
     threads?: number;
+    /**
+     * Which kernels run the network's convolutions on WebGPU: "load", the default, those that were the fastest when they
+     * were timed, in this browser or by us; "full" times them first, which takes minutes, and remembers; "off" goes by
+     * rules of thumb.
+     */
+    tune?: Tune;
+    /** Called before each layer whose kernels are timed. */
+    onTuning?: (progress: { done: number; total: number; label: string }) => void;
 }
+
+export type Tune = "off" | "load" | "full";
 
 export interface ClassifyOptions {
     /** How many classes; 5 if absent. */
@@ -141,6 +151,8 @@ export interface BenchmarkOptions {
     suites?: BenchmarkSuite[];
     /** Only cases with this in their names. */
     filter?: string;
+    /** As for `Classifier.load`; `onProgress` is told of layers whose kernels are timed, too. */
+    tune?: Tune;
     /** Time for a case's samples; 2000 if absent. */
     budgetMs?: number;
     /** Called before each case and after each sample; `false` ends the benchmark. */

@@ -93,7 +93,8 @@ export class Team {
 
   /** Gives all the network; says whether they have it. @param {Uint8Array | ArrayBuffer} model @param {unknown} options */
   load(model, options) {
-    return all(this.#workers.map((worker) => ask(worker, { model, options })), PATIENCE_MS);
+    const plain = JSON.parse(JSON.stringify(options ?? {})); // functions cannot be sent
+    return all(this.#workers.map((worker) => ask(worker, { model, options: plain })), PATIENCE_MS);
   }
 
   /** How many share the work now. */

@@ -9,7 +9,7 @@ use xtask::step::{cargo, command, output_of};
 use crate::{programs, site, web};
 
 /// The files of the package, but for the examples.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "README.md",
     "dist/LICENSE-APACHE",
     "dist/LICENSE-MIT",
@@ -22,6 +22,7 @@ const FILES: [&str; 13] = [
     "dist/helper.js",
     "dist/onnx.js",
     "dist/threads.js",
+    "dist/tuning.js",
     "package.json",
 ];
 
