@@ -40,7 +40,8 @@ Layers are called after kernel, stride, channels in and out, and the side of the
 depthwise. A case is timed until the 95 % confidence interval of its median is within 5 % of the median, or the budget
 is spent. GMAC/s are thousand millions of multiply-accumulates per second, GB/s those of the bytes that a run has to move.
 Drift is how much longer runs took at the end, where that is more than 5 %. docs/benchmarks.md describes the record. The
-exit status is 1 if a result is wrong or a case fails. Ctrl-C ends the benchmark, and what is finished is shown and written."
+exit status is 1 if a result is wrong or a case fails. Ctrl-C ends the benchmark: cases that are done are shown and
+written, and the exit status is 130. Pressed again it ends the program at once."
 )]
 pub struct Arguments {
     #[command(subcommand)]
