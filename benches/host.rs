@@ -63,7 +63,7 @@ fn layer(criterion: &mut Criterion) {
 
 fn shader(criterion: &mut Criterion) {
     let epilogue = Epilogue { residual: true, activation: ActivationClass::Bounds };
-    let shader = Shader::ConvTiled { slices: 2, lanes: 4, epilogue };
+    let shader = Shader::ConvTiled { slices: 2, lanes: 4, split: false, epilogue };
     criterion.bench_function("generate the WGSL of a shader", |bencher| bencher.iter(|| black_box(&shader).wgsl()));
 }
 

@@ -3,8 +3,10 @@
 //
 // For software adapters, where a barrier costs more than it saves, and for maps too small to fill a tile.
 //
-// Grid: x over tiles of pixels (batch, rows and columns as one), y over tiles of output slices.
+// Grid: x over tiles of pixels (batch, rows and columns as one), y over tiles of output slices, z over parts of the sums.
 // Needs: groups of whole slices on both sides and whole tiles of slices in a group, or one group.
+{% set begin = "part_begin" if split else "0u" %}
+{% set end = "part_end" if split else "p.group_in_slices" %}
 {% include "common/map.wgsl" %}
 {% include "common/conv_bindings.wgsl" %}
 
@@ -17,7 +19,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let out_area = p.out_height * p.out_width;
     let in_area = p.in_height * p.in_width;
+{% if split %}
+    // This part's input slices of the group.
+    let part_begin = min(id.z * p.part_slices, p.group_in_slices);
+    let part_end = min(part_begin + p.part_slices, p.group_in_slices);
+    let first_in_slice = first_slice / p.group_out_slices * p.group_in_slices + part_begin;
+{% else %}
     let first_in_slice = first_slice / p.group_out_slices * p.group_in_slices;
+{% endif %}
     // Beyond the last slice or pixel the last one is computed again and not stored.
 {% for c in range(slices) %}
     let slice{{ c }} = min(first_slice + {{ c }}u, p.out_slices - 1u);
@@ -42,7 +51,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var weights = group * (4u * p.group_in_slices - 1u) * row_slices;
 {% else %}
     let row_slices = p.out_slices;
-    var weights = 0u;
+    var weights = {% if split %}part_begin * {{ lanes }}u * row_slices{% else %}0u{% endif %};
 {% endif %}
 {% if not pointwise %}
     for (var tap_y = 0u; tap_y < p.kernel_height; tap_y++) {
@@ -63,8 +72,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% endfor %}
 {% if half_sums %}
             // Half precision has the bits for sums of a few slices only.
-            for (var block = 0u; block < p.group_in_slices; block += {{ block_slices }}u) {
-            let block_end = min(block + {{ block_slices }}u, p.group_in_slices);
+            for (var block = {{ begin }}; block < {{ end }}; block += {{ block_slices }}u) {
+            let block_end = min(block + {{ block_slices }}u, {{ end }});
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
             var part{{ i }}_{{ c }} = vec4<f16>();
@@ -72,7 +81,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% endfor %}
             for (var slice = block; slice < block_end; slice++) {
 {% else %}
-            for (var slice = 0u; slice < p.group_in_slices; slice++) {
+            for (var slice = {{ begin }}; slice < {{ end }}; slice++) {
 {% endif %}
 {% for i in range(pixels) %}
 {% if pointwise %}
@@ -101,6 +110,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             }
 {% endif %}
 {% if not pointwise %}
+{% if split %}
+            // Over the other parts' weights of this tap.
+            weights += (p.group_in_slices - (part_end - part_begin)) * {{ lanes }}u * row_slices;
+{% endif %}
         }
     }
 {% endif %}
@@ -108,7 +121,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
     if first_pixel + {{ i }}u < p.pixels && first_slice + {{ c }}u < p.out_slices {
-        store(sum{{ i }}_{{ c }}, slice{{ c }}, (image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
+        store(sum{{ i }}_{{ c }}, slice{{ c }}, {% if split %}id.z * p.pixels * p.out_slices + {% endif %}(image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
     }
 {% endfor %}
 {% endfor %}

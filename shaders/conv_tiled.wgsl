@@ -5,8 +5,11 @@
 // For hardware adapters. Invocation i of the workgroup gathers pixel i of the tile, so neighbours read neighbouring
 // addresses.
 //
-// Grid: x over tiles of pixels (batch, rows and columns as one), y over tiles of a group's output slices, z over groups.
+// Grid: x over tiles of pixels (batch, rows and columns as one), y over tiles of a group's output slices, z over groups, and
+// within them over parts of the sums.
 // Needs: groups of whole slices on both sides, or one group.
+{% set begin = "part_begin" if split else "0u" %}
+{% set end = "part_end" if split else "p.group_in_slices" %}
 {% include "common/map.wgsl" %}
 {% include "common/conv_bindings.wgsl" %}
 
@@ -23,13 +26,22 @@ fn main(
     let in_area = p.in_height * p.in_width;
     let tile_pixel = tile.x * {{ tile_pixels }}u;
     let tile_slice = tile.y * {{ tile_slices }}u;
-    let group_slice = tile.z * p.group_out_slices;
+{% if split %}
+    let group = tile.z / p.parts;
+    let part = tile.z % p.parts;
+    // This part's input slices of the group.
+    let part_begin = min(part * p.part_slices, p.group_in_slices);
+    let part_end = min(part_begin + p.part_slices, p.group_in_slices);
+{% else %}
+    let group = tile.z;
+{% endif %}
+    let group_slice = group * p.group_out_slices;
 
     // The pixel this invocation gathers.
     let gathered = tile_pixel + index;
     let image = gathered / out_area;
     let place = gathered % out_area;
-    let base = (image * p.in_slices + tile.z * p.group_in_slices) * in_area;
+    let base = (image * p.in_slices + group * p.group_in_slices) * in_area;
     let row = i32(place / p.out_width * p.stride_y) - i32(p.pad_top);
     let column = i32(place % p.out_width * p.stride_x) - i32(p.pad_left);
 
@@ -45,11 +57,11 @@ fn main(
         let inside = gathered < p.pixels && y < p.in_height && x < p.in_width;
         let from_pixel = base + select(0u, y * p.in_width + x, inside);
 
-        for (var first = 0u; first < p.group_in_slices; first += {{ depth }}u) {
+        for (var first = {{ begin }}; first < {{ end }}; first += {{ depth }}u) {
             for (var k = 0u; k < {{ depth }}u; k++) {
                 let slice = first + k;
                 var value = vec4<{{ loaded }}>();
-                if inside && slice < p.group_in_slices {
+                if inside && slice < {{ end }} {
                     value = {{ load4 }}(input[from_pixel + slice * in_area]);
                 }
                 values[k * {{ tile_pixels }}u + index] = value;
@@ -58,9 +70,9 @@ fn main(
                 let channel = first * {{ lanes }}u + at / {{ tile_slices }}u;
                 let slice = tile_slice + at % {{ tile_slices }}u;
                 var value = vec4<{{ loaded }}>();
-                if channel < p.group_in_slices * {{ lanes }}u && slice < p.group_out_slices {
+                if channel < {{ end }} * {{ lanes }}u && slice < p.group_out_slices {
 {% if products %}
-                    value = {{ load4 }}(kernel[(tile.z * p.group_in_slices * {{ lanes }}u + channel) * p.group_out_slices + slice]);
+                    value = {{ load4 }}(kernel[(group * p.group_in_slices * {{ lanes }}u + channel) * p.group_out_slices + slice]);
 {% else %}
                     value = {{ load4 }}(kernel[(tap * p.group_in_slices * {{ lanes }}u + channel) * p.out_slices + group_slice + slice]);
 {% endif %}
@@ -107,7 +119,7 @@ fn main(
 {% for i in range(pixels) %}
     if first_pixel + {{ i }}u < p.pixels {
         let pixel = first_pixel + {{ i }}u;
-        let start = (pixel / out_area * p.out_slices) * out_area + pixel % out_area;
+        let start = {% if split %}part * p.pixels * p.out_slices + {% endif %}(pixel / out_area * p.out_slices) * out_area + pixel % out_area;
 {% for c in range(slices) %}
         if first_slice + {{ c }}u < p.group_out_slices {
             let slice = group_slice + first_slice + {{ c }}u;

@@ -192,7 +192,7 @@ fn cpu_info() -> AdapterInfo {
     AdapterInfo {
         name: "cpu".into(),
         backend: "cpu".into(),
-        driver: format!("doconv {}, {}", env!("CARGO_PKG_VERSION"), threads()),
+        driver: cpu_driver(crate::cpu::threads()),
         kind: AdapterKind::Cpu,
         features: vec![],
         limits: Default::default(),
@@ -201,11 +201,9 @@ fn cpu_info() -> AdapterInfo {
     }
 }
 
-fn threads() -> String {
-    match crate::cpu::threads() {
-        1 => "1 thread".into(),
-        count => format!("{count} threads"),
-    }
+/// What the CPU path is, with so many threads.
+pub(crate) fn cpu_driver(threads: usize) -> String {
+    format!("doconv {}, {threads} thread{}", env!("CARGO_PKG_VERSION"), if threads == 1 { "" } else { "s" })
 }
 
 /// The index of the adapter that a selector means.

@@ -79,6 +79,12 @@ pub enum Error {
         /// The architectures that the weights do fit.
         fitting: Vec<&'static str>,
     },
+    /// A file of tuned choices is broken.
+    #[error("no file of tuned choices: {reason}")]
+    Tuning {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A network description contradicts itself.
     #[error("network node `{node}`: {reason}")]
     Network {

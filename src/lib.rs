@@ -41,6 +41,7 @@ pub mod reference;
 mod self_check;
 mod session;
 mod tensor;
+pub mod tuning;
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 mod web;
 #[cfg(all(target_arch = "wasm32", feature = "web-onnx"))]

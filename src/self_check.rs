@@ -34,11 +34,11 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kernels, precision, layer, off_by } = self;
-        let precision = match precision {
-            Precision::F32 => String::new(),
-            half => format!(" in {}", half.name()),
-        };
-        write!(f, "{} computes wrong results here{precision}: in layer `{layer}` ", kernels.join(" + "))?;
+        write!(f, "{} computes wrong results here", kernels.join(" + "))?;
+        if *precision != Precision::F32 {
+            write!(f, " in {}", precision.name())?;
+        }
+        write!(f, ": in layer `{layer}` ")?;
         match off_by.is_finite() {
             true => write!(f, "it is off by {:.2} % of the largest value", 100.0 * off_by),
             false => write!(f, "it gives what is no number"),
@@ -48,12 +48,8 @@ impl fmt::Display for Fault {
 
 /// What a step stays far below, Winograd's filtering included, as a fraction of the largest value. Roundings of inputs and
 /// kernels partly cancel, and sums of products in half precision are short.
-fn tolerance(precision: Precision) -> f32 {
-    match precision {
-        Precision::F32 => 1e-3,
-        Precision::F16Storage => 1e-2,
-        Precision::F16 => 3e-2,
-    }
+pub(crate) fn tolerance(precision: Precision) -> f32 {
+    precision.pick([1e-3, 1e-2, 3e-2])
 }
 
 /// Maps are made so many times smaller, if the same shaders run then.
@@ -102,7 +98,10 @@ pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
 pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Fault>> {
     let precision = device.policy().precision;
     for part in parts.iter().filter(|part| !part.is_checked(device)) {
-        let off_by = difference(device, &part.plan).await?;
+        let off_by = match Problem::new(&part.plan)? {
+            Some(problem) => problem.difference(&mut gpu::Executor::new(device, &part.plan).await?).await?,
+            None => 0.0,
+        };
         if off_by <= tolerance(precision) {
             // In half precision some shaders are exact, and what is not far off there may be too far for them elsewhere.
             let right = part.shaders().filter(|variant| off_by <= tolerance(variant.precision));
@@ -112,12 +111,15 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
         let mut kernels: Vec<&str> = part.shaders().map(|variant| variant.shader.family()).collect();
         kernels.dedup();
         let fault = Fault { kernels, precision, layer: layer(&part.plan), off_by };
-        let replaceable = part.shaders().find_map(|variant| Algorithm::of(variant.shader));
+        let algorithms: Vec<Algorithm> = part.shaders().filter_map(|variant| Algorithm::of(variant.shader)).collect();
         // Matrix units are no reason to do without half precision.
-        let cooperative = replaceable.filter(|&algorithm| algorithm == Algorithm::Taps(Family::Cooperative));
-        if cooperative.is_some_and(|algorithm| device.distrust(algorithm)) || device.distrust_precision(precision) {
+        let cooperative = Algorithm::Taps(Family::Cooperative);
+        if (algorithms.contains(&cooperative) && device.distrust(cooperative)) || device.distrust_precision(precision) {
             return Ok(Some(fault));
         }
+        // Rather whole sums than another kernel: if that is not it, it is found next.
+        let is_split = algorithms.contains(&Algorithm::Split);
+        let replaceable = if is_split { Some(Algorithm::Split) } else { algorithms.first().copied() };
         if replaceable.is_some_and(|algorithm| device.distrust(algorithm)) {
             return Ok(Some(fault));
         }
@@ -146,7 +148,7 @@ fn parts(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
 
 fn shaders(device: &Device, part: &Plan) -> Result<Vec<Variant>> {
     let policy = device.policy();
-    let dispatches = dispatch::fold(part, policy)?.into_iter().chain(dispatch::run(part, 1, policy)?);
+    let dispatches = dispatch::fold(part, &policy)?.into_iter().chain(dispatch::run(part, 1, &policy)?);
     Ok(dispatches.map(|dispatch| dispatch.variant()).collect())
 }
 
@@ -172,29 +174,43 @@ fn layer(part: &Plan) -> String {
     part.outputs().first().map(|&id| part.value(id).name.clone()).unwrap_or_default()
 }
 
-/// How far the device is from the CPU path in the worse of two runs, as a fraction of the largest value.
-async fn difference(device: &Device, part: &Plan) -> Result<f32> {
-    let mut random = oorandom::Rand32::new(7);
-    // Neither zero nor near it: some steps divide.
-    let mut draw =
-        || (0.25 + 0.75 * random.rand_float()) * if random.rand_u32().is_multiple_of(2) { 1.0 } else { -1.0 };
-    let of = |shape: Shape, draw: &mut dyn FnMut() -> f32| (0..elements(shape)).map(|_| draw()).collect::<Vec<f32>>();
-    let inputs: Vec<Vec<f32>> = part.inputs().iter().map(|&id| of(part.value(id).shape, &mut draw)).collect();
-    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let expected = cpu::Executor::new(part)?.run(1, &inputs)?;
-    let largest = expected.iter().flatten().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
-    // A network whose weights overflow proves nothing.
-    if expected.iter().flatten().any(|value| !value.is_finite()) {
-        return Ok(0.0);
+/// A part on random inputs, and what should come out.
+pub(crate) struct Problem {
+    inputs: Vec<Vec<f32>>,
+    expected: Vec<Vec<f32>>,
+}
+
+impl Problem {
+    /// None where the weights overflow, which proves nothing.
+    pub(crate) fn new(part: &Plan) -> Result<Option<Self>> {
+        let mut random = oorandom::Rand32::new(7);
+        // Neither zero nor near it: some steps divide.
+        let mut draw =
+            || (0.25 + 0.75 * random.rand_float()) * if random.rand_u32().is_multiple_of(2) { 1.0 } else { -1.0 };
+        let mut of = |shape: Shape| (0..elements(shape)).map(|_| draw()).collect::<Vec<f32>>();
+        let inputs: Vec<Vec<f32>> = part.inputs().iter().map(|&id| of(part.value(id).shape)).collect();
+        let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+        let expected = cpu::Executor::new(part)?.run(1, &slices)?;
+        let is_finite = expected.iter().flatten().all(|value| value.is_finite());
+        Ok(is_finite.then_some(Self { inputs, expected }))
     }
-    let mut executor = gpu::Executor::new(device, part).await?;
-    let mut worst = 0.0f32;
-    for _ in 0..2 {
-        let got = executor.run(1, &inputs).await?;
-        for (got, want) in got.iter().flatten().zip(expected.iter().flatten()) {
-            let difference = (got - want).abs() / largest;
-            worst = if difference.is_finite() { worst.max(difference) } else { f32::INFINITY };
+
+    pub(crate) fn inputs(&self) -> Vec<&[f32]> {
+        self.inputs.iter().map(Vec::as_slice).collect()
+    }
+
+    /// How far a device is from the CPU path in the worse of two runs, as a fraction of the largest value.
+    pub(crate) async fn difference(&self, executor: &mut gpu::Executor) -> Result<f32> {
+        let expected = || self.expected.iter().flatten();
+        let largest = expected().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+        let mut worst = 0.0f32;
+        for _ in 0..2 {
+            let got = executor.run(1, &self.inputs()).await?;
+            for (got, want) in got.iter().flatten().zip(expected()) {
+                let difference = (got - want).abs() / largest;
+                worst = if difference.is_finite() { worst.max(difference) } else { f32::INFINITY };
+            }
         }
+        Ok(worst)
     }
-    Ok(worst)
 }

@@ -18,7 +18,7 @@ use crate::load_times::timed;
 use crate::network::{Preprocess, Shape};
 use crate::plan::{Mode, Plan};
 use crate::self_check::{self, Fault};
-use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gpu};
+use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gpu, tuning};
 
 /// A model made ready on an adapter: weights in place, kernels folded.
 ///
@@ -70,6 +70,7 @@ impl Executor {
             }
             Backend::Gpu(device) => device,
         };
+        tuning::tune(device, plan).await?;
         let mut faults = vec![];
         loop {
             // First, because it says what is beyond the device's limits.
@@ -90,6 +91,7 @@ impl Executor {
             let (fault, check) = timed(self_check::check(device, &parts)).await?;
             executor.times.check = check;
             let Some(fault) = fault else {
+                device.save();
                 return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
             };
             let instead = if device.policy().precision == fault.precision { "another kernel" } else { "f32" };
@@ -150,6 +152,14 @@ impl Session {
         match &mut self.executor {
             Executor::Cpu(_) => Ok(()),
             Executor::Gpu(executor) => executor.prepare(batch).await,
+        }
+    }
+
+    /// Shares the work of the CPU path with others that have the same network in the same mode.
+    #[cfg(all(target_arch = "wasm32", feature = "web"))]
+    pub(crate) fn join(&mut self, crew: impl cpu::Crew + 'static) {
+        if let Executor::Cpu(executor) = &mut self.executor {
+            executor.join(crew);
         }
     }
 

@@ -6,6 +6,7 @@ use common::compare::compare;
 use common::graph::Graph;
 use common::problem::Problem;
 use doconv::gpu::Tier;
+use doconv::gpu::choose::Algorithm;
 use doconv::network::{Activation, Conv2d, Op};
 use doconv::{Adapter, Error, Mode, Model, Precision, Selector, Session, reference};
 use pollster::block_on;
@@ -40,6 +41,10 @@ fn broken(adapter: &Adapter, tier: Tier, family: &'static str) -> Adapter {
         device.set_tier(tier);
         device.break_kernels(family);
     })
+}
+
+fn split(adapter: Adapter) -> Adapter {
+    adapter.with_device(|device| device.prefer(Some(Algorithm::Split)))
 }
 
 fn check(session: &mut Session, problem: &Problem) {
@@ -89,10 +94,12 @@ fn what_is_wrong_in_half_precision_only_runs_in_single_precision() {
             (Tier::Software, "winograd_output"),
             (Tier::Software, "conv_direct"),
             (Tier::Hardware, "conv_tiled"),
+            (Tier::Hardware, "conv_sum"),
             // Nothing stands in for it in the same precision.
             (Tier::Software, "conv_grouped"),
         ] {
             let adapter = broken(&half, tier, family);
+            let adapter = if family == "conv_sum" { split(adapter) } else { adapter };
             let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
             let [fault] = session.faults() else { panic!("{:?}", session.faults()) };
             assert!(fault.kernels.contains(&family) && fault.precision == precision, "{fault:?}");
@@ -102,6 +109,20 @@ fn what_is_wrong_in_half_precision_only_runs_in_single_precision() {
             assert!(kernels.iter().any(|kernel| kernel == family), "it is right in single precision: {kernels:?}");
             check(&mut session, &problem);
         }
+    }
+}
+
+#[test]
+fn sums_that_are_added_up_wrongly_are_no_longer_split() {
+    let problem = problem();
+    for adapter in gpus() {
+        let adapter = split(broken(&adapter, Tier::Hardware, "conv_sum"));
+        let mut session = block_on(Session::load(&adapter, &problem.model(), Mode::Folded)).unwrap();
+        let faults = session.faults();
+        assert!(faults.len() == 1 && faults[0].kernels.ends_with(&["conv_sum"]), "{faults:?}");
+        let kernels = session.kernels(1).unwrap();
+        assert!(kernels.contains(&"conv_tiled".into()) && !kernels.contains(&"conv_sum".into()), "{kernels:?}");
+        check(&mut session, &problem);
     }
 }
 

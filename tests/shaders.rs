@@ -28,19 +28,22 @@ fn shaders() -> Vec<Shader> {
     shaders.extend([false, true].map(|softmax| Shader::TopK { softmax }));
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
-        for (pixels, slices) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, 1), (pixels, 2)]) {
+        let tiles = [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, 1), (pixels, 2)]);
+        for (pixels, slices) in tiles.chain([(4, 4), (8, 4)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
-                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
+                    let split = false;
+                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
                 }
             }
         }
         for lanes in 1..=4 {
-            let (pixels, slices, workgroup, pointwise) = (16, 2, [8, 4], false);
-            shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue });
-            shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, epilogue }));
+            let (pixels, slices, workgroup, pointwise, split) = (16, 2, [8, 4], false, false);
+            shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+            shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, epilogue }));
         }
+        shaders.push(Shader::ConvSum { epilogue });
         for (kernel, outputs) in [([3, 3], 4), ([5, 5], 4), ([7, 7], 4), ([1, 3], 2), ([3, 1], 1), ([1, 1], 4)] {
             for (stride_x, dilation_x) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
                 let workgroup = [8, 8];
@@ -58,8 +61,17 @@ fn shaders() -> Vec<Shader> {
         }
     }
     shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size }));
-    for slices in 1..=2 {
-        shaders.push(Shader::WinogradProductTiled { slices });
+    let (epilogue, split, lanes) = (Epilogue::NONE, true, 4);
+    for slices in [1, 2, 4] {
+        shaders.push(Shader::ConvTiled { slices: slices.min(2), lanes, split, epilogue });
+        for (pixels, pointwise) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, false), (pixels, true)]) {
+            for workgroup in [[1, 32], [4, 8], [8, 4]] {
+                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+            }
+        }
+    }
+    for slices in [1, 2, 4] {
+        shaders.push(Shader::WinogradProductTiled { slices: slices.min(2) });
         for pixels in [1, 4, 8, 16] {
             let shapes = [[1, 32], [4, 8], [8, 4]];
             shaders.extend(shapes.map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup }));
@@ -133,7 +145,8 @@ fn chosen() -> Vec<Variant> {
                 Precision::ALL.into_iter().flat_map(|precision| [(precision, false), (precision, true)])
             {
                 let policy = Policy { precision, cooperative, ..tier.into() };
-                let dispatches = [dispatch::fold(&plan, policy).unwrap(), dispatch::run(&plan, batch, policy).unwrap()];
+                let dispatches =
+                    [dispatch::fold(&plan, &policy).unwrap(), dispatch::run(&plan, batch, &policy).unwrap()];
                 shaders.extend(dispatches.iter().flatten().map(|dispatch| dispatch.variant()));
             }
         }

@@ -11,11 +11,7 @@ use crate::{Adapter, AdapterKind, Mode, Model, Precision, Result, Session, Tenso
 pub(super) const REFERENCE_MACS: u64 = 40_000_000;
 /// What a result may differ from the CPU path's, as a fraction of the output's largest absolute value.
 fn tolerance(precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => 1e-4,
-        Precision::F16Storage => 1e-2,
-        Precision::F16 => 2e-2,
-    }
+    precision.pick([1e-4, 1e-2, 2e-2])
 }
 
 /// What the results of a case should be.

@@ -10,7 +10,7 @@ use super::check::Expected;
 use super::sampling::elapsed_ms;
 use super::special::Special;
 use crate::plan::Plan;
-use crate::{Adapter, Precision, Result, Session, Tensor};
+use crate::{Adapter, Precision, Result, Session, Tensor, tuning};
 
 /// A case that is ready to be timed.
 pub(super) struct Ready {
@@ -48,6 +48,11 @@ impl Ready {
     async fn run(adapter: &Adapter, case: &Case<'_>, source: Source<'_>) -> Result<Self> {
         let model = source.model()?;
         let inputs = case.inputs(model.network())?;
+        let plan = Plan::new(&model, case.mode)?;
+        // Before anything is timed, and before it is asked how exact the kernels are.
+        if let Some(device) = adapter.gpu() {
+            tuning::tune(device, &plan).await?;
+        }
         let expected = case.expected(adapter, source, &model, &inputs).await?;
         let start = Instant::now();
         let plan = Plan::new(&model, case.mode)?;

@@ -59,8 +59,9 @@ pub struct Settings {
     pub suites: Vec<Suite>,
     /// Only cases with this in their names ran; empty for all.
     pub filter: String,
-    /// How numbers were to be stored and computed with; `f32` in older records.
+    /// How numbers were to be stored and computed with; `f32` in older records and in those of browsers, which do not say it.
     #[serde(default)]
+    #[cfg_attr(target_arch = "wasm32", serde(skip_serializing))]
     pub precision: Precision,
     /// What the time of a sample is of, in words.
     pub timed: String,
@@ -76,6 +77,10 @@ pub struct Settings {
     pub min_sample_ms: f64,
     /// The smallest step of the clock that was seen, in milliseconds.
     pub timer_resolution_ms: f64,
+    /// Choices of kernels that the adapter had, timed on it or shipped for its kind; with none, all are by rules of thumb. None
+    /// on the CPU path, and in records of before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<usize>,
 }
 
 impl Settings {
@@ -99,6 +104,7 @@ impl Settings {
             warm_up_ms: Self::WARM_UP_MS.min(budget_ms / 10.0),
             min_sample_ms: Self::MIN_SAMPLE_MS.max(Self::STEPS_PER_SAMPLE * timer_resolution_ms),
             timer_resolution_ms,
+            tuned: None,
         }
     }
 }
@@ -145,6 +151,7 @@ pub struct Measurement {
     pub kernels: Vec<String>,
     /// In what precision: `f32` where the one that was wanted was found to be wrong, and in older records.
     #[serde(default)]
+    #[cfg_attr(target_arch = "wasm32", serde(skip_serializing))]
     pub precision: Precision,
     /// Whether the results are right.
     pub check: Check,

@@ -106,6 +106,7 @@ pub async fn run(
             break;
         }
     }
+    record.settings.tuned = adapter.gpu().map(|device| device.tuned().iter().count());
     Ok(record)
 }
 

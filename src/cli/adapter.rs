@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use doconv::{Adapter, AdapterInfo, AdapterKind, Selector, blocking};
+use clap::ValueEnum;
+use doconv::tuning::{TuneEvent, TuneListener};
+use doconv::{Adapter, AdapterInfo, AdapterKind, Precision, Selector, blocking};
 use serde::Serialize;
 
-use super::output;
 use super::precision::PrecisionName;
+use super::{cache, output, progress};
 
 /// The environment variable that `--adapter` falls back on.
 const VARIABLE: &str = "DOCONV_ADAPTER";
@@ -23,15 +25,49 @@ pub struct AdapterArguments {
     /// (`doconv adapters`)
     #[arg(long, value_enum, default_value_t)]
     precision: PrecisionName,
+    /// Which kernels run a network's convolutions on a GPU
+    #[arg(long, value_enum, default_value_t)]
+    tune: Tune,
+}
+
+/// Where the choice of kernels comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Tune {
+    /// Those that rules of thumb say
+    Off,
+    /// Those that were the fastest when they were timed, here or by us; rules of thumb for the rest
+    #[default]
+    Load,
+    /// Time all that could be the fastest first, and keep what was found for later calls; takes minutes
+    Full,
 }
 
 impl AdapterArguments {
     /// Opens the adapter. That the CPU is used because there is no GPU is said on stderr.
     pub fn open(&self) -> Result<Adapter> {
-        Ok(self.open_exact()?.with_precision(self.precision.into())?)
+        Ok(self.equipped(self.open_as_it_is()?.with_precision(self.precision.into())?))
     }
 
-    fn open_exact(&self) -> Result<Adapter> {
+    /// With what earlier calls have left for its precision.
+    fn equipped(&self, adapter: Adapter) -> Adapter {
+        let (info, precision) = (adapter.info().clone(), adapter.precision());
+        adapter.with_device(|device| {
+            match self.tune {
+                Tune::Off => device.forget_tuned(),
+                Tune::Load => device.add_tuned(&cache::tuned(&info, precision)),
+                Tune::Full => {
+                    device.add_tuned(&cache::tuned(&info, precision));
+                    device.tune_when_loading(listener(info.clone(), precision));
+                }
+            }
+            if let Some(folder) = cache::folder() {
+                // SAFETY: it is the user's own folder, in which nobody but this program writes such files.
+                unsafe { device.keep_in(&folder, &info) };
+            }
+        })
+    }
+
+    fn open_as_it_is(&self) -> Result<Adapter> {
         // A variable that is set to nothing counts as absent.
         let unset = std::env::var_os(VARIABLE).is_some_and(|value| value.is_empty());
         match &self.adapter {
@@ -39,6 +75,27 @@ impl AdapterArguments {
             _ => open_default(),
         }
     }
+}
+
+/// Shows how tuning goes on, and keeps what it finds.
+fn listener(info: AdapterInfo, precision: Precision) -> TuneListener {
+    let bar = progress::tuning();
+    TuneListener::new(move |event| match event {
+        TuneEvent::Step { label, done, total } => {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            bar.set_message(label.to_owned());
+        }
+        TuneEvent::Finished { tuned, layers, network_ms: [before, after] } => {
+            bar.finish_and_clear();
+            output::note(&format!(
+                "timed the kernels of {layers} layers: the network takes {after:.2} ms instead of {before:.2} ms"
+            ));
+            if let Err(error) = cache::keep_tuned(&info, precision, tuned) {
+                output::note(&format!("what was found is not kept: {}", output::describe(&error)));
+            }
+        }
+    })
 }
 
 fn open_default() -> Result<Adapter> {

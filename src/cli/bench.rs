@@ -13,6 +13,7 @@ use doconv::bench::{CaseResult, Environment, Measurement, Options, Outcome, Reco
 use doconv::{Model, blocking, formats};
 
 use super::adapter::{AdapterArguments, describe};
+use super::interrupt::{Interrupt, Interrupted};
 use super::{model, output, precision, progress, table};
 
 /// Time layers, a network, folding, and the adapter itself
@@ -40,7 +41,8 @@ Layers are called after kernel, stride, channels in and out, and the side of the
 depthwise. A case is timed until the 95 % confidence interval of its median is within 5 % of the median, or the budget
 is spent. GMAC/s are thousand millions of multiply-accumulates per second, GB/s those of the bytes that a run has to move.
 Drift is how much longer runs took at the end, where that is more than 5 %. docs/benchmarks.md describes the record. The
-exit status is 1 if a result is wrong or a case fails."
+exit status is 1 if a result is wrong or a case fails. Ctrl-C ends the benchmark: cases that are done are shown and
+written, and the exit status is 130. Pressed again it ends the program at once."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -130,14 +132,29 @@ pub fn main(arguments: Arguments) -> Result<()> {
     }
     let options = Options { suites, filter: arguments.filter, budget: arguments.budget };
     let bar = progress::cases();
+    let told = bar.clone();
+    // Not before now: until there is something to keep, Ctrl-C just ends the program.
+    let interrupt = Interrupt::listen(move || {
+        told.suspend(|| output::note("stopping after the sample that runs; Ctrl-C again ends at once"));
+    })?;
+    let (mut begun, mut total) = (None, 0);
     let record = blocking::run_benchmark(&adapter, model.as_ref(), &options, Environment::here(), |progress| {
+        if begun.replace(progress.done) != Some(progress.done) {
+            log::info!("{} of {} cases are done, now {}", progress.done, progress.total, progress.label);
+        }
+        total = progress.total;
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(output::printable(progress.label));
-        ControlFlow::Continue(())
+        if interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
     let record = record?;
+    let done = record.results.len();
+    if record.stopped && done == 0 {
+        // Nor is an older record overwritten by an empty one.
+        bail!(Interrupted("stopped before any case was done: there is no record".into()));
+    }
 
     if let Some(path) = &arguments.output {
         formats::write_file(path, &serde_json::to_vec(&record)?)?;
@@ -147,7 +164,11 @@ pub fn main(arguments: Arguments) -> Result<()> {
     } else {
         output::print(&as_table(&record))?;
     }
-    verdict(&record)
+    verdict(&record)?;
+    match record.stopped {
+        true => bail!(Interrupted(format!("stopped: {done} of {total} cases are done"))),
+        false => Ok(()),
+    }
 }
 
 /// Whether a network has layers that are, or were, W and D.

@@ -1,16 +1,18 @@
 //! The command line: results go to stdout, everything else to stderr.
 //!
-//! Exit codes: 0 done, 1 an error in one line, 2 wrong usage.
+//! Exit codes: 0 done, 1 an error in one line, 2 wrong usage, 130 ended by Ctrl-C.
 
 mod adapter;
 mod adapters;
 mod arrays;
 mod bench;
+mod cache;
 mod classify;
 mod expand;
 mod fold;
 mod info;
 mod inputs;
+mod interrupt;
 mod layer;
 mod mode;
 mod model;
@@ -25,6 +27,7 @@ mod table;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
+use interrupt::Interrupted;
 
 /// DO-Conv image classifiers on GPUs (WebGPU) and CPUs.
 #[derive(Parser)]
@@ -61,7 +64,8 @@ Examples:
                                        the same for other runtimes
   doconv bench                         how fast this machine is, every result checked
 
-Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage.
+Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage,
+130 ended by Ctrl-C.
 `doconv COMMAND --help` shows options and examples of a command.";
 
 /// Runs the command that the process was started with.
@@ -83,6 +87,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads the output has seen enough, as in `doconv … | head`.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            output::note(&error.to_string());
+            ExitCode::from(interrupt::EXIT_STATUS)
+        }
         Err(error) => {
             output::error(&error);
             ExitCode::FAILURE

@@ -14,6 +14,11 @@ pub fn cases() -> ProgressBar {
     styled(0, true, "{bar:30} {pos}/{len} {msg}")
 }
 
+/// A bar on stderr for layers whose kernels are timed, of which the one that is being timed is the message.
+pub fn tuning() -> ProgressBar {
+    styled(0, true, "timing kernels {bar:30} {pos}/{len} {msg}")
+}
+
 fn styled(count: usize, wanted: bool, template: &str) -> ProgressBar {
     let visible = std::io::stderr().is_terminal() && wanted;
     let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

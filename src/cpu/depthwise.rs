@@ -4,14 +4,18 @@
 //! once and meets all the taps that want it. Rows and columns outside the input are left out rather than read.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
 use super::activation::{self, Finish, clamp};
 use super::aligned::Aligned;
+use super::compose;
+use super::crew::{self, Crew};
 use super::geometry::Geometry;
 use super::parallel::{self, SharedMut};
+use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d};
 
 /// Pixels of a tile. The maps of ImageNet networks are multiples of 7 wide, and 7 accumulators, 5 taps and an input
@@ -19,8 +23,6 @@ use crate::network::{Activation, Conv2d};
 const WIDTH: usize = 7;
 /// Of the first-level cache, what the rows that a tile reads may fill.
 const CACHE_BYTES: usize = 16 * 1024;
-/// So many tasks per thread even out what else the machine does.
-const TASKS_PER_THREAD: usize = 4;
 
 /// The filters of all channels, in blocks of as many channels as a vector has lanes.
 ///
@@ -54,14 +56,35 @@ impl Filters {
     /// Takes over the values of an OIHW kernel.
     pub(super) fn fill(&mut self, kernel: &[f32]) {
         for block in 0..self.count() {
-            let at = self.offset(block) + self.lanes;
-            for lane in 0..self.lanes {
-                let filter = &kernel[(self.channel(block) + lane) * self.taps..][..self.taps];
-                for (tap, &value) in filter.iter().enumerate() {
-                    self.blocks[at + tap * self.lanes + lane] = value;
-                }
-            }
+            let (at, first) = (self.offset(block) + self.lanes, self.channel(block));
+            let kernel = &kernel[first * self.taps..][..self.lanes * self.taps];
+            fill_block(self.lanes, kernel, &mut self.blocks[at..]);
         }
+    }
+
+    /// Takes over what W and D give, and says whether that is finite.
+    pub(super) fn compose(&mut self, composed: &Composed) -> bool {
+        let (lanes, taps, s, count) = (self.lanes, self.taps, composed.attributes.d_mul, self.count());
+        let (channels, offsets): (Vec<_>, Vec<_>) = (0..count).map(|at| (self.channel(at), self.offset(at))).unzip();
+        let blocks = SharedMut::new(&mut self.blocks);
+        let finite = AtomicBool::new(true);
+        let tasks = parallel::tasks().min(count);
+        parallel::for_each(tasks, |task| {
+            let mut kernel = vec![0.0; lanes * taps];
+            for block in parallel::part(count, task, tasks) {
+                let (d, w) =
+                    (&composed.d.data()[channels[block] * taps * s..], &composed.w.data()[channels[block] * s..]);
+                compose::Filters { d, w: &w[..lanes * s], s, kernel: &mut kernel }.dispatch();
+                if !kernel.iter().all(|value| value.is_finite()) {
+                    finite.store(false, Ordering::Relaxed);
+                }
+                let len = taps * lanes;
+                // SAFETY: every block has its own place, and is one task's.
+                let block = unsafe { std::slice::from_raw_parts_mut(blocks.at(offsets[block] + lanes, len), len) };
+                fill_block(lanes, &kernel, block);
+            }
+        });
+        finite.into_inner()
     }
 
     /// The OIHW kernel again.
@@ -92,6 +115,15 @@ impl Filters {
     }
 }
 
+/// Brings the filters of a block's channels into lanes.
+fn fill_block(lanes: usize, kernel: &[f32], block: &mut [f32]) {
+    for (lane, filter) in kernel.chunks_exact(kernel.len() / lanes).enumerate() {
+        for (taps, &value) in block.chunks_exact_mut(lanes).zip(filter) {
+            taps[lane] = value;
+        }
+    }
+}
+
 /// One convolution to compute.
 pub(super) struct Depthwise<'a> {
     pub(super) filters: &'a Filters,
@@ -102,26 +134,37 @@ pub(super) struct Depthwise<'a> {
 }
 
 impl Depthwise<'_> {
-    pub(super) fn run(&self, output: &mut [f32]) {
+    pub(super) fn run(&self, crew: Option<&dyn Crew>, output: &mut [f32]) {
         let (geometry, channels) = (&self.geometry, self.filters.channels);
         let elements = geometry.pixels() * channels;
         assert!(self.input.len() >= geometry.batch * geometry.input[0] * geometry.input[1] * channels);
         assert!(output.len() >= elements && self.residual.is_none_or(|residual| residual.len() >= elements));
 
-        let (lines, blocks) = (geometry.batch * geometry.output[0], self.filters.count());
-        let wanted = if parallel::threads() > 1 { parallel::threads() * TASKS_PER_THREAD } else { 1 };
+        let start = |line: usize| line * geometry.output[1] * channels;
+        let lines = geometry.batch * geometry.output[0];
+        crew::share(crew, output, lines, start, |lines, output| self.run_part(lines, output));
+    }
+
+    /// Some output rows.
+    #[inline(never)]
+    fn run_part(&self, lines: Range<usize>, output: &mut [f32]) {
+        if lines.is_empty() {
+            return;
+        }
+        let blocks = self.filters.count();
+        let wanted = parallel::tasks();
         // Neighbouring blocks share cache lines: two threads had better not work on them.
-        let splits = wanted.div_ceil(lines).min(blocks.div_ceil(4)).max(1);
+        let splits = wanted.div_ceil(lines.len()).min(blocks.div_ceil(4)).max(1);
         // The last two blocks may overlap, so they stay together.
         let first_block = |split| if split == splits { blocks } else { split * (blocks - 1) / splits };
-        let per_task = lines.div_ceil(wanted);
-        let tasks = lines.div_ceil(per_task);
+        let per_task = lines.len().div_ceil(wanted);
+        let tasks = lines.len().div_ceil(per_task);
         let output = SharedMut::new(output);
         parallel::for_each(tasks * splits, |task| {
-            let (at, split) = (task / splits, task % splits);
+            let (at, split) = (lines.start + task / splits * per_task, task % splits);
             Task {
                 depthwise: self,
-                lines: at * per_task..lines.min((at + 1) * per_task),
+                lines: at..lines.end.min(at + per_task),
                 blocks: first_block(split)..first_block(split + 1),
                 output,
             }

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use super::activation::{Finish, lanes};
+use super::compose::shares_d;
+use super::crew::Crew;
 use super::depthwise::{Depthwise, Filters};
 use super::dots::Dots;
 use super::geometry::Geometry;
 use super::matmul::Matmul;
 use super::pack::Packed;
+use crate::doconv::Composed;
 use crate::network::Conv2d;
 use crate::plan::{Kernel, KernelSource};
 use crate::{Error, Result, doconv};
@@ -28,6 +31,7 @@ pub(super) struct Operands<'a> {
     pub(super) finish: Finish,
     /// As many zeros as input channels times columns of the kernel.
     pub(super) zeros: &'a [f32],
+    pub(super) crew: Option<&'a dyn Crew>,
 }
 
 impl Prepared {
@@ -49,8 +53,24 @@ impl Prepared {
 
     /// Takes the kernel's values over, composing them where that is what they come from.
     pub(super) fn fill(&mut self, kernel: &Kernel) -> Result<()> {
+        if let KernelSource::Composed(composed) = &kernel.source
+            && self.compose(&kernel.conv, composed)
+        {
+            return Ok(());
+        }
         self.set(&kernel.conv, &values(kernel)?);
         Ok(())
+    }
+
+    /// Composes in place. Not where there is no fast way, or the result is not what a kernel should be: then the slow way
+    /// says what is wrong.
+    fn compose(&mut self, conv: &Conv2d, composed: &Composed) -> bool {
+        composed.fits(conv)
+            && match self {
+                Prepared::Matmul(packed) => shares_d(conv, composed) && packed.compose(conv, composed),
+                Prepared::Depthwise(filters) => filters.compose(composed),
+                Prepared::Dots(_) => false,
+            }
     }
 
     /// Takes the values of an OIHW kernel over.
@@ -72,13 +92,13 @@ impl Prepared {
     }
 
     pub(super) fn run(&self, operands: Operands, output: &mut [f32]) {
-        let Operands { conv, geometry, input, residual, finish, zeros } = operands;
+        let Operands { conv, geometry, input, residual, finish, zeros, crew } = operands;
         match self {
             Prepared::Matmul(packed) => {
-                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(output);
+                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(crew, output);
             }
             Prepared::Dots(dots) => dots.run(&geometry, input, residual, finish, output),
-            Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(output),
+            Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(crew, output),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use rten_simd::{Isa, SimdOp};
 
 use super::activation::{self, Finish};
+use super::crew::{self, Crew};
 use super::geometry::Geometry;
 use super::pack::Packed;
 use super::parallel::{self, SharedMut};
@@ -20,8 +21,6 @@ use crate::network::Conv2d;
 const TASK_ELEMENTS: usize = 64 * 1024;
 /// Chunks of pixels are multiples of this, and so of the largest tiles.
 const TILE_ROWS: usize = 24;
-/// So many tasks per thread even out what else the machine does.
-const TASKS_PER_THREAD: usize = 4;
 
 /// One convolution to compute.
 pub(super) struct Matmul<'a> {
@@ -36,28 +35,45 @@ pub(super) struct Matmul<'a> {
 }
 
 impl Matmul<'_> {
-    pub(super) fn run(&self, output: &mut [f32]) {
-        let (pixels, panels) = (self.geometry.pixels(), self.packed.panels().len());
+    pub(super) fn run(&self, crew: Option<&dyn Crew>, output: &mut [f32]) {
+        let (pixels, panels) = (self.geometry.pixels(), self.packed.panels());
         assert!(self.input.len() >= self.geometry.batch * self.input_pixels() * self.conv.in_channels);
         assert!(self.zeros.len() >= self.depth().1.max(self.conv.in_channels));
         assert!(output.len() >= pixels * self.conv.out_channels);
         assert!(self.residual.is_none_or(|residual| residual.len() >= pixels * self.conv.out_channels));
 
-        let wanted = if parallel::threads() > 1 { parallel::threads() * TASKS_PER_THREAD } else { 1 };
+        let outputs = self.conv.out_channels;
+        if pixels == 1 {
+            let start = |panel: usize| panels.get(panel).map_or(outputs, |panel| panel.output);
+            crew::share(crew, output, panels.len(), start, |panels, output| self.run_part(0..1, panels, output));
+        } else {
+            let start = |pixel: usize| pixel * outputs;
+            crew::share(crew, output, pixels, start, |pixels, output| self.run_part(pixels, 0..panels.len(), output));
+        }
+    }
+
+    /// Some pixels × some panels.
+    #[inline(never)]
+    fn run_part(&self, pixels: Range<usize>, panels: Range<usize>, output: &mut [f32]) {
+        if pixels.is_empty() {
+            return;
+        }
+        let wanted = parallel::tasks();
         let fitting = (TASK_ELEMENTS / self.conv.in_channels).clamp(2 * TILE_ROWS, 20 * TILE_ROWS);
-        let even = pixels.div_ceil(wanted).max(2 * TILE_ROWS);
+        let even = pixels.len().div_ceil(wanted).max(2 * TILE_ROWS);
         // Rounded, not rounded up: a small remainder would read all weights again for few pixels.
-        let chunks = ((pixels + fitting.min(even) / 2) / fitting.min(even)).max(1);
-        let chunk = if chunks == 1 { pixels } else { pixels.div_ceil(chunks).next_multiple_of(TILE_ROWS) };
-        let chunks = pixels.div_ceil(chunk);
-        let splits = wanted.div_ceil(chunks).min(panels);
+        let chunks = ((pixels.len() + fitting.min(even) / 2) / fitting.min(even)).max(1);
+        let chunk = if chunks == 1 { pixels.len() } else { pixels.len().div_ceil(chunks).next_multiple_of(TILE_ROWS) };
+        let chunks = pixels.len().div_ceil(chunk);
+        let splits = wanted.div_ceil(chunks).min(panels.len());
         let output = SharedMut::new(output);
         parallel::for_each(chunks * splits, |task| {
-            let (at, split) = (task / splits, task % splits);
+            let (at, split) =
+                (pixels.start + task / splits * chunk, parallel::part(panels.len(), task % splits, splits));
             Task {
                 matmul: self,
-                pixels: at * chunk..pixels.min((at + 1) * chunk),
-                panels: split * panels / splits..(split + 1) * panels / splits,
+                pixels: at..pixels.end.min(at + chunk),
+                panels: panels.start + split.start..panels.start + split.end,
                 output,
             }
             .run();

@@ -22,6 +22,8 @@
 
 mod activation;
 mod aligned;
+mod compose;
+mod crew;
 mod depthwise;
 mod dots;
 mod elementwise;
@@ -42,6 +44,7 @@ mod tile;
 
 use activation::Finish;
 use aligned::Aligned;
+pub(crate) use crew::Crew;
 use geometry::Geometry;
 use kernel::{Operands, Prepared};
 pub use parallel::threads;
@@ -72,6 +75,8 @@ pub struct Executor {
     /// What padding looks like: as many as any convolution has input channels, times the columns of its kernel.
     zeros: Aligned,
     buffers: Buffers,
+    /// Who shares the work of [`Executor::run`].
+    crew: Option<Box<dyn Crew>>,
     pub(crate) times: LoadTimes,
 }
 
@@ -124,7 +129,7 @@ impl Executor {
             *(if is_folded { &mut times.fold } else { &mut times.upload }) += start.elapsed();
             prepared
         };
-        let kernels = plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>()?;
+        let kernels = parallel::enter(|| plan.kernels.iter().enumerate().map(prepare).collect::<Result<_>>())?;
         let zeros = plan.kernels.iter().map(|kernel| kernel.conv.in_channels * kernel.conv.kernel[1]).max();
         let constants = plan.constants.iter().enumerate().map(|(id, constant)| {
             let is_map = |step: &Step| matches!(step, Step::Constant { constant, .. } if constant.0 == id);
@@ -144,8 +149,15 @@ impl Executor {
             constants,
             zeros: Aligned::zeros(zeros.unwrap_or(0)),
             buffers: Buffers::default(),
+            crew: None,
             times,
         })
+    }
+
+    /// Shares the work of every run from now on with others that have the same plan and the same weights.
+    #[cfg_attr(not(all(target_arch = "wasm32", feature = "web")), allow(dead_code))]
+    pub(crate) fn join(&mut self, crew: impl Crew + 'static) {
+        self.crew = Some(Box::new(crew));
     }
 
     /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.
@@ -160,12 +172,13 @@ impl Executor {
         let images = self.images_at_a_time().min(batch);
         self.make_room(images)?;
         let mut results = self.room_for_results(batch)?;
+        let is_shared = self.crew.as_ref().is_some_and(|crew| crew.begin(batch, inputs));
         parallel::enter(|| {
             self.compose()?;
             for start in (0..batch).step_by(images) {
                 let images = images.min(batch - start);
                 self.load(start, images, inputs);
-                self.replay(images)?;
+                self.replay(images, is_shared)?;
                 self.store(start, images, &mut results);
             }
             Ok(results)
@@ -226,13 +239,14 @@ impl Executor {
         }
     }
 
-    /// Runs all steps for `images` images.
-    fn replay(&mut self, images: usize) -> Result<()> {
+    /// Runs all steps for `images` images, alone or with the crew.
+    fn replay(&mut self, images: usize, is_shared: bool) -> Result<()> {
         for index in 0..self.plan.steps.len() {
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.
             let mut buffer = self.take(id);
-            self.step(&self.plan.steps[index], images, &mut buffer[..elements(self.shape(id, images))])?;
+            let crew = self.crew.as_deref().filter(|_| is_shared);
+            self.step(&self.plan.steps[index], images, crew, &mut buffer[..elements(self.shape(id, images))])?;
             self.put(id, buffer);
         }
         Ok(())
@@ -272,7 +286,7 @@ impl Executor {
         &self.buffers.buffers[self.buffer_of(id)][..elements(self.shape(id, batch))]
     }
 
-    fn step(&self, step: &Step, batch: usize, output: &mut [f32]) -> Result<()> {
+    fn step(&self, step: &Step, batch: usize, crew: Option<&dyn Crew>, output: &mut [f32]) -> Result<()> {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
         match step {
@@ -316,6 +330,7 @@ impl Executor {
                     residual: conv.residual.map(value),
                     finish: Finish::new(conv.activation),
                     zeros: &self.zeros,
+                    crew,
                 };
                 self.kernels[conv.kernel.0].run(operands, output);
             }

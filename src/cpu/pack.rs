@@ -1,6 +1,13 @@
 //! Weights in the order in which the matrix kernel reads them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rten_simd::SimdOp;
+
 use super::aligned::Aligned;
+use super::compose;
+use super::parallel::{self, SharedMut};
+use crate::doconv::Composed;
 use crate::network::Conv2d;
 
 /// A kernel cut into panels of one or two vectors of output channels.
@@ -69,6 +76,34 @@ impl Packed {
                 }
             }
         }
+    }
+
+    /// Takes over what W and D give, where all outputs of a group share every D, and says whether that is finite.
+    pub(super) fn compose(&mut self, conv: &Conv2d, composed: &Composed) -> bool {
+        let (taps, channels, s) = (conv.taps(), conv.channels_per_group(), composed.attributes.d_mul);
+        let (lanes, panels) = (self.lanes, &self.panels);
+        let weights = SharedMut::new(&mut self.weights);
+        let finite = AtomicBool::new(true);
+        let tasks = parallel::tasks().min(panels.len());
+        parallel::for_each(tasks, |task| {
+            for panel in &panels[parallel::part(panels.len(), task, tasks)] {
+                let width = panel.vectors * lanes;
+                let len = taps * channels * width;
+                let composing = compose::Panel {
+                    d: &composed.d.data()[panel.input * taps * s..][..channels * taps * s],
+                    w: &composed.w.data()[panel.output * channels * s..][..panel.outputs * channels * s],
+                    channels,
+                    s,
+                    width,
+                    // SAFETY: every panel has its own place, and is one task's.
+                    weights: unsafe { std::slice::from_raw_parts_mut(weights.at(panel.weights, len), len) },
+                };
+                if !composing.dispatch() {
+                    finite.store(false, Ordering::Relaxed);
+                }
+            }
+        });
+        finite.into_inner()
     }
 
     /// The OIHW kernel again.

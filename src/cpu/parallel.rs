@@ -1,4 +1,6 @@
-//! The one place that knows whether there are threads.
+//! The one place that knows whether there are threads. (Those without a memory in common are a crew: `crew.rs`.)
+
+use std::ops::Range;
 
 /// How many tasks can run at the same time.
 pub fn threads() -> usize {
@@ -6,6 +8,20 @@ pub fn threads() -> usize {
     return rayon::current_num_threads();
     #[cfg(target_arch = "wasm32")]
     1
+}
+
+/// Into how many tasks work is cut: several per thread even out what else the machine does.
+pub(super) fn tasks() -> usize {
+    const PER_THREAD: usize = 4;
+    match threads() {
+        1 => 1,
+        threads => threads * PER_THREAD,
+    }
+}
+
+/// Part `index` of `count` things in `parts` nearly equal parts.
+pub(super) fn part(count: usize, index: usize, parts: usize) -> Range<usize> {
+    index * count / parts..(index + 1) * count / parts
 }
 
 /// Runs `work` on a thread of the pool, from where handing out tasks is cheap: a caller from outside would go to sleep

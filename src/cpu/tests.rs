@@ -8,17 +8,17 @@ use crate::plan::{
 use crate::{Error, Tensor};
 
 /// Evenly distributed in [−1, 1), the same for every run.
-fn random(seed: usize, len: usize) -> Vec<f32> {
+pub(super) fn random(seed: usize, len: usize) -> Vec<f32> {
     let mut rng = oorandom::Rand32::new(seed as u64);
     (0..len).map(|_| rng.rand_float() * 2.0 - 1.0).collect()
 }
 
-fn value(name: &str, [c, h, w]: [usize; 3]) -> Value {
+pub(super) fn value(name: &str, [c, h, w]: [usize; 3]) -> Value {
     Value { name: name.into(), shape: [1, c, h, w] }
 }
 
 /// A plan of one step, which reads all but the last of the values and writes the last.
-fn plan_of(values: Vec<Value>, kernels: Vec<Kernel>, steps: Vec<Step>) -> Plan {
+pub(super) fn plan_of(values: Vec<Value>, kernels: Vec<Kernel>, steps: Vec<Step>) -> Plan {
     let last = values.len() - 1;
     Plan {
         inputs: (0..last).map(ValueId).collect(),
@@ -42,7 +42,7 @@ fn run(plan: &Plan, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
     again.into_iter().next().unwrap()
 }
 
-fn random_inputs(plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
+pub(super) fn random_inputs(plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
     let shapes = plan.inputs.iter().map(|&id| plan.value(id).batched(batch));
     shapes.enumerate().map(|(index, shape)| random(index + 7, shape.iter().product())).collect()
 }

@@ -29,6 +29,20 @@ pub struct Composed {
     pub attributes: DoConv,
 }
 
+impl Composed {
+    /// The shapes that W and D of a layer need.
+    fn shapes(&self, conv: &Conv2d) -> [[usize; 3]; 2] {
+        let s = self.attributes.d_mul;
+        [[conv.out_channels, conv.channels_per_group(), s], [conv.in_channels, conv.taps(), s]]
+    }
+
+    /// Whether W and D have those.
+    pub(crate) fn fits(&self, conv: &Conv2d) -> bool {
+        let [w, d] = self.shapes(conv);
+        self.w.shape() == w && self.d.shape() == d
+    }
+}
+
 /// Adds the K×K identity, tiled along S, to the D of every channel; columns left over stay as they are.
 pub fn add_identity(taps: usize, s: usize, d: &mut [f32]) {
     for channel in d.chunks_exact_mut(taps * s) {
@@ -61,9 +75,8 @@ pub fn add_identity(taps: usize, s: usize, d: &mut [f32]) {
 /// [`Error::Unsupported`] if the shapes of W or D do not fit the convolution, or a folded value is not finite.
 pub fn fold(conv: &Conv2d, composed: &Composed) -> Result<Tensor> {
     let (taps, cpg, s) = (conv.taps(), conv.channels_per_group(), composed.attributes.d_mul);
-    let w_shape = [conv.out_channels, cpg, s];
-    let d_shape = [conv.in_channels, taps, s];
-    if composed.w.shape() != w_shape || composed.d.shape() != d_shape {
+    if !composed.fits(conv) {
+        let [w_shape, d_shape] = composed.shapes(conv);
         return Err(Error::Unsupported(format!(
             "W {:?} and D {:?} do not fit a layer that needs W {w_shape:?} and D {d_shape:?}",
             composed.w.shape(),

@@ -14,27 +14,15 @@
 //! On GPUs, of which none has been measured, it is decided by what writing and reading the values would cost.
 
 use super::Tier;
+pub use super::choice::Family;
+use super::choice::{Choice, MOST_PARTS, Tile};
 use super::layout::slices;
-use super::shader::{ActivationClass, COOPERATIVE_SIDE, Epilogue, GRADIENT_DEPTH, Shader};
+use super::shader::{COOPERATIVE_PIXELS, COOPERATIVE_SIDE, Epilogue, GRADIENT_DEPTH, Shader, TILE_PIXELS};
+use super::tuned::Tuned;
 use super::winograd::Winograd;
 use crate::Precision;
 use crate::network::{Conv2d, Shape};
 use crate::plan::{Conv, KernelId, Plan, Step};
-
-/// The families that can run a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// [`Shader::ConvDirect`].
-    Direct,
-    /// [`Shader::ConvTiled`].
-    Tiled,
-    /// [`Shader::ConvCooperative`], on adapters that have what it takes, in half precision.
-    Cooperative,
-    /// [`Shader::ConvDepthwise`].
-    Depthwise,
-    /// [`Shader::ConvGrouped`].
-    Grouped,
-}
 
 /// How a convolution is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,10 +33,12 @@ pub enum Algorithm {
     Winograd(Winograd),
     /// The two convolutions of feature composition as one: [`Shader::ConvFeature`].
     Feature,
+    /// Sums that several invocations share: [`Shader::ConvSum`] adds up the parts.
+    Split,
 }
 
 impl Algorithm {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Taps(Family::Direct),
         Self::Taps(Family::Tiled),
         Self::Taps(Family::Cooperative),
@@ -57,6 +47,7 @@ impl Algorithm {
         Self::Winograd(Winograd::F2),
         Self::Winograd(Winograd::F4),
         Self::Feature,
+        Self::Split,
     ];
 
     /// The algorithm that a shader belongs to, if it is one that others can stand in for.
@@ -69,6 +60,7 @@ impl Algorithm {
             Shader::ConvGrouped { .. } => Self::Taps(Family::Grouped),
             Shader::WinogradInput { size } | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
             Shader::ConvFeature { .. } => Self::Feature,
+            Shader::ConvSum { .. } => Self::Split,
             _ => return None,
         })
     }
@@ -95,7 +87,7 @@ impl Algorithms {
 }
 
 /// By what kernels are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// What the adapter is.
     pub tier: Tier,
@@ -107,11 +99,14 @@ pub struct Policy {
     pub precision: Precision,
     /// Whether there are matrix units for [`Shader::ConvCooperative`].
     pub cooperative: bool,
+    /// What measurements found best, for a batch of one.
+    pub tuned: Tuned,
 }
 
 impl From<Tier> for Policy {
     fn from(tier: Tier) -> Self {
-        Self { tier, preferred: None, distrusted: Algorithms::default(), precision: Precision::F32, cooperative: false }
+        let (precision, tuned) = (Precision::F32, Tuned::default());
+        Self { tier, preferred: None, distrusted: Algorithms::default(), precision, cooperative: false, tuned }
     }
 }
 
@@ -125,10 +120,13 @@ const LEAST_TILES_HARDWARE: usize = 32;
 const MAX_COLUMNS: usize = 24;
 
 /// The families that can run this convolution with a kernel as it is, most special first; the last one can run any.
-pub fn families(step: &Conv) -> Vec<Family> {
+pub fn families(step: &Conv, policy: &Policy) -> Vec<Family> {
     let conv = &step.conv;
     let whole_slices = conv.channels_per_group().is_multiple_of(4) && conv.outputs_per_group().is_multiple_of(4);
     let mut families = vec![];
+    if is_cooperative(conv, policy) {
+        families.push(Family::Cooperative);
+    }
     if conv.is_depthwise() && conv.outputs_per_group() == 1 && columns(step, 1) <= MAX_COLUMNS {
         families.push(Family::Depthwise);
     }
@@ -142,7 +140,7 @@ pub fn families(step: &Conv) -> Vec<Family> {
 }
 
 /// Whether matrix units can run a convolution here: its groups consist of whole matrices.
-fn is_cooperative(conv: &Conv2d, policy: Policy) -> bool {
+fn is_cooperative(conv: &Conv2d, policy: &Policy) -> bool {
     let side = COOPERATIVE_SIDE as usize;
     policy.cooperative
         && policy.precision != Precision::F32
@@ -163,22 +161,18 @@ impl Transformed {
 }
 
 /// Which kernels of a plan are transformed.
-pub fn transformed(plan: &Plan, policy: Policy) -> Transformed {
+pub fn transformed(plan: &Plan, policy: &Policy) -> Transformed {
     let none = vec![None; plan.kernels.len()];
-    let (mut chosen, mut needed_as_they_are) = (none.clone(), vec![]);
+    if plan.reads_kernels() {
+        return Transformed(none);
+    }
+    let (mut chosen, mut needed_as_they_are) = (none, vec![]);
     for step in &plan.steps {
-        match step {
-            Step::Conv(conv) => {
-                let [_, _, height, width] = plan.value(conv.output).shape;
-                match winograd(&conv.conv, [height, width], policy) {
-                    Some(size) => chosen[conv.kernel.0] = Some(size),
-                    None => needed_as_they_are.push(conv.kernel),
-                }
-            }
-            Step::Transpose(_) | Step::KernelMap { .. } | Step::KernelGradient(_) | Step::ComposeGradient(_) => {
-                return Transformed(none);
-            }
-            _ => {}
+        let Step::Conv(conv) = step else { continue };
+        let [_, _, height, width] = plan.value(conv.output).shape;
+        match winograd(&conv.conv, [height, width], policy) {
+            Some(size) => chosen[conv.kernel.0] = Some(size),
+            None => needed_as_they_are.push(conv.kernel),
         }
     }
     needed_as_they_are.into_iter().for_each(|kernel| chosen[kernel.0] = None);
@@ -186,9 +180,8 @@ pub fn transformed(plan: &Plan, policy: Policy) -> Transformed {
 }
 
 /// Whether Winograd's filtering is the best for a convolution with an output of this height and width, and with which tiles.
-/// Decided for a batch of one, because the
-/// kernel is transformed before any batch is known.
-pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Winograd> {
+/// Decided for a batch of one, because the kernel is transformed before any batch is known.
+pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: &Policy) -> Option<Winograd> {
     if !Winograd::can_run(conv) {
         return None;
     }
@@ -197,6 +190,11 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Win
         Some(Algorithm::Winograd(size)) => return Some(size).filter(is_trusted),
         Some(_) => return None,
         None => {}
+    }
+    if let Some(Choice { winograd, .. }) = policy.tuned.get(conv, output)
+        && winograd.is_none_or(|size| is_trusted(&size))
+    {
+        return winograd;
     }
     // They do more products in the time than filtering saves.
     if is_cooperative(conv, policy) && !policy.distrusted.contains(Algorithm::Taps(Family::Cooperative)) {
@@ -214,26 +212,51 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: Policy) -> Option<Win
     pays.then_some(best)
 }
 
+/// A convolution's shader, and in how many parts its sums are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which shader.
+    pub shader: Shader,
+    /// Invocations that share a sum. More than one leave parts of it, which [`Shader::ConvSum`] adds up.
+    pub parts: u32,
+}
+
 /// Chooses a shader for a convolution with this output and a kernel as it is.
-pub fn choose(step: &Conv, output: Shape, policy: Policy) -> Shader {
-    let cooperative = is_cooperative(&step.conv, policy).then_some(Family::Cooperative);
-    let families = cooperative.into_iter().chain(families(step));
-    let (trusted, others): (Vec<Family>, Vec<Family>) =
-        families.partition(|&family| !policy.distrusted.contains(Algorithm::Taps(family)));
+pub fn choose(step: &Conv, output: Shape, policy: &Policy) -> Chosen {
+    let is_trusted = |&family: &Family| !policy.distrusted.contains(Algorithm::Taps(family));
+    let (trusted, others): (Vec<Family>, Vec<Family>) = families(step, policy).into_iter().partition(is_trusted);
     let families = if trusted.is_empty() { others } else { trusted };
-    if let Some(Algorithm::Taps(family)) = policy.preferred
-        && families.contains(&family)
-    {
-        return specialise(step, output, family);
+    let may_split = !policy.distrusted.contains(Algorithm::Split);
+    let tuned = || {
+        let choice = policy.tuned.get(&step.conv, [output[2], output[3]]).filter(|_| output[0] == 1)?;
+        let can_run = choice.winograd.is_none() && families.contains(&choice.family);
+        (can_run && (may_split || choice.tile.parts == 1)).then_some(choice)
+    };
+    let family = match policy.preferred {
+        Some(Algorithm::Taps(family)) if families.contains(&family) => family,
+        Some(_) => by_tier(step, output, &families, policy.tier),
+        None => match tuned() {
+            Some(choice) => return specialise(step, choice),
+            None => by_tier(step, output, &families, policy.tier),
+        },
+    };
+    let mut choice = usual(step, output, family, policy.tier);
+    match policy.preferred {
+        Some(Algorithm::Split) if may_split => choice.tile.parts = most_parts(&choice, step).min(3),
+        Some(_) => choice.tile.parts = 1,
+        None if !may_split => choice.tile.parts = 1,
+        None => {}
     }
+    specialise(step, choice)
+}
+
+fn by_tier(step: &Conv, [n, c, h, w]: Shape, families: &[Family], tier: Tier) -> Family {
     // A tile of the workgroup-memory kernel wants enough pixels and channels to fill it.
-    let [n, c, h, w] = output;
     let fills_tile = n * h * w >= 32 && c / step.conv.groups >= 16;
-    let wanted = match policy.tier {
+    match tier {
         Tier::Hardware if fills_tile => families[0],
         _ => families.iter().copied().find(|&family| !is_for_hardware(family)).unwrap_or(families[0]),
-    };
-    specialise(step, output, wanted)
+    }
 }
 
 /// Whether a family wants a tile to fill, and workgroups that share it.
@@ -241,46 +264,99 @@ fn is_for_hardware(family: Family) -> bool {
     matches!(family, Family::Tiled | Family::Cooperative)
 }
 
-/// The shader of a family for a convolution with this output. The family must be one of [`families`].
-pub fn specialise(step: &Conv, output: Shape, family: Family) -> Shader {
+/// How a family runs a convolution with this output, without having been measured. The family must be one of [`families`].
+pub fn usual(step: &Conv, output: Shape, family: Family, tier: Tier) -> Choice {
     let conv = &step.conv;
-    let epilogue = Epilogue { residual: step.residual.is_some(), activation: ActivationClass::of(step.activation).0 };
-    let lanes = conv.channels_per_group().min(4) as u32;
-    match family {
-        Family::Direct => direct(step, output, lanes, epilogue),
+    let group_slices = slices(conv.outputs_per_group());
+    let tile = match family {
+        Family::Direct => {
+            let two = group_slices.is_multiple_of(2) || (conv.groups == 1 && group_slices >= 3);
+            let (pixels, workgroup) = tall_tile(output[0] * output[2] * output[3]);
+            Tile { pixels, slices: if two { 2 } else { 1 }, workgroup, parts: 1 }
+        }
         Family::Tiled => {
-            let slices = if slices(conv.outputs_per_group()) >= 16 { 2 } else { 1 };
-            Shader::ConvTiled { slices, lanes, epilogue }
+            let slices = if group_slices >= 16 { 2 } else { 1 };
+            Tile { pixels: TILE_PIXELS / 8, slices, workgroup: [8, 8], parts: 1 }
         }
         Family::Cooperative => {
             let side = COOPERATIVE_SIDE as usize;
             let fits = |columns: &usize| conv.outputs_per_group().is_multiple_of(side * columns);
-            let columns = [4, 2, 1].into_iter().find(fits).unwrap_or(1) as u32;
-            Shader::ConvCooperative { columns, epilogue }
+            let columns = [4, 2, 1].into_iter().find(fits).unwrap_or(1);
+            let slices = (columns * side / 4) as u32;
+            Tile { pixels: COOPERATIVE_PIXELS, slices, workgroup: [COOPERATIVE_PIXELS, 1], parts: 1 }
         }
         Family::Depthwise => {
             let outputs = [4, 2, 1].into_iter().find(|&outputs| columns(step, outputs) <= MAX_COLUMNS).unwrap_or(1);
-            Shader::ConvDepthwise {
-                outputs: outputs.min(output[3].next_power_of_two()) as u32,
-                kernel: conv.kernel.map(|extent| extent as u32),
-                stride_x: conv.stride[1] as u32,
-                dilation_x: conv.dilation[1] as u32,
-                workgroup: [8, 8],
-                epilogue,
-            }
+            let pixels = outputs.min(output[3].next_power_of_two()) as u32;
+            Tile { pixels, slices: 1, workgroup: [8, 8], parts: 1 }
         }
+        Family::Grouped => Tile { pixels: 1, slices: 1, workgroup: [64, 1], parts: 1 },
+    };
+    let mut choice = Choice { winograd: None, family, tile };
+    choice.tile.parts = parts(&choice, step, output, tier);
+    choice
+}
+
+/// Whether the depthwise kernel can keep what so many pixels of a row need.
+pub fn columns_fit(step: &Conv, pixels: u32) -> bool {
+    columns(step, pixels as usize) <= MAX_COLUMNS
+}
+
+/// The shader of a choice, which must fit the convolution.
+pub fn specialise(step: &Conv, choice: Choice) -> Chosen {
+    let conv = &step.conv;
+    let lanes = conv.channels_per_group().min(4) as u32;
+    let Tile { pixels, slices, workgroup, parts } = choice.tile;
+    let split = parts > 1;
+    // What only leaves parts has nothing to do with them afterwards.
+    let epilogue = if split { Epilogue::NONE } else { Epilogue::of(step) };
+    let shader = match choice.family {
+        Family::Direct => {
+            let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
+            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue }
+        }
+        Family::Tiled => Shader::ConvTiled { slices, lanes, split, epilogue },
+        Family::Cooperative => Shader::ConvCooperative { columns: 4 * slices / COOPERATIVE_SIDE, epilogue },
+        Family::Depthwise => Shader::ConvDepthwise {
+            outputs: pixels,
+            kernel: conv.kernel.map(|extent| extent as u32),
+            stride_x: conv.stride[1] as u32,
+            dilation_x: conv.dilation[1] as u32,
+            workgroup,
+            epilogue,
+        },
         Family::Grouped => Shader::ConvGrouped { epilogue },
+    };
+    Chosen { shader, parts }
+}
+
+/// In how many parts a sum can be at most.
+pub fn most_parts(choice: &Choice, step: &Conv) -> u32 {
+    match choice.family {
+        Family::Direct | Family::Tiled => MOST_PARTS.min(slices(step.conv.channels_per_group()) as u32),
+        Family::Cooperative | Family::Depthwise | Family::Grouped => 1,
     }
 }
 
-fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader {
-    let conv = &step.conv;
-    let group_slices = slices(conv.outputs_per_group());
-    let slices = if group_slices.is_multiple_of(2) || (conv.groups == 1 && group_slices >= 3) { 2 } else { 1 };
-    let (pixels, workgroup) = tall_tile(output[0] * output[2] * output[3]);
-    let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
-    Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, epilogue }
+/// In how many parts sums should be for the adapter to be busy.
+///
+/// Few pixels with many channels, as at the end of every classifier, are few invocations with long sums. Software adapters
+/// are busy with a few hundred invocations. GPUs were not measured.
+fn parts(choice: &Choice, step: &Conv, [n, c, h, w]: Shape, tier: Tier) -> u32 {
+    if tier == Tier::Software {
+        return 1;
+    }
+    let Tile { pixels, slices: wide, .. } = choice.tile;
+    let invocations = (n * h * w).div_ceil(pixels as usize) * slices(c).div_ceil(wide as usize);
+    let terms = step.conv.channels_per_group() * step.conv.taps();
+    let enough = (ENOUGH_HARDWARE / invocations.max(1)).min(terms / LEAST_TERMS_HARDWARE).max(1);
+    most_parts(choice, step).min(enough as u32)
 }
+
+/// Invocations of convolutions that keep a GPU busy: each holds tens of registers.
+const ENOUGH_HARDWARE: usize = 16_384;
+/// Shorter sums are not cut: writing and reading the parts would take longer.
+const LEAST_TERMS_HARDWARE: usize = 256;
 
 /// Pixels of an invocation, and the shape of a workgroup.
 ///
@@ -289,25 +365,53 @@ fn direct(step: &Conv, output: Shape, lanes: u32, epilogue: Epilogue) -> Shader 
 /// all the same: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8. And invocations side by
 /// side that are at different slices load different weights, which costs more than loading the same ones.
 fn tall_tile(pixels: usize) -> (u32, [u32; 2]) {
-    // Invocations along pixels, and what their weights cost beside the pixels of a tile, in pixels.
-    const WIDTHS: [(usize, usize); 3] = [(8, 3), (4, 6), (1, 24)];
-    const INVOCATIONS: usize = 32;
-    let time = |&(height, (width, weights)): &(usize, (usize, usize))| {
-        pixels.div_ceil(height).next_multiple_of(width) * (height + weights)
-    };
-    let heights = [16, 8, 4, 1].into_iter().filter(|&height| height <= pixels.max(1));
-    let shapes = heights.flat_map(|height| WIDTHS.map(|width| (height, width)));
-    let (height, (width, _)) = shapes.min_by_key(time).unwrap_or((1, WIDTHS[0]));
-    (height as u32, [width, INVOCATIONS / width].map(|count| count as u32))
+    let heights = [16, 8, 4, 1].into_iter().filter(|&height| height as usize <= pixels.max(1));
+    let shapes = heights.map(|height| (height, best_width(height as usize, pixels)));
+    let (height, (width, _)) = shapes.min_by_key(|&(_, (_, time))| time).unwrap_or((1, (8, 0)));
+    (height, workgroup(width))
 }
 
-/// The shader of Winograd's products: `tiles` of them at every place, of `out_slices` slices.
-pub fn choose_products(tiles: usize, out_slices: usize, tier: Tier) -> Shader {
-    if tier == Tier::Hardware && tiles >= 32 && out_slices >= 4 {
-        return Shader::WinogradProductTiled { slices: if out_slices >= 16 { 2 } else { 1 } };
+/// How invocations lie, each with so many of the pixels.
+pub fn lay_out(height: u32, pixels: usize) -> [u32; 2] {
+    workgroup(best_width(height as usize, pixels).0)
+}
+
+/// Invocations along pixels, and what the map then takes.
+fn best_width(height: usize, pixels: usize) -> (usize, usize) {
+    // What weights cost beside the pixels of a tile, in pixels.
+    const WIDTHS: [(usize, usize); 3] = [(8, 3), (4, 6), (1, 24)];
+    let time = |(width, weights)| pixels.div_ceil(height).next_multiple_of(width) * (height + weights);
+    let times = WIDTHS.map(|width| (width.0, time(width)));
+    times.into_iter().min_by_key(|&(_, time)| time).unwrap_or((8, 0))
+}
+
+fn workgroup(width: usize) -> [u32; 2] {
+    const INVOCATIONS: usize = 32;
+    [width, INVOCATIONS / width].map(|count| count as u32)
+}
+
+/// How Winograd's products are made, without having been measured: `tiles` of them at every place, of `out_slices` slices.
+pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, tier: Tier) -> Choice {
+    let (family, tile) = if tier == Tier::Hardware && tiles >= 32 && out_slices >= 4 {
+        let slices = if out_slices >= 16 { 2 } else { 1 };
+        (Family::Tiled, Tile { pixels: TILE_PIXELS / 8, slices, workgroup: [8, 8], parts: 1 })
+    } else {
+        let (pixels, workgroup) = tall_tile(tiles);
+        let slices = if out_slices.is_multiple_of(2) { 2 } else { 1 };
+        (Family::Direct, Tile { pixels, slices, workgroup, parts: 1 })
+    };
+    Choice { winograd: Some(size), family, tile }
+}
+
+/// The shader of Winograd's products for a convolution with this output.
+pub fn choose_products(step: &Conv, size: Winograd, [n, c, h, w]: Shape, policy: &Policy) -> Shader {
+    let tiles = n * size.tiles([h, w]).into_iter().product::<usize>();
+    let tuned = policy.tuned.get(&step.conv, [h, w]).filter(|choice| n == 1 && choice.winograd == Some(size));
+    let Choice { family, tile, .. } = tuned.unwrap_or_else(|| usual_products(size, tiles, slices(c), policy.tier));
+    match family {
+        Family::Tiled => Shader::WinogradProductTiled { slices: tile.slices },
+        _ => Shader::WinogradProduct { pixels: tile.pixels, slices: tile.slices, workgroup: tile.workgroup },
     }
-    let (pixels, workgroup) = tall_tile(tiles);
-    Shader::WinogradProduct { pixels, slices: if out_slices.is_multiple_of(2) { 2 } else { 1 }, workgroup }
 }
 
 /// Input columns that `outputs` neighbouring pixels of a row need.
@@ -366,7 +470,7 @@ pub fn choose_kernel_gradient(conv: &Conv2d, pixels: usize, tier: Tier) -> Shade
 /// `depthwise` is the one with D, `step` the one with W that alone reads it, `output` its result.
 ///
 /// Fusing saves writing and reading S maps per input channel, and costs that every tile of outputs makes them anew.
-pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: Policy) -> Option<Shader> {
+pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: &Policy) -> Option<Shader> {
     if policy.distrusted.contains(Algorithm::Feature) {
         return None;
     }
@@ -389,7 +493,7 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: Poli
         Tier::Hardware => again <= MOST_AGAIN_HARDWARE,
     };
     let columns = [3, 4, 2].into_iter().find(|&columns| d_mul.is_multiple_of(columns)).unwrap_or(1);
-    let epilogue = Epilogue { residual: step.residual.is_some(), activation: ActivationClass::of(step.activation).0 };
+    let epilogue = Epilogue::of(step);
     let (pixels, slices, lanes) = (wanted[0] as u32, tile as u32, cpg.min(4) as u32);
     worth_it.then_some(Shader::ConvFeature { pixels, slices, columns: columns as u32, lanes, epilogue })
 }

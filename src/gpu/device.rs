@@ -2,14 +2,21 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::choice::Choice;
 use super::choose::{Algorithm, Policy, winograd};
+#[cfg(not(target_arch = "wasm32"))]
+use super::kept::Kept;
 use super::pipelines::Pipelines;
+#[cfg(not(target_arch = "wasm32"))]
 use super::shader::{COOPERATIVE_PIXELS, COOPERATIVE_SIDE};
+use super::stopwatch;
 use super::trust::Trust;
+use super::tuned::{Tuned, Tuning};
 use super::variant::Variant;
 use super::winograd::Winograd;
 use crate::adapter::{AdapterInfo, AdapterKind};
 use crate::network::{Conv2d, PaddingMode};
+use crate::tuning::{TuneListener, stored};
 use crate::{Error, Precision, Result};
 
 /// What kernels an adapter should get. Decided here and nowhere else.
@@ -28,6 +35,7 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     policy: Policy,
     trust: Trust,
+    tuning: Tuning,
     /// Whether the shader compiler adds bounds checks and loop counters.
     pub(super) shader_checks: bool,
     pub(super) pipelines: Pipelines,
@@ -36,6 +44,8 @@ pub struct Device {
     /// Writes the shader for matrix units without them.
     pub(super) emulator: Option<fn(&str) -> String>,
     lost: Arc<Mutex<Option<String>>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    kept: Option<Arc<Kept>>,
 }
 
 /// An adapter that can be opened.
@@ -164,8 +174,8 @@ impl Device {
         let matrix_units = matrix_units(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
-            // For those who want it; no network needs it.
-            required_features: adapter.features() & wgpu::Features::SHADER_F16 | matrix_units,
+            // Half precision for those who want it, a quicker start, and a clock; no network needs any of them.
+            required_features: adapter.features() & wanted_features() | matrix_units,
             required_limits: wanted_limits(&adapter.limits()),
             experimental_features: match matrix_units.is_empty() {
                 true => wgpu::ExperimentalFeatures::disabled(),
@@ -193,11 +203,14 @@ impl Device {
             queue,
             policy: Policy { cooperative: !matrix_units.is_empty(), ..tier.into() },
             trust: Trust::default(),
+            tuning: Tuning::new(stored::shipped(&found.info)),
             fault: None,
             emulator: None,
             shader_checks: cfg!(debug_assertions),
             pipelines: Pipelines::default(),
             lost,
+            #[cfg(not(target_arch = "wasm32"))]
+            kept: None,
         })
     }
 
@@ -209,9 +222,10 @@ impl Device {
     }
 
     /// Overrides what the adapter was taken for, for sessions loaded from now on: to test or time the other tier's
-    /// kernels on it.
+    /// kernels on it. Choices that were timed are forgotten, since they are about the adapter as it is.
     pub fn set_tier(&mut self, tier: Tier) {
         self.policy.tier = tier;
+        self.forget_tuned();
     }
 
     /// Runs convolutions in this way wherever that is possible, for sessions loaded from now on: to test or time it.
@@ -219,25 +233,110 @@ impl Device {
         self.policy.preferred = algorithm;
     }
 
-    /// For sessions loaded from now on. The adapter sees to it that the device has it.
+    /// For sessions loaded from now on. The adapter sees to it that the device has it. Choices that were timed are forgotten,
+    /// since they are about another precision.
     pub(crate) fn set_precision(&mut self, precision: Precision) {
-        self.policy.precision = precision;
+        if precision != self.policy.precision {
+            self.policy.precision = precision;
+            self.forget_tuned();
+        }
+    }
+
+    /// Runs convolutions as these choices say, which were timed on this machine, for sessions loaded from now on. A device
+    /// begins with those that are shipped for its kind of adapter, which these go before.
+    pub fn add_tuned(&mut self, timed: &Tuned) {
+        self.tuning = self.tuning.with(timed);
+    }
+
+    /// Forgets all choices, those that are shipped included: everything is then run by heuristics.
+    pub fn forget_tuned(&mut self) {
+        self.tuning = self.tuning.without_choices();
+    }
+
+    /// The choices it has, for the precision that is set.
+    pub fn tuned(&self) -> Tuned {
+        self.tuning.known()
+    }
+
+    /// Times what could run the convolutions of a network when a session is loaded, those that were timed before or came with
+    /// [`Device::add_tuned`] excepted, and uses what is best. That takes seconds to minutes, and is told to the listener.
+    pub fn tune_when_loading(&mut self, listener: TuneListener) {
+        self.tuning.listener = Some(listener);
+    }
+
+    /// Who is told of tuning, if it is wanted. What is found belongs to the precision that is set: where another has to stand in
+    /// for it, nothing is timed.
+    pub(crate) fn tunes(&self) -> Option<&TuneListener> {
+        self.tuning.listener.as_ref().filter(|_| self.has_its_precision())
+    }
+
+    fn has_its_precision(&self) -> bool {
+        self.trust.precision(self.policy.precision) == self.policy.precision
+    }
+
+    /// Whether there is a choice that was timed on this machine.
+    pub(crate) fn has_tuned(&self, layer: &str) -> bool {
+        self.tuning.is_timed(layer)
+    }
+
+    /// Notes the best choice for a layer.
+    pub(crate) fn found_best(&self, layer: &str, choice: Choice) {
+        self.tuning.found_best(layer, choice);
     }
 
     /// By what its kernels are chosen now.
     pub(crate) fn policy(&self) -> Policy {
         let precision = self.trust.precision(self.policy.precision);
-        Policy { distrusted: self.trust.distrusted(), precision, ..self.policy }
+        let tuned = if self.has_its_precision() { self.tuning.known() } else { Tuned::default() };
+        Policy { distrusted: self.trust.distrusted(), precision, tuned, ..self.policy.clone() }
+    }
+
+    /// Keeps in a folder, and takes from there, for the adapter of this description what spares the next process time: compiled pipelines, where the driver gives
+    /// them, and which shaders were found to be right. Whatever cannot be read or written is logged at level `info`.
+    ///
+    /// # Safety
+    /// Files in the folder must be as this function has left them: drivers do not check what they are given.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub unsafe fn keep_in(&mut self, folder: &std::path::Path, info: &AdapterInfo) {
+        // SAFETY: the caller's promise.
+        self.kept = Some(Arc::new(unsafe { Kept::open(folder, info, &self.device) }));
+    }
+
+    /// What is kept for other processes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        // Nobody else should know what was found out about a device that is made to fail, or to have what it has not.
+        self.kept.as_deref().filter(|_| self.fault.is_none() && self.emulator.is_none())
+    }
+
+    /// Writes down what is to be kept.
+    pub(crate) fn save(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(kept) = self.kept() {
+            kept.save();
+        }
     }
 
     /// Whether a shader was found to compute what it should.
     pub(crate) fn is_right(&self, shader: Variant) -> bool {
-        self.trust.is_right(shader, self.shader_checks)
+        if self.trust.is_right(shader, self.shader_checks) {
+            return true;
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.kept().is_some_and(|kept| kept.is_right(&shader.wgsl(), self.shader_checks)) {
+            self.trust.found_right(shader, self.shader_checks);
+            return true;
+        }
+        false
     }
 
     /// Notes that it does.
     pub(crate) fn found_right(&self, shader: Variant) {
         self.trust.found_right(shader, self.shader_checks);
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(kept) = self.kept() {
+            kept.found_right(&shader.wgsl(), self.shader_checks);
+        }
     }
 
     /// Notes that an algorithm computes wrong results, and says whether that is news.
@@ -271,7 +370,7 @@ impl Device {
     /// The tiles with which a convolution with an output of this height and width is run by Winograd's filtering, unless it
     /// is run otherwise. Reflected and other padding is done beforehand, and is not looked at.
     pub fn winograd(&self, conv: &Conv2d, output: [usize; 2]) -> Option<Winograd> {
-        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, self.policy())
+        winograd(&Conv2d { padding_mode: PaddingMode::Zeros, ..conv.clone() }, output, &self.policy())
     }
 
     /// Whether shaders may store and compute in half precision.
@@ -356,7 +455,12 @@ impl Device {
     }
 }
 
+fn wanted_features() -> wgpu::Features {
+    wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | stopwatch::FEATURES
+}
+
 /// The feature that gives matrix units, where they have matrices and subgroups as `conv_cooperative.wgsl` wants them.
+#[cfg(not(target_arch = "wasm32"))]
 fn matrix_units(adapter: &wgpu::Adapter) -> wgpu::Features {
     let feature = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
     let info = adapter.get_info();
@@ -371,6 +475,12 @@ fn matrix_units(adapter: &wgpu::Adapter) -> wgpu::Features {
         && subgroups == [COOPERATIVE_PIXELS; 2]
         && adapter.cooperative_matrix_properties().iter().any(fits);
     if has { feature } else { wgpu::Features::empty() }
+}
+
+/// Browsers have none.
+#[cfg(target_arch = "wasm32")]
+fn matrix_units(_: &wgpu::Adapter) -> wgpu::Features {
+    wgpu::Features::empty()
 }
 
 /// The baseline that every browser promises, but buffers as large as the adapter allows.

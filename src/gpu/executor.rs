@@ -111,9 +111,13 @@ impl Executor {
     /// [`Error::DeviceLost`](crate::Error::DeviceLost), or [`Error::Gpu`](crate::Error::Gpu) for anything else the
     /// driver refuses.
     pub async fn new(device: &Device, plan: &Plan) -> Result<Self> {
-        let policy = device.policy();
-        let largest_batch = largest_batch(device, plan, policy)?;
-        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, policy), policy)).await?;
+        Self::with(device, plan, device.policy()).await
+    }
+
+    /// The same with kernels chosen otherwise.
+    pub(crate) async fn with(device: &Device, plan: &Plan, policy: Policy) -> Result<Self> {
+        let largest_batch = largest_batch(device, plan, &policy)?;
+        let (weights, upload) = timed(Weights::upload(device, plan, &transformed(plan, &policy), &policy)).await?;
         let times = LoadTimes { upload, ..LoadTimes::default() };
         let mut executor = Self {
             device: device.clone(),
@@ -125,7 +129,8 @@ impl Executor {
             preprocessor: None,
             times,
         };
-        executor.fold(&dispatch::fold(plan, policy)?).await?;
+        let dispatches = dispatch::fold(plan, &executor.policy)?;
+        executor.fold(&dispatches).await?;
         Ok(executor)
     }
 
@@ -264,9 +269,9 @@ impl Executor {
         if self.programs.len() == PROGRAMS_KEPT {
             self.programs.remove(0);
         }
-        let unwritten = dispatch::unwritten(&self.plan, batch, self.policy);
+        let unwritten = dispatch::unwritten(&self.plan, batch, &self.policy);
         let memory = self.plan.memory_without(&unwritten, batch, map_len);
-        let dispatches = dispatch::run(&self.plan, batch, self.policy)?;
+        let dispatches = dispatch::run(&self.plan, batch, &self.policy)?;
         let scratch_bytes = scratch_bytes(&dispatches);
         let (buffers, scratch, readback) = self
             .device
@@ -349,7 +354,7 @@ impl Executor {
 }
 
 impl Weights {
-    async fn upload(device: &Device, plan: &Plan, winograd: &Transformed, policy: Policy) -> Result<Self> {
+    async fn upload(device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) -> Result<Self> {
         let (mut parameters, mut composed) = (Layout::default(), Layout::default());
         let mut transposed = Layout::default();
         let mut regions = HashMap::new();
@@ -407,7 +412,7 @@ impl Weights {
         Ok(weights)
     }
 
-    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed, policy: Policy) {
+    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) {
         let write_as = |scalar: Scalar, resource: Resource, values: &[f32]| {
             let (_, region) = &self.regions[&resource];
             device.queue.write_buffer(&self.parameters[region.buffer], region.offset, &stored(scalar, values));
@@ -454,7 +459,7 @@ impl Weights {
 }
 
 /// How many images at a time keep every map, the results together, and every grid within the device's limits.
-fn largest_batch(device: &Device, plan: &Plan, policy: Policy) -> Result<usize> {
+fn largest_batch(device: &Device, plan: &Plan, policy: &Policy) -> Result<usize> {
     let storage = policy.precision.storage();
     let bytes = |value: ValueId| (storage.bytes() * map_len(plan.value(value).shape)) as u64;
     let mut largest = u64::MAX;

@@ -13,10 +13,13 @@
 mod arena;
 #[cfg(target_arch = "wasm32")]
 mod browser;
+pub mod choice;
 pub mod choose;
 mod device;
 pub mod dispatch;
 mod executor;
+#[cfg(not(target_arch = "wasm32"))]
+mod kept;
 pub mod layout;
 pub mod params;
 mod peak;
@@ -24,8 +27,11 @@ mod photographs;
 mod pipelines;
 mod ranking;
 pub mod shader;
+#[cfg_attr(target_arch = "wasm32", path = "stopwatch_in_browsers.rs")]
+mod stopwatch;
 mod submission;
 mod trust;
+pub mod tuned;
 pub mod variant;
 pub mod winograd;
 

@@ -20,7 +20,8 @@ macro_rules! params {
 }
 
 params! {
-    /// All convolutions. Sizes are in pixels, slices (of four channels) or channels as the names say.
+    /// All convolutions. Sizes are in pixels, slices (of four channels) or channels as the names say; a split sum has
+    /// `parts`, of `part_slices` input slices each.
     Conv {
         pixels: u32, maps: u32,
         in_height: u32, in_width: u32, in_slices: u32,
@@ -28,6 +29,7 @@ params! {
         groups: u32, group_in_slices: u32, group_out_slices: u32, group_inputs: u32, group_outputs: u32,
         kernel_height: u32, kernel_width: u32,
         stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
+        parts: u32, part_slices: u32,
         lower: f32, upper: f32,
     }
 }

@@ -4,7 +4,7 @@
 use wgpu::util::DeviceExt;
 
 use super::layout::{map_len, pack_map, stored};
-use super::shader::{Scalar, Shader};
+use super::shader::Shader;
 use super::variant::Variant;
 use super::{Device, params};
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
@@ -71,8 +71,8 @@ pub(super) struct Preprocessor {
     how: Preprocess,
     height: usize,
     width: usize,
-    /// What the map consists of.
-    storage: Scalar,
+    /// In which the map is stored.
+    precision: Precision,
     rows: wgpu::ComputePipeline,
     columns: wgpu::ComputePipeline,
     /// For every level of red, green and blue, the number that the network wants.
@@ -112,7 +112,7 @@ impl Preprocessor {
             how: how.clone(),
             height,
             width,
-            storage: precision.storage(),
+            precision,
             rows,
             columns,
             levels,
@@ -274,7 +274,7 @@ impl Preprocessor {
         picture.preprocess(&self.how, self.height, self.width, &mut planes)?;
         let mut packed = vec![0.0; map_len(shape)];
         pack_map(shape, &planes, &mut packed);
-        let bytes = stored(self.storage, &packed);
+        let bytes = stored(self.precision.storage(), &packed);
         self.device.queue.write_buffer(map, (index * bytes.len()) as u64, &bytes);
         Ok(())
     }

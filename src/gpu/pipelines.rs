@@ -70,6 +70,16 @@ impl Device {
         Ok(pipelines)
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
+    fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
+        self.kept()?.pipelines()
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
+        None
+    }
+
     fn source(&self, variant: &Variant) -> String {
         let (shader, wgsl) = (variant.shader, variant.wgsl());
         if let (Shader::ConvCooperative { .. }, Some(emulator)) = (shader, self.emulator) {
@@ -116,7 +126,7 @@ impl Device {
                     zero_initialize_workgroup_memory: false,
                     ..Default::default()
                 },
-                cache: None,
+                cache: self.pipeline_cache(),
             })
         })
         .await

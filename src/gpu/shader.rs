@@ -14,7 +14,7 @@ use super::winograd::Winograd;
 use crate::Precision;
 use crate::image::FRACTION_BITS;
 use crate::network::{Activation, PaddingMode, Pairing};
-use crate::plan::{BinaryOp, Factor, PoolKind};
+use crate::plan::{BinaryOp, Conv, Factor, PoolKind};
 
 /// A specialised shader; in a precision it is the key of a pipeline: see [`Variant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,8 @@ pub enum Shader {
         lanes: u32,
         /// 1×1, stride 1, no padding: no window to walk.
         pointwise: bool,
+        /// Whether it leaves parts of its sums for [`Shader::ConvSum`].
+        split: bool,
         /// What is fused.
         epilogue: Epilogue,
     },
@@ -40,6 +42,13 @@ pub enum Shader {
         slices: u32,
         /// As for [`Shader::ConvDirect`].
         lanes: u32,
+        /// As for [`Shader::ConvDirect`].
+        split: bool,
+        /// What is fused.
+        epilogue: Epilogue,
+    },
+    /// The sums of a convolution that was split.
+    ConvSum {
         /// What is fused.
         epilogue: Epilogue,
     },
@@ -357,6 +366,7 @@ impl Shader {
             | Shader::KernelMap
             | Shader::PadGradient { .. } => [64, 1],
             Shader::ConvGrouped { .. }
+            | Shader::ConvSum { .. }
             | Shader::Pool { .. }
             | Shader::Elementwise { .. }
             | Shader::CopyChannels
@@ -398,15 +408,16 @@ impl Shader {
 
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
-            Shader::ConvDirect { pixels, slices, lanes, pointwise, epilogue, .. } => {
-                ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, ..epilogue.context() })
+            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, epilogue, .. } => {
+                ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, split, ..epilogue.context() })
             }
             Shader::WinogradProduct { pixels, slices, .. } => {
                 ("conv_direct.wgsl", context! { pixels, slices, lanes => 4, pointwise => true, ..products() })
             }
-            Shader::ConvTiled { slices, lanes, epilogue } => {
-                ("conv_tiled.wgsl", context! { lanes, ..tiled(slices, epilogue.context()) })
+            Shader::ConvTiled { slices, lanes, split, epilogue } => {
+                ("conv_tiled.wgsl", context! { lanes, split, ..tiled(slices, epilogue.context()) })
             }
+            Shader::ConvSum { epilogue } => ("conv_sum.wgsl", epilogue.context()),
             Shader::WinogradProductTiled { slices } => {
                 ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
             }
@@ -548,7 +559,7 @@ fn tiled(slices: u32, base: Value) -> Value {
 
 /// Sums that are stored as they are, with a kernel of its own for every group.
 fn products() -> Value {
-    context! { products => true, by_channel => false, params => params::Conv::WGSL }
+    context! { products => true, split => false, by_channel => false, params => params::Conv::WGSL }
 }
 
 fn winograd(size: Winograd) -> Value {
@@ -596,11 +607,20 @@ impl Epilogue {
     fn context(self) -> Value {
         context! {
             products => false,
+            split => false,
             by_channel => false,
             residual => self.residual,
             activation => self.activation.name(),
             params => params::Conv::WGSL,
         }
+    }
+
+    /// Only the bias is added.
+    pub const NONE: Self = Self { residual: false, activation: ActivationClass::Bounds };
+
+    /// That of a step.
+    pub fn of(step: &Conv) -> Self {
+        Self { residual: step.residual.is_some(), activation: ActivationClass::of(step.activation).0 }
     }
 
     /// Every epilogue there is.
@@ -642,8 +662,9 @@ fn templates() -> &'static Environment<'static> {
     })
 }
 
+/// As `build.rs` has stripped them.
 macro_rules! sources {
-    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../../shaders/", $name)))),*] };
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!(env!("OUT_DIR"), "/shaders/", $name)))),*] };
 }
 
 /// Those that browsers have nothing for.
@@ -667,6 +688,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "conv_direct.wgsl",
     "conv_feature.wgsl",
     "conv_grouped.wgsl",
+    "conv_sum.wgsl",
     "conv_tiled.wgsl",
     "copy_channels.wgsl",
     "elementwise.wgsl",
@@ -694,3 +716,28 @@ const SOURCES: &[(&str, &str)] = sources![
     "winograd_input.wgsl",
     "winograd_output.wgsl",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_without_what_only_people_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+        for (name, stripped) in SOURCES {
+            let original = std::fs::read_to_string(folder.join(name)).unwrap();
+            assert!(stripped.len() < original.len(), "{name}");
+            for line in stripped.lines() {
+                assert!(!line.starts_with(' ') && !line.starts_with("//") && !line.is_empty(), "{name}: {line}");
+                assert!(original.contains(line), "{name}: {line}");
+            }
+            for code in ["{{", "{% for", "{% if", "@binding", "fn "] {
+                let in_code = |text: &str| {
+                    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                    lines.map(|line| line.matches(code).count()).sum::<usize>()
+                };
+                assert_eq!(in_code(stripped), in_code(&original), "{name}: {code}");
+            }
+        }
+    }
+}

@@ -42,13 +42,17 @@ impl Trust {
 
     /// A precision, or single precision where that was found to be wrong.
     pub(super) fn precision(&self, wanted: Precision) -> Precision {
-        if self.known().distrusted_precisions.contains(&wanted) { Precision::F32 } else { wanted }
+        let is_right = wanted == Precision::F32 || !self.known().distrusted_precisions.contains(&wanted);
+        if is_right { wanted } else { Precision::F32 }
     }
 
     /// Says whether there is another to fall back on.
     pub(super) fn distrust_precision(&self, precision: Precision) -> bool {
+        if precision == Precision::F32 {
+            return false;
+        }
         let known = &mut self.known().distrusted_precisions;
-        let is_news = precision != Precision::F32 && !known.contains(&precision);
+        let is_news = !known.contains(&precision);
         if is_news {
             known.push(precision);
         }

@@ -1,7 +1,8 @@
 //! Shaders in every precision: one template gives all of them.
 //!
 //! Templates say `{{ stored }}` for the type of numbers in maps and kernels, and put conversions around every load and store.
-//! In single precision these are empty, so that the code is that of a template without them.
+//! In single precision these are empty, so that the code is that of a template without them. For browsers, `build.rs` has put
+//! in what single precision has to say.
 
 use minijinja::{Value, context};
 
@@ -32,6 +33,7 @@ impl Variant {
         let precision = match shader {
             Shader::ConvDirect { .. } | Shader::ConvTiled { .. } | Shader::ConvDepthwise { .. } => wanted,
             // Matrix units multiply in half precision and add in single.
+            #[cfg(not(target_arch = "wasm32"))]
             Shader::ConvCooperative { .. } => Precision::F16Storage,
             Shader::WinogradProduct { .. }
             | Shader::WinogradProductTiled { .. }
@@ -48,26 +50,31 @@ impl Variant {
             | Shader::PeakFma { .. }
             | Shader::PeakCopy
             | Shader::PeakCount => Precision::F32,
-            _ if wanted == Precision::F16 => Precision::F16Storage,
-            _ => wanted,
+            _ => wanted.without_half_sums(),
         };
         Self { shader, precision }
     }
 
     /// The complete WGSL module, with entry point `main`.
     pub fn wgsl(&self) -> String {
-        let enable = match (self.precision, self.shader) {
-            (_, Shader::ConvCooperative { .. }) => "enable f16;\nenable wgpu_cooperative_matrix;\n",
-            (Precision::F32, _) => "",
+        let enable = match self.shader {
+            _ if self.precision == Precision::F32 => "",
+            Shader::ConvCooperative { .. } => "enable f16;\nenable wgpu_cooperative_matrix;\n",
             _ => "enable f16;\n",
         };
         format!("{enable}{}", self.shader.render(self.numbers()))
     }
 
+    #[cfg(target_arch = "wasm32")]
+    fn numbers(&self) -> Value {
+        context! {}
+    }
+
     /// What templates want to know of a precision.
+    #[cfg(not(target_arch = "wasm32"))]
     fn numbers(&self) -> Value {
         let stored = self.precision.storage();
-        let half_sums = self.precision == Precision::F16;
+        let half_sums = self.precision.has_half_sums();
         let loaded = if half_sums { Scalar::F16 } else { Scalar::F32 };
         // From what is stored to what is computed with, and back; `4` for vectors.
         let conversion = |there: bool, name: &'static str| if there { name } else { "" };
@@ -91,10 +98,7 @@ impl Variant {
 impl Precision {
     /// What maps and kernels consist of.
     pub fn storage(self) -> Scalar {
-        match self {
-            Self::F32 => Scalar::F32,
-            Self::F16Storage | Self::F16 => Scalar::F16,
-        }
+        self.pick([Scalar::F32, Scalar::F16, Scalar::F16])
     }
 }
 
@@ -109,7 +113,7 @@ mod tests {
         assert_eq!(Variant::new(shader, Precision::F16), Variant::new(shader, Precision::F16Storage));
         assert_eq!(Variant::new(Shader::SumParts, Precision::F16), Shader::SumParts.into());
         let epilogue = Epilogue { residual: false, activation: ActivationClass::Bounds };
-        let conv = Shader::ConvTiled { slices: 1, lanes: 4, epilogue };
+        let conv = Shader::ConvTiled { slices: 1, lanes: 4, split: false, epilogue };
         let [exact, stored, half] = Precision::ALL.map(|precision| Variant::new(conv, precision).wgsl());
         assert!(!exact.contains("f16") && stored.contains("enable f16;") && stored != half);
         assert!(stored.contains("var<workgroup> values: array<vec4<f32>") && half.contains("values: array<vec4<f16>"));

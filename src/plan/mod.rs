@@ -570,6 +570,17 @@ impl Plan {
         (is_d && is_w && bare && private && readers() == 1).then_some((d, w))
     }
 
+    /// Whether steps read kernels as they are, or give their gradients: such a plan is for looking at a layer or for training.
+    pub(crate) fn reads_kernels(&self) -> bool {
+        let reads = |step: &Step| {
+            matches!(
+                step,
+                Step::Transpose(_) | Step::KernelMap { .. } | Step::KernelGradient(_) | Step::ComposeGradient(_)
+            )
+        };
+        self.steps.iter().any(reads)
+    }
+
     /// Whether a step reads what this kernel is made of, rather than what an executor makes of it.
     pub(crate) fn reads_weights(&self, kernel: KernelId) -> bool {
         self.steps.iter().any(|step| match step {

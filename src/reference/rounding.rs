@@ -102,7 +102,7 @@ impl Rounding {
 
     pub(crate) fn of(precision: Precision) -> Self {
         let storing = if precision == Precision::F32 { 0.0 } else { Self::UNIT };
-        let computing = if precision == Precision::F16 { Self::UNIT } else { 0.0 };
+        let computing = if precision.has_half_sums() { Self::UNIT } else { 0.0 };
         Self { storing, floor: storing / Self::UNIT * Self::FLOOR, computing }
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 use super::options::{self, BenchmarkOptions, LoadOptions};
-use super::session_set::open_adapter;
+use super::session_set::{Wanted, open_adapter};
 use super::{error, model, to_js};
 use crate::Result;
 use crate::bench::{self, Environment, Options, Progress, Record, Suite};
@@ -29,8 +29,10 @@ pub async fn benchmark(
 }
 
 async fn run(model: &JsValue, options: BenchmarkOptions, listener: Option<Function>) -> Result<Record> {
-    let opened = model::open(model, &LoadOptions { name: options.name, ..LoadOptions::default() }).await?;
-    let adapter = open_adapter(options.adapter, options.precision).await?;
+    let load = LoadOptions { name: options.name, ..LoadOptions::default() };
+    let opened = model::open(model::take(model, &load).await?, &load)?;
+    let wanted = Wanted { adapter: options.adapter, tune: options.tune, listener: listener.clone() };
+    let adapter = open_adapter(&wanted).await?;
     let defaults = Options::default();
     let wanted = Options {
         suites: options.suites.unwrap_or_else(|| vec![Suite::Layers, Suite::Networks]),

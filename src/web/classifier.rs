@@ -12,8 +12,9 @@ use web_time::Instant;
 
 use super::model::{self, ModelInfo};
 use super::options::{self, ClassifyOptions, CompareOptions, LoadOptions};
-use super::session_set::{Facts, SessionSet};
+use super::session_set::{Facts, SessionSet, Wanted, open_adapter};
 use super::source::{Reader, Source};
+use super::team::Leader;
 use super::{error, to_js};
 use crate::gpu::Picture;
 use crate::{LoadTimes, Mode, Model, Prediction, Result, Session};
@@ -173,15 +174,29 @@ impl Classifier {
     }
 }
 
-async fn load(model: &JsValue, options: JsValue) -> Result<Classifier> {
-    let options: LoadOptions = options::read(options)?;
+async fn load(model: &JsValue, given: JsValue) -> Result<Classifier> {
+    let listener = Reflect::get(&given, &"onTuning".into()).ok().and_then(|value| value.dyn_into().ok());
+    let options: LoadOptions = options::read(given.clone())?;
+    let wanted = Wanted { adapter: options.adapter, tune: options.tune, listener };
     let start = Instant::now();
-    let opened = model::open(model, &options).await?;
+    let adapter = open_adapter(&wanted).await?;
+    let leader = if adapter.gpu().is_none() { Leader::gather(options.threads).await } else { None };
+    let open = start.elapsed();
+    let start = Instant::now();
+    let file = model::take(model, &options).await?;
+    // While this thread reads the network, the others do too.
+    let leader = leader.map(|leader| (leader.load(&file.outside, &given), leader));
+    let opened = model::open(file, &options)?;
     let read = start.elapsed();
     let weights = Rc::new(opened.model);
-    let mut sessions = SessionSet::open(weights.clone(), options.adapter, options.precision).await?;
+    let mut sessions = SessionSet::new(weights.clone(), wanted, (adapter, open));
     let default_mode = options.mode;
     sessions.with(default_mode, async |_| Ok(())).await?;
+    if let Some((loading, leader)) = leader
+        && let Some(leader) = leader.ready(loading).await
+    {
+        sessions.share(leader);
+    }
     let facts = sessions.facts();
     let shared = Rc::new(Mutex::new(Shared { sessions, reader: Reader::default() }));
     Ok(Classifier { shared, facts, weights, info: opened.info, default_mode, read })

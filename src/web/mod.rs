@@ -8,6 +8,8 @@ mod model;
 mod options;
 mod session_set;
 mod source;
+mod team;
+mod tuning;
 mod types;
 
 use wasm_bindgen::prelude::*;

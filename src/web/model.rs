@@ -82,10 +82,34 @@ extern "C" {
     async fn onnx_to_model_file(name: &str, bytes: &Uint8Array) -> Result<JsValue, JsValue>;
 }
 
-/// Reads a model file or an ONNX file: a `Uint8Array` or an `ArrayBuffer`.
-pub(super) async fn open(file: &JsValue, options: &LoadOptions) -> Result<Opened> {
-    let name = options.name.as_deref().unwrap_or("model");
-    let mut model = read(name, &Uint8Array::new(file)).await?;
+/// A model file, in the module's memory and outside.
+pub(super) struct ModelFile {
+    bytes: Vec<u8>,
+    pub(super) outside: Uint8Array,
+}
+
+/// Takes a model file, or makes one of an ONNX file: a `Uint8Array` or an `ArrayBuffer`.
+pub(super) async fn take(file: &JsValue, options: &LoadOptions) -> Result<ModelFile> {
+    let (name, outside) = (name(options), Uint8Array::new(file));
+    let bytes = outside.to_vec();
+    if !is_onnx(name, &bytes)? {
+        return Ok(ModelFile { bytes, outside });
+    }
+    drop(bytes);
+    let converted = onnx_to_model_file(name, &outside).await.map_err(|error| Error::Unsupported(message(&error)))?;
+    let outside = Uint8Array::new(&converted);
+    Ok(ModelFile { bytes: outside.to_vec(), outside })
+}
+
+/// What errors call a file.
+fn name(options: &LoadOptions) -> &str {
+    options.name.as_deref().unwrap_or("model")
+}
+
+/// Reads a model file.
+pub(super) fn open(file: ModelFile, options: &LoadOptions) -> Result<Opened> {
+    let mut model = Model::from_bytes(name(options), &file.bytes)?;
+    drop(file);
     let network = model.network();
     let (says_preprocess, has_labels) = (network.preprocess.is_some(), !network.labels.is_empty());
     if let Some(preset) = options.preprocess.as_deref().filter(|_| !says_preprocess) {
@@ -118,16 +142,6 @@ pub(super) async fn open(file: &JsValue, options: &LoadOptions) -> Result<Opened
         },
     };
     Ok(Opened { model, info })
-}
-
-async fn read(name: &str, file: &Uint8Array) -> Result<Model> {
-    let bytes = file.to_vec();
-    if !is_onnx(name, &bytes)? {
-        return Model::from_bytes(name, &bytes);
-    }
-    drop(bytes);
-    let converted = onnx_to_model_file(name, file).await.map_err(|error| Error::Unsupported(message(&error)))?;
-    Model::from_bytes(name, &Uint8Array::new(&converted).to_vec())
 }
 
 /// Whether a file is ONNX rather than a model file; an error if it is neither.

@@ -6,18 +6,23 @@ use wasm_bindgen::JsValue;
 
 use crate::bench::Suite;
 use crate::network::Preprocess;
-use crate::{Error, Mode, Precision, Result, Selector};
+use crate::{Error, Mode, Result, Selector};
 
+/// Without `onTuning`, which is a function.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LoadOptions {
     pub(super) adapter: AdapterChoice,
-    pub(super) precision: Precision,
+    pub(super) tune: TuneChoice,
     pub(super) mode: Mode,
     pub(super) name: Option<String>,
     pub(super) preprocess: Option<String>,
     pub(super) labels: Option<Vec<String>>,
     pub(super) expand: bool,
+    pub(super) threads: Option<u32>,
+    /// Read by itself; here so that it is known.
+    #[serde(rename = "onTuning")]
+    pub(super) _on_tuning: serde::de::IgnoredAny,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -38,7 +43,7 @@ pub(super) struct CompareOptions {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct BenchmarkOptions {
     pub(super) adapter: AdapterChoice,
-    pub(super) precision: Precision,
+    pub(super) tune: TuneChoice,
     pub(super) name: Option<String>,
     pub(super) suites: Option<Vec<Suite>>,
     pub(super) filter: String,
@@ -56,6 +61,19 @@ pub(super) enum AdapterChoice {
     Webgpu,
     /// The CPU path.
     Cpu,
+}
+
+/// Where the choice of kernels comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TuneChoice {
+    /// Rules of thumb.
+    Off,
+    /// What was timed, here or elsewhere.
+    #[default]
+    Load,
+    /// What is timed now, and remembered.
+    Full,
 }
 
 impl AdapterChoice {

@@ -4,10 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use js_sys::Function;
 use web_time::Instant;
 
-use super::options::AdapterChoice;
-use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Precision, Result, Session};
+use super::options::{AdapterChoice, TuneChoice};
+use super::team::Leader;
+use super::tuning;
+use crate::adapter::cpu_driver;
+use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
 
 /// What is true of the sessions now; it can be read while they are busy.
 #[derive(Clone, Debug)]
@@ -21,24 +25,47 @@ pub(super) struct Facts {
     pub(super) times: LoadTimes,
 }
 
+/// What adapter is wanted, with which kernels.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) adapter: AdapterChoice,
+    pub(super) tune: TuneChoice,
+    /// Who is told how tuning goes on.
+    pub(super) listener: Option<Function>,
+}
+
 /// The sessions of a model: a mode is loaded when it is first wanted.
 pub(super) struct SessionSet {
     model: Rc<Model>,
-    choice: AdapterChoice,
-    precision: Precision,
+    wanted: Wanted,
     adapter: Adapter,
     sessions: [Option<Session>; 3],
     facts: Rc<RefCell<Facts>>,
+    /// Other threads, on the CPU path.
+    leader: Option<Leader>,
 }
 
 impl SessionSet {
-    pub(super) async fn open(model: Rc<Model>, choice: AdapterChoice, precision: Precision) -> Result<Self> {
-        let start = Instant::now();
-        let adapter = open_adapter(choice, precision).await?;
-        let (open, info) = (start.elapsed(), adapter.info().clone());
-        let facts = Facts { adapter: info, rebuilds: 0, open, times: LoadTimes::default() };
-        let facts = Rc::new(RefCell::new(facts));
-        Ok(Self { model, choice, precision, adapter, sessions: [None, None, None], facts })
+    /// On an adapter that took so long to open.
+    pub(super) fn new(model: Rc<Model>, wanted: Wanted, (adapter, open): (Adapter, Duration)) -> Self {
+        let facts = Facts { adapter: adapter.info().clone(), rebuilds: 0, open, times: LoadTimes::default() };
+        let (sessions, facts) = ([None, None, None], Rc::new(RefCell::new(facts)));
+        Self { model, wanted, adapter, sessions, facts, leader: None }
+    }
+
+    /// Lets other threads help from now on.
+    pub(super) fn share(&mut self, leader: Leader) {
+        for (mode, session) in Mode::ALL.into_iter().zip(&mut self.sessions) {
+            if let Some(session) = session {
+                leader.help(session, mode);
+            }
+        }
+        self.tell_threads(&leader);
+        self.leader = Some(leader);
+    }
+
+    fn tell_threads(&self, leader: &Leader) {
+        self.facts.borrow_mut().adapter.driver = cpu_driver(leader.threads());
     }
 
     pub(super) fn facts(&self) -> Rc<RefCell<Facts>> {
@@ -52,13 +79,18 @@ impl SessionSet {
         mode: Mode,
         mut action: impl AsyncFnMut(&mut Session) -> Result<T>,
     ) -> Result<T> {
-        match self.attempt(mode, &mut action).await {
+        let result = match self.attempt(mode, &mut action).await {
             Err(Error::DeviceLost { .. }) => {
                 self.rebuild().await?;
                 self.attempt(mode, &mut action).await
             }
             other => other,
+        };
+        // One that was lost leaves one thread.
+        if let Some(leader) = self.leader.take_if(|leader| leader.threads() == 1) {
+            self.tell_threads(&leader);
         }
+        result
     }
 
     async fn attempt<T>(&mut self, mode: Mode, action: &mut impl AsyncFnMut(&mut Session) -> Result<T>) -> Result<T> {
@@ -66,8 +98,14 @@ impl SessionSet {
         let session = match place {
             Some(session) => session,
             None => {
+                if let Some(leader) = &self.leader {
+                    leader.prepare(mode);
+                }
                 let mut session = Session::load(&self.adapter, &self.model, mode).await?;
                 session.prepare(1).await?;
+                if let Some(leader) = &self.leader {
+                    leader.help(&mut session, mode);
+                }
                 self.facts.borrow_mut().times = session.load_times();
                 place.insert(session)
             }
@@ -79,7 +117,7 @@ impl SessionSet {
         self.sessions = [None, None, None];
         // A browser that has taken the GPU away for good must not take the page along.
         let start = Instant::now();
-        self.adapter = match open_adapter(self.choice, self.precision).await {
+        self.adapter = match open_adapter(&self.wanted).await {
             Ok(adapter) => adapter,
             Err(_) => Adapter::cpu(),
         };
@@ -91,10 +129,10 @@ impl SessionSet {
     }
 }
 
-pub(super) async fn open_adapter(choice: AdapterChoice, precision: Precision) -> Result<Adapter> {
-    let adapter = Adapter::open(&choice.selector()).await?;
-    if choice == AdapterChoice::Webgpu && adapter.gpu().is_none() {
+pub(super) async fn open_adapter(wanted: &Wanted) -> Result<Adapter> {
+    let adapter = Adapter::open(&wanted.adapter.selector()).await?;
+    if wanted.adapter == AdapterChoice::Webgpu && adapter.gpu().is_none() {
         return Err(Error::Unsupported("this browser offers no WebGPU adapter; use `cpu`".into()));
     }
-    adapter.with_precision(precision)
+    Ok(tuning::equipped(adapter, wanted.tune, wanted.listener.as_ref()).await)
 }

@@ -11,17 +11,9 @@ export type Source =
 /** How DO-Conv layers are run; all compute the same function. */
 export type Mode = "folded" | "kernel" | "feature";
 
-/**
- * How numbers are stored on a GPU, and what convolutions compute with: "f16-storage" halves the memory that maps and kernels
- * take, "f16" also multiplies and adds in half precision. Both want an adapter that has "shader-f16" among its features.
- */
-export type Precision = "f32" | "f16-storage" | "f16";
-
 export interface LoadOptions {
     /** "auto", the default: WebGPU on hardware, else the CPU path; "webgpu" takes a software adapter too. */
     adapter?: "auto" | "webgpu" | "cpu";
-    /** "f32" if absent. */
-    precision?: Precision;
     /** What `classify` uses where it is not told; "folded" if absent. */
     mode?: Mode;
     /** What errors call the file. */
@@ -32,7 +24,19 @@ export interface LoadOptions {
     labels?: string[];
     /** Make a D and a W of the kernels of layers that are marked as DO-Conv but folded: the same function. */
     expand?: boolean;
+    /** At most so many threads for the CPU path: as many as the processor has, up to 4, if absent. README.md says where. */
+    threads?: number;
+    /**
+     * Which kernels run the network's convolutions on WebGPU: "load", the default, those that were the fastest when they
+     * were timed, in this browser or by us; "full" times them first, which takes minutes, and remembers; "off" goes by
+     * rules of thumb.
+     */
+    tune?: Tune;
+    /** Called before each layer whose kernels are timed. */
+    onTuning?: (progress: { done: number; total: number; label: string }) => void;
 }
+
+export type Tune = "off" | "load" | "full";
 
 export interface ClassifyOptions {
     /** How many classes; 5 if absent. */
@@ -141,14 +145,14 @@ export type BenchmarkSuite = "layers" | "networks";
 
 export interface BenchmarkOptions {
     adapter?: "auto" | "webgpu" | "cpu";
-    /** "f32" if absent. */
-    precision?: Precision;
     /** What errors call the model file. */
     name?: string;
     /** Both if absent. */
     suites?: BenchmarkSuite[];
     /** Only cases with this in their names. */
     filter?: string;
+    /** As for `Classifier.load`; `onProgress` is told of layers whose kernels are timed, too. */
+    tune?: Tune;
     /** Time for a case's samples; 2000 if absent. */
     budgetMs?: number;
     /** Called before each case and after each sample; `false` ends the benchmark. */
@@ -182,7 +186,6 @@ export type BenchmarkResult =
     | (BenchmarkCase & {
         error?: undefined;
         kernels: string[];
-        precision: Precision;
         check: { ok: boolean; largest_error: number | null; tolerance: string };
         setup_ms: number;
         first_ms: number;

@@ -56,3 +56,89 @@ fn what_cannot_be_done_is_said() {
         assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
     }
 }
+
+/// Ctrl-C, as a terminal sends it.
+#[cfg(unix)]
+mod interrupted {
+    use std::io::{BufRead, BufReader, Lines, Read};
+    use std::process::{Child, ChildStderr, Command, Stdio};
+
+    use super::*;
+    use crate::command::command;
+
+    /// A benchmark that tells on stderr how far it is.
+    struct Running {
+        child: Child,
+        stderr: Lines<BufReader<ChildStderr>>,
+    }
+
+    impl Running {
+        fn start(arguments: &[&str]) -> Self {
+            let arguments = [&["bench", "-v", "--adapter", "cpu"], arguments].concat();
+            let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+            Self { child, stderr }
+        }
+
+        fn wait_for(&mut self, text: &str) {
+            let said = self.stderr.by_ref().map(Result::unwrap).find(|line| line.contains(text));
+            assert!(said.is_some(), "it ended without saying `{text}`");
+        }
+
+        fn interrupt(&self) {
+            let kill = format!("kill -INT {}", self.child.id());
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        }
+
+        /// Exit code, stdout, and what is left of stderr.
+        fn end(mut self) -> (Option<i32>, String, String) {
+            let mut stdout = String::new();
+            self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+            let stderr: Vec<String> = self.stderr.map(Result::unwrap).collect();
+            (self.child.wait().unwrap().code(), stdout, stderr.join("\n"))
+        }
+    }
+
+    #[test]
+    fn what_is_done_is_kept() {
+        let folder = folder();
+        let path = inside(&folder, "record.json");
+        let mut bench = Running::start(&["--suite", "layers", "--json", "--output", text(&path)]);
+        bench.wait_for("1 of 13 cases are done");
+        bench.interrupt();
+        let (code, stdout, stderr) = bench.end();
+        assert_eq!(code, Some(130), "{stderr}");
+        let record: Record = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(serde_json::from_slice::<Record>(&fs::read(&path).unwrap()).unwrap(), record);
+        let done = record.results.len();
+        assert!(record.stopped && (1..13).contains(&done), "{done} cases, {stderr}");
+        let last = format!("stopped: {done} of 13 cases are done");
+        assert!(stderr.contains("Ctrl-C again") && stderr.ends_with(&last), "{stderr}");
+    }
+
+    #[test]
+    fn nothing_is_written_where_nothing_is_done() {
+        let folder = folder();
+        let path = inside(&folder, "record.json");
+        fs::write(&path, "an older record").unwrap();
+        let mut bench = Running::start(&["--suite", "layers", "--json", "--budget", "1000", "--output", text(&path)]);
+        bench.wait_for("0 of 13 cases are done");
+        bench.interrupt();
+        let (code, stdout, stderr) = bench.end();
+        assert_eq!((code, stdout.as_str()), (Some(130), ""), "{stderr}");
+        assert!(stderr.ends_with("stopped before any case was done: there is no record"), "{stderr}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "an older record");
+    }
+
+    /// While a network is made ready there is no sample after which to stop.
+    #[test]
+    fn the_second_one_ends_it_at_once() {
+        let mut bench = Running::start(&["--suite", "networks"]);
+        bench.wait_for("0 of 3 cases are done");
+        bench.interrupt();
+        bench.wait_for("Ctrl-C again");
+        bench.interrupt();
+        let (code, stdout, stderr) = bench.end();
+        assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(130), "", ""));
+    }
+}

@@ -13,13 +13,14 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// The binary, in the repository's root, with no adapter chosen by the environment.
+/// The binary, in the repository's root, with no adapter chosen by the environment and nothing kept by earlier calls.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doconv"));
     command
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("DOCONV_ADAPTER")
+        .env("DOCONV_CACHE", "")
         .env_remove("RUST_LOG")
         .stdin(Stdio::null());
     command

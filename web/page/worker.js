@@ -93,10 +93,10 @@ const methods = {
 
   factors: async ({ layer, output, input }) => active().classifier.factors(layer, output, input),
 
-  async benchmark({ source, adapter }) {
+  async benchmark({ source, adapter, tune }) {
     const [module, bytes] = await Promise.all([doconv, bytesOf(source)]);
     return module.benchmark(bytes, {
-      adapter, name: source.name, suites: ["layers", "networks"],
+      adapter, name: source.name, suites: ["layers", "networks"], tune: tune ? "full" : "load",
       onProgress: ({ done, total, label }) => {
         tell({ event: "progress", done, total, label });
         return !stopped;

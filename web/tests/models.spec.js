@@ -65,3 +65,31 @@ test("broken files are named, and the page goes on", async ({ page }) => {
   await choose(page, join(root, "photos/coffee.png"));
   await expect(predictions(page).first()).toContainText("espresso");
 });
+
+// A worker that is no longer of use is replaced, twice, and then no network is loaded.
+for (const fatal of [false, true]) {
+  test(`a network that loads but cannot run${fatal ? ", and ends the worker," : ""} leaves no answers of another`, async ({ page, context }) => {
+    await context.route(/\/worker\.js/, async (route) => {
+      const response = await route.fetch();
+      const patch = `
+        const answerWith = self.postMessage.bind(self);
+        let bundled = true;
+        self.postMessage = (message) => {
+          const { id, result } = message;
+          if (result?.model) bundled = result.model.name === "efficientnet_lite0";
+          answerWith(result?.predictions && !bundled ? { id, error: { message: "out of memory", fatal: ${fatal} } } : message);
+        };`;
+      await route.fulfill({ response, body: (await response.text()) + patch });
+    });
+    await open(page);
+    await drop(page, "resnet20.onnx", onnx);
+    await expect(status(page)).toContainText("out of memory");
+    await expect(page.getByText("No network is loaded")).toBeVisible({ visible: fatal });
+    await expect(predictions(page)).toHaveCount(0);
+    await expect(page.getByText("tiger cat")).toHaveCount(0);
+    const model = page.getByRole("combobox", { name: "Model", exact: true });
+    await expect(model.locator("option:checked")).toContainText("resnet20.onnx");
+    await model.selectOption({ label: "EfficientNet-Lite0, ImageNet" });
+    await expect(predictions(page).first()).toContainText("tiger cat");
+  });
+}

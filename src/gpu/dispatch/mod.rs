@@ -7,11 +7,11 @@ mod winograd;
 
 use kernel::{compose, transpose};
 
-use super::choose::{Policy, Transformed, choose, choose_feature, transformed};
+use super::choose::{Chosen, Policy, Transformed, choose, choose_feature, transformed};
 use super::layout::{KernelLayout, slices};
 use super::params;
 use super::shader::{
-    ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS,
+    ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, Epilogue, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS,
 };
 use super::variant::Variant;
 use super::winograd::Winograd;
@@ -82,7 +82,7 @@ pub const MAX_GROUPS: u64 = 65_535;
 ///
 /// # Errors
 /// [`Error::Limit`] if a grid is larger than WebGPU allows; [`Error::Unsupported`] for gradients in half precision.
-pub fn run(plan: &Plan, batch: usize, policy: Policy) -> Result<Vec<Dispatch>> {
+pub fn run(plan: &Plan, batch: usize, policy: &Policy) -> Result<Vec<Dispatch>> {
     if policy.precision != Precision::F32 && plan.steps.iter().any(is_of_gradients) {
         let reason = format!("gradients are computed in f32, not in {}; use precision `f32`", policy.precision.name());
         return Err(Error::Unsupported(reason));
@@ -104,7 +104,7 @@ pub fn run(plan: &Plan, batch: usize, policy: Policy) -> Result<Vec<Dispatch>> {
 }
 
 /// The values that [`run`] with this batch never writes: what lies between two convolutions that it runs as one.
-pub fn unwritten(plan: &Plan, batch: usize, policy: Policy) -> Vec<ValueId> {
+pub fn unwritten(plan: &Plan, batch: usize, policy: &Policy) -> Vec<ValueId> {
     let between = |index| {
         let (depthwise, step) = plan.feature_pair(index)?;
         let output = plan.value(step.output).batched(batch);
@@ -117,7 +117,7 @@ pub fn unwritten(plan: &Plan, batch: usize, policy: Policy) -> Vec<ValueId> {
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn fold(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
+pub fn fold(plan: &Plan, policy: &Policy) -> Result<Vec<Dispatch>> {
     let transformed = transformed(plan, policy);
     let composed =
         |id: &KernelId| matches!(plan.kernel(*id).source, KernelSource::Composed(_)) && !plan.composes_every_run(*id);
@@ -130,7 +130,7 @@ pub fn fold(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
 
 /// How a kernel is stored. Transformed ones keep all bits, because transforming back makes more of what is lost: up to 8 times
 /// along each axis.
-pub fn kernel_precision(policy: Policy, transformed: Option<Winograd>) -> Precision {
+pub fn kernel_precision(policy: &Policy, transformed: Option<Winograd>) -> Precision {
     if transformed.is_some() { Precision::F32 } else { policy.precision }
 }
 
@@ -142,7 +142,7 @@ fn is_of_gradients(step: &Step) -> bool {
 struct Lowering<'a> {
     plan: &'a Plan,
     batch: usize,
-    policy: Policy,
+    policy: &'a Policy,
     /// Kernels that lie in memory as Winograd's filtering wants them.
     transformed: Transformed,
 }
@@ -170,7 +170,7 @@ impl Lowering<'_> {
             Step::Compose(kernel) => compose(self.plan, *kernel, self.transformed.get(*kernel))?,
             Step::Conv(conv) => match self.transformed.get(conv.kernel) {
                 Some(size) => return self.winograd(conv, size),
-                None => self.conv(conv)?,
+                None => return self.conv(conv),
             },
             Step::Pool(pool) => self.pool(pool)?,
             Step::Binary(binary) => self.binary(binary)?,
@@ -286,11 +286,12 @@ impl Lowering<'_> {
         dispatch(&step.name, shader, &params, bindings, invocations).map(Some)
     }
 
-    fn conv(&self, step: &Conv) -> Result<Dispatch> {
+    fn conv(&self, step: &Conv) -> Result<Vec<Dispatch>> {
         let conv = &step.conv;
         let [n, in_channels, in_height, in_width] = self.shape(step.input);
         let output @ [_, out_channels, out_height, out_width] = self.shape(step.output);
-        let shader = choose(step, output, self.policy);
+        let Chosen { shader, parts } = choose(step, output, self.policy);
+        let parts = parts as usize;
         let pixels = n * out_height * out_width;
         let out_slices = slices(out_channels);
         let group_out_slices = slices(conv.outputs_per_group());
@@ -317,24 +318,19 @@ impl Lowering<'_> {
             pad_left: conv.padding[1] as u32,
             dilation_y: conv.dilation[0] as u32,
             dilation_x: conv.dilation[1] as u32,
+            parts: parts as u32,
+            part_slices: slices(conv.channels_per_group()).div_ceil(parts) as u32,
             lower,
             upper,
         };
-        let mut bindings = vec![
-            (1, Resource::Map(step.input)),
-            (2, Resource::Kernel(step.kernel)),
-            (3, Resource::Bias(step.kernel)),
-            (4, Resource::Map(step.output)),
-        ];
-        bindings.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
         let invocations = match shader {
             Shader::ConvDirect { pixels: tile, slices, .. } => {
-                [pixels.div_ceil(tile as usize), out_slices.div_ceil(slices as usize), 1]
+                [pixels.div_ceil(tile as usize), out_slices.div_ceil(slices as usize), parts]
             }
             Shader::ConvTiled { slices, .. } => {
                 let columns = (TILE_COLUMNS * slices) as usize;
                 let tiles = [pixels.div_ceil(TILE_PIXELS as usize), group_out_slices.div_ceil(columns)];
-                [tiles[0] * 8, tiles[1] * 8, conv.groups]
+                [tiles[0] * 8, tiles[1] * 8, conv.groups * parts]
             }
             Shader::ConvCooperative { columns, .. } => {
                 let tile = (columns * COOPERATIVE_SIDE / 4) as usize;
@@ -346,7 +342,20 @@ impl Lowering<'_> {
             }
             _ => [pixels, out_slices, 1],
         };
-        dispatch(&step.name, shader, &params, bindings, invocations)
+        let inputs = [(1, Resource::Map(step.input)), (2, Resource::Kernel(step.kernel))];
+        let mut outputs = vec![(3, Resource::Bias(step.kernel)), (4, Resource::Map(step.output))];
+        outputs.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
+        if parts == 1 {
+            let bindings = [&inputs[..], &outputs].concat();
+            return Ok(vec![dispatch(&step.name, shader, &params, bindings, invocations)?]);
+        }
+        let sums = Resource::Scratch(Place::First, (16 * parts * out_slices * pixels) as u64);
+        let label = format!("{} in parts", step.name);
+        let first = dispatch(&label, shader, &params, [&inputs[..], &[(4, sums)]].concat(), invocations)?;
+        let epilogue = Epilogue::of(step);
+        outputs.push((1, sums));
+        let invocations = [out_height * out_width, n * out_slices, 1];
+        Ok(vec![first, dispatch(&step.name, Shader::ConvSum { epilogue }, &params, outputs, invocations)?])
     }
 
     fn pool(&self, pool: &Pool) -> Result<Dispatch> {

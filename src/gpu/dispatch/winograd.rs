@@ -49,20 +49,22 @@ impl Lowering<'_> {
         let last =
             dispatch(&step.name, Shader::WinogradOutput { size, epilogue }, &params, bindings, [tiles, out_slices, 1])?;
         let bindings = vec![(1, transformed), (2, Resource::Kernel(step.kernel)), (4, products)];
-        Ok(vec![first, self.products(&label("products"), size, tiles, [in_slices, out_slices], bindings)?, last])
+        let shader = choose_products(step, size, [n, out_channels, out_height, out_width], self.policy);
+        let products = self.products(&label("products"), shader, size, tiles, [in_slices, out_slices], bindings)?;
+        Ok(vec![first, products, last])
     }
 
     /// A matrix product for every place of the tiles: a 1×1 convolution of one row of tiles, with a group for every place.
     fn products(
         &self,
         label: &str,
+        shader: Shader,
         size: Winograd,
         tiles: usize,
         [in_slices, out_slices]: [usize; 2],
         bindings: Vec<(u32, Resource)>,
     ) -> Result<Dispatch> {
         let places = size.places();
-        let shader = choose_products(tiles, out_slices, self.policy.tier);
         let params = params::Conv {
             pixels: tiles as u32,
             maps: (places * out_slices) as u32,

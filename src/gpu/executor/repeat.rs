@@ -22,7 +22,7 @@ impl Executor {
     /// Those of [`dispatch::run`].
     pub fn kernels(&self, batch: usize) -> Result<Vec<&'static str>> {
         let mut families = vec![];
-        for dispatch in dispatch::run(&self.plan, batch.min(self.largest_batch), self.policy)? {
+        for dispatch in dispatch::run(&self.plan, batch.min(self.largest_batch), &self.policy)? {
             let family = dispatch.shader.family();
             if !families.contains(&family) {
                 families.push(family);
@@ -78,7 +78,7 @@ impl Executor {
     /// # Errors
     /// Those of [`Executor::run`].
     pub async fn repeat_fold(&self, repeats: usize) -> Result<Duration> {
-        let commands = self.commands(&dispatch::fold(&self.plan, self.policy)?, &Maps::default()).await?;
+        let commands = self.commands(&dispatch::fold(&self.plan, &self.policy)?, &Maps::default()).await?;
         let clear = |encoder: &mut wgpu::CommandEncoder| {
             for buffer in &self.weights.composed {
                 encoder.clear_buffer(buffer, 0, None);

@@ -11,6 +11,7 @@ import { WorkerClient } from "./worker-client.js";
 
 const run = byId("bench", HTMLButtonElement);
 const stop = byId("bench-stop", HTMLButtonElement);
+const tune = byId("bench-tune", HTMLInputElement);
 const progress = byId("bench-progress", HTMLElement);
 const bar = byId("bench-bar", HTMLProgressElement);
 const text = byId("bench-text", HTMLElement);
@@ -43,7 +44,7 @@ function show(record) {
 
 /** @param {boolean} running */
 function showRunning(running) {
-  run.disabled = running;
+  run.disabled = tune.disabled = running;
   stop.hidden = !running;
   progress.hidden = !running;
   if (running) stop.focus();
@@ -69,7 +70,7 @@ async function benchmark(source, adapter) {
   };
   showRunning(true);
   try {
-    const record = await client.call("benchmark", { source, adapter });
+    const record = await client.call("benchmark", { source, adapter, tune: tune.checked });
     if (record.results.length) show(record);
     if (stopped) status.tell(record.results.length ? "The benchmark was stopped; the chart shows what was measured." : "The benchmark was stopped.");
   } catch (error) {
@@ -95,5 +96,5 @@ export function listenForBenchmark({ subject, quiet }) {
 }
 
 export function enableBenchmark() {
-  run.disabled = false;
+  run.disabled = tune.disabled = false;
 }

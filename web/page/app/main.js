@@ -83,11 +83,17 @@ function report(error) {
   client.terminate(error.message);
   client = newClient();
   state.restarts += 1;
-  if (state.restarts > 2) return;
+  if (state.restarts > 2) return forgetAnswers();
   const adapter = state.restarts > 1 || adapterView.isCpu(opened.adapter) ? "cpu" : "webgpu";
   void open({ key: state.modelKey, adapter, preprocess: state.preprocess }).then((again) => {
     if (again) status.problem(`${error.message} The network was loaded again, on the ${adapter === "cpu" ? "CPU" : "same adapter"}.`);
   });
+}
+
+/** What is shown is of a network that is no longer there, or of another than the one that is open. */
+function forgetAnswers() {
+  predictions.clear();
+  timing.clear();
 }
 
 // ---- Models and adapters -----------------------------------------------------------------------------------------
@@ -98,7 +104,8 @@ function report(error) {
  */
 async function open({ key, adapter, preprocess }) {
   const source = models.sourceOf(key);
-  const first = state.opened === null;
+  const before = state.opened;
+  const first = before === null;
   models.showLoading(first ? "Loading the network" : `Loading ${models.titleOf(source)}`);
   try {
     const opened = await client.call("open", { source, adapter, preprocess });
@@ -123,6 +130,7 @@ async function open({ key, adapter, preprocess }) {
     if (key !== state.modelKey) models.removeModel(key);
     models.selectModel(state.modelKey);
     adapterView.showAdapter(state.opened?.adapter ?? null);
+    if (first || state.opened !== before) forgetAnswers();
     report(error);
     return false;
   } finally {

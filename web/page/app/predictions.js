@@ -49,6 +49,13 @@ export function showStill(predictions) {
   announcement.textContent = sentence(predictions.slice(0, SHOWN));
 }
 
+/** Shows nothing. */
+export function clear() {
+  smoothed.clear();
+  draw([]);
+  announcement.textContent = "";
+}
+
 /** Shows what a frame of the camera is. @param {Prediction[]} predictions @param {boolean} smooth */
 export function showFrame(predictions, smooth) {
   list.classList.add("live");

@@ -49,7 +49,7 @@
  *   `picture: null` is the last one again
  * @property {[{ repeat?: number }, ModeResult[]]} compare the modes on the last picture
  * @property {[{ layer: string, output: number, input: number }, Factors]} factors
- * @property {[{ source: ModelSource, adapter: AdapterChoice }, BenchmarkRecord]} benchmark
+ * @property {[{ source: ModelSource, adapter: AdapterChoice, tune: boolean }, BenchmarkRecord]} benchmark
  * @property {[{}, null]} stop the benchmark, at its next step
  */
 

@@ -60,6 +60,12 @@ export function showFrame(elapsedMs) {
   ]);
 }
 
+/** Shows no picture's time. */
+export function clear() {
+  frames = [];
+  draw([["This picture", "–"], ready, ["Folding", folding]]);
+}
+
 /** Forgets the frames: the next ones are of another mode, model or adapter, or come after a pause. */
 export function restart() {
   frames = [];

@@ -27,7 +27,7 @@ let imagenetLabels = null;
 
 /** The bundled model's labels: its answer for any picture names every class. @param {Doconv} doconv */
 async function askForLabels(doconv) {
-  const classifier = await doconv.Classifier.load(await fetchBytes(BUNDLED, () => {}), { adapter: "cpu", name: BUNDLED });
+  const classifier = await doconv.Classifier.load(await fetchBytes(BUNDLED, () => {}), { adapter: "cpu", threads: 1, name: BUNDLED });
   const { predictions } = await classifier.classify(new ImageData(8, 8), { topK: IMAGENET_CLASSES });
   classifier.free();
   return predictions.sort((a, b) => a.class - b.class).map(({ label }) => label);

@@ -1,6 +1,7 @@
 //! Builds, serves and tests the web page, run as `cargo xtask web` and `cargo xtask web-test`.
 
 mod bindings;
+mod comments;
 mod npm;
 mod pack;
 mod precache;
@@ -74,7 +75,7 @@ fn build(arguments: &Build) -> Result<()> {
 fn build_page(release: bool) -> Result<()> {
     step("set-up: wasm32 target", xtask::toolchain::prepare_wasm)?;
     let bindings = bindings::build(release)?;
-    step("web/dist", || site::assemble(&bindings))?;
+    step("web/dist", || site::assemble(&bindings, release))?;
     size::report(release)
 }
 

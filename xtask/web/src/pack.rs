@@ -9,7 +9,7 @@ use xtask::step::{cargo, command, output_of};
 use crate::{programs, site, web};
 
 /// The files of the package, but for the examples.
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     "README.md",
     "dist/LICENSE-APACHE",
     "dist/LICENSE-MIT",
@@ -19,7 +19,10 @@ const FILES: [&str; 11] = [
     "dist/doconv_onnx.d.ts",
     "dist/doconv_onnx.js",
     "dist/doconv_onnx_bg.wasm",
+    "dist/helper.js",
     "dist/onnx.js",
+    "dist/threads.js",
+    "dist/tuning.js",
     "package.json",
 ];
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
-use crate::{bindings, precache, web};
+use crate::{bindings, comments, precache, web};
 
 /// Folders that are served as they are, and where. The model and the photographs bring their licences with them.
 const FOLDERS: [(&str, &str); 5] =
@@ -21,11 +21,14 @@ pub fn folder() -> PathBuf {
 }
 
 /// Makes it anew beside the last one, which stays until this one is complete.
-pub fn assemble(bindings: &Path) -> Result<()> {
+pub fn assemble(bindings: &Path, release: bool) -> Result<()> {
     let [new, old] = ["dist.new", "dist.old"].map(|name| web().join(name));
     remove(&new)?;
     remove(&old)?;
     fill(&new, bindings)?;
+    if release {
+        comments::remove(&new)?;
+    }
     precache::write(&new)?;
     if folder().exists() {
         fs::rename(folder(), &old).with_context(|| format!("cannot move {}", folder().display()))?;

@@ -1,0 +1,185 @@
+//! Choices in files: JSON, so that people can read, share and mend them.
+//!
+//! ```json
+//! {"schema":"doconv-tuning-1","adapters":[{"adapter":"NVIDIA GeForce RTX 4070","backend":"vulkan","driver":"NVIDIA 580",
+//!   "dtype":"f32","layers":{"3x3-64-64@56x56":"f4 direct 16x2 8x4"}}]}
+//! ```
+//!
+//! Layers are named as in [`tuned::layer`](crate::gpu::tuned::layer), choices written as [`Choice`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gpu::choice::Choice;
+use crate::gpu::tuned::Tuned;
+use crate::{AdapterInfo, Error, Precision, Result};
+
+/// What such a file begins with.
+pub const SCHEMA: &str = "doconv-tuning-1";
+
+/// What was timed elsewhere, so that nobody has to wait.
+const SHIPPED: &str = include_str!("shipped.json");
+
+/// Choices for any number of adapters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    schema: String,
+    adapters: Vec<Entry>,
+}
+
+/// Those of one adapter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    adapter: String,
+    backend: String,
+    driver: String,
+    /// How the network's numbers are stored and computed with: the name of a [`Precision`].
+    dtype: String,
+    layers: BTreeMap<String, String>,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Self { schema: SCHEMA.into(), adapters: vec![] }
+    }
+}
+
+impl Stored {
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// [`Error::Tuning`] if it is none, or of another schema.
+    pub fn parse(json: &str) -> Result<Self> {
+        let wrong = |reason: String| Error::Tuning { reason };
+        let stored: Self = serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
+        match stored.schema == SCHEMA {
+            true => Ok(stored),
+            false => Err(wrong(format!("its schema is `{}`, and `{SCHEMA}` is expected", stored.schema))),
+        }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> String {
+        // A map with keys that are strings, and nothing that is not finite: there is nothing to fail.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The choices for an adapter with its present driver in a precision. Those that this version cannot read are left out.
+    pub fn of(&self, info: &AdapterInfo, precision: Precision) -> Tuned {
+        choices(self.adapters.iter().filter(|entry| entry.is_of(info, precision)))
+    }
+
+    /// Puts these choices in place of those that an adapter has in a precision.
+    pub fn put(&mut self, info: &AdapterInfo, precision: Precision, tuned: &Tuned) {
+        let layers = tuned.iter().map(|(layer, choice)| (layer.into(), choice.to_string())).collect();
+        match self.adapters.iter_mut().find(|entry| entry.is_of(info, precision)) {
+            Some(entry) => entry.layers = layers,
+            None => {
+                let AdapterInfo { name, backend, driver, .. } = info.clone();
+                let dtype = precision.name().into();
+                self.adapters.push(Entry { adapter: name, backend, driver, dtype, layers });
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn is_of(&self, info: &AdapterInfo, precision: Precision) -> bool {
+        (&self.adapter, &self.backend, &self.driver) == (&info.name, &info.backend, &info.driver)
+            && self.dtype == precision.name()
+    }
+
+    /// What is shipped is for a kind of adapter, of which it has a part of the name, whatever the driver; and for single
+    /// precision, in which devices are opened.
+    fn is_for(&self, info: &AdapterInfo) -> bool {
+        info.name.to_lowercase().contains(&self.adapter) && self.dtype == Precision::F32.name()
+    }
+}
+
+fn choices<'a>(entries: impl Iterator<Item = &'a Entry>) -> Tuned {
+    let mut tuned = Tuned::default();
+    for (layer, text) in entries.flat_map(|entry| &entry.layers) {
+        match text.parse::<Choice>() {
+            Ok(choice) => tuned.insert(layer, choice),
+            Err(()) => log::info!("{layer}: `{text}` is no choice that this version knows"),
+        }
+    }
+    tuned
+}
+
+/// What is known of an adapter's kind without having timed anything.
+pub(crate) fn shipped(info: &AdapterInfo) -> Tuned {
+    match Stored::parse(SHIPPED) {
+        Ok(stored) => choices(stored.adapters.iter().filter(|entry| entry.is_for(info))),
+        Err(error) => {
+            log::error!("the choices that are shipped: {error}");
+            Tuned::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AdapterKind;
+
+    fn info(name: &str, driver: &str) -> AdapterInfo {
+        AdapterInfo {
+            name: name.into(),
+            backend: "vulkan".into(),
+            driver: driver.into(),
+            kind: AdapterKind::Discrete,
+            features: vec![],
+            limits: Default::default(),
+            vendor: None,
+            architecture: None,
+        }
+    }
+
+    fn tuned(layers: &[(&str, &str)]) -> Tuned {
+        let mut tuned = Tuned::default();
+        layers.iter().for_each(|(layer, choice)| tuned.insert(layer, choice.parse().unwrap()));
+        tuned
+    }
+
+    #[test]
+    fn every_adapter_driver_and_precision_has_its_own() {
+        let mut stored = Stored::default();
+        let (first, second) = (tuned(&[("a", "direct 4x2 8x4")]), tuned(&[("a", "tiled 8x2 8x8 /2")]));
+        stored.put(&info("one", "1"), Precision::F32, &first);
+        stored.put(&info("two", "1"), Precision::F32, &second);
+        let read = Stored::parse(&stored.to_json()).unwrap();
+        assert_eq!(read, stored);
+        assert_eq!(
+            (read.of(&info("one", "1"), Precision::F32), read.of(&info("two", "1"), Precision::F32)),
+            (first, second.clone())
+        );
+        assert_eq!(read.of(&info("one", "2"), Precision::F32), Tuned::default());
+        stored.put(&info("one", "1"), Precision::F32, &second);
+        assert_eq!(stored.of(&info("one", "1"), Precision::F32), second);
+        let half = tuned(&[("a", "direct 8x2 8x4")]);
+        stored.put(&info("one", "1"), Precision::F16, &half);
+        let of = |precision| stored.of(&info("one", "1"), precision);
+        assert_eq!(Precision::ALL.map(of), [second, Tuned::default(), half]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out_and_what_is_broken_is_said() {
+        let json = r#"{"schema":"doconv-tuning-1","adapters":[{"adapter":"a","backend":"vulkan","driver":"1","dtype":"f32",
+            "layers":{"x":"holographic 3","y":"direct 4x2 8x4"}}]}"#;
+        assert_eq!(Stored::parse(json).unwrap().of(&info("a", "1"), Precision::F32), tuned(&[("y", "direct 4x2 8x4")]));
+        assert!(Stored::parse("{").unwrap_err().to_string().contains("line 1"));
+        let other = json.replace("tuning-1", "tuning-2");
+        assert!(Stored::parse(&other).unwrap_err().to_string().contains("doconv-tuning-2"));
+    }
+
+    #[test]
+    fn what_is_shipped_can_be_read() {
+        let stored = Stored::parse(SHIPPED).unwrap();
+        for entry in &stored.adapters {
+            assert_eq!(entry.adapter, entry.adapter.to_lowercase());
+            assert_eq!(choices(std::iter::once(entry)).iter().count(), entry.layers.len(), "{}", entry.adapter);
+        }
+    }
+}
