@@ -114,7 +114,10 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
         let algorithms: Vec<Algorithm> = part.shaders().filter_map(|variant| Algorithm::of(variant.shader)).collect();
         // Matrix units are no reason to do without half precision.
         let cooperative = Algorithm::Taps(Family::Cooperative);
-        if (algorithms.contains(&cooperative) && device.distrust(cooperative)) || device.distrust_precision(precision) {
+        if precision != Precision::F32
+            && ((algorithms.contains(&cooperative) && device.distrust(cooperative))
+                || device.distrust_precision(precision))
+        {
             return Ok(Some(fault));
         }
         // Rather whole sums than another kernel: if that is not it, it is found next.

@@ -81,7 +81,7 @@ impl Executor {
             let compiled = timed(device.compile(shaders)).await;
             // A driver may refuse what is new to it; everything else runs without.
             if let Err(error) = &compiled
-                && device.policy().cooperative
+                && device.policy().has_matrix_units()
                 && device.distrust(Algorithm::Taps(Family::Cooperative))
             {
                 log::warn!("{error}; matrix units are left alone");

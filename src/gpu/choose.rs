@@ -110,6 +110,13 @@ impl From<Tier> for Policy {
     }
 }
 
+impl Policy {
+    /// Whether there are matrix units for what is stored.
+    pub(crate) fn has_matrix_units(&self) -> bool {
+        self.precision != Precision::F32 && self.cooperative
+    }
+}
+
 /// Channels from which on Winograd's filtering pays: below, transforming costs what it saves.
 const LEAST_CHANNELS_SOFTWARE: usize = 16;
 /// What LiteRT's GPU engine asks for; not measured here.
@@ -142,8 +149,7 @@ pub fn families(step: &Conv, policy: &Policy) -> Vec<Family> {
 /// Whether matrix units can run a convolution here: its groups consist of whole matrices.
 fn is_cooperative(conv: &Conv2d, policy: &Policy) -> bool {
     let side = COOPERATIVE_SIDE as usize;
-    policy.cooperative
-        && policy.precision != Precision::F32
+    policy.has_matrix_units()
         && conv.channels_per_group().is_multiple_of(side)
         && conv.outputs_per_group().is_multiple_of(side)
 }

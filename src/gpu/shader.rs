@@ -428,6 +428,9 @@ impl Shader {
                 let base = context! { matrix => size.output(), ..winograd(size) };
                 ("winograd_output.wgsl", context! { ..base, ..epilogue.context() })
             }
+            #[cfg(target_arch = "wasm32")]
+            Shader::ConvCooperative { .. } => unreachable!("browsers have no matrix units"),
+            #[cfg(not(target_arch = "wasm32"))]
             Shader::ConvCooperative { columns, epilogue } => (
                 "conv_cooperative.wgsl",
                 context! {

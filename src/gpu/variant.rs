@@ -57,12 +57,12 @@ impl Variant {
 
     /// The complete WGSL module, with entry point `main`.
     pub fn wgsl(&self) -> String {
-        let enable = match self.shader {
-            _ if self.precision == Precision::F32 => "",
-            Shader::ConvCooperative { .. } => "enable f16;\nenable wgpu_cooperative_matrix;\n",
-            _ => "enable f16;\n",
-        };
-        format!("{enable}{}", self.shader.render(self.numbers()))
+        let wgsl = self.shader.render(self.numbers());
+        match self.shader {
+            _ if self.precision == Precision::F32 => wgsl,
+            Shader::ConvCooperative { .. } => format!("enable f16;\nenable wgpu_cooperative_matrix;\n{wgsl}"),
+            _ => format!("enable f16;\n{wgsl}"),
+        }
     }
 
     #[cfg(target_arch = "wasm32")]

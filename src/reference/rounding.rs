@@ -84,43 +84,52 @@ pub fn run_with_error_of(
 
 /// What half precision adds to the errors of single precision; nothing in single precision.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rounding {
-    /// Of what is stored, relative to the value.
-    storing: f64,
-    /// Of what is stored, whatever its value: numbers below the smallest normal one, 6.1e−5, may be flushed to zero.
-    floor: f64,
-    /// Of every operation in a short sum of products.
-    computing: f64,
-}
+pub(crate) struct Rounding(Precision);
 
 impl Rounding {
     /// Half the distance between 1 and the next `f16`. Conversions may take either neighbour, so that twice as much is lost at
     /// most.
     const UNIT: f64 = 1.0 / 2048.0;
-    /// A quarter of the smallest normal `f16`: an error that is four times as large is tolerated.
+    /// Of what is stored, whatever its value: numbers below the smallest normal one, 6.1e−5, may be flushed to zero. This is a
+    /// quarter of it: an error that is four times as large is tolerated.
     const FLOOR: f64 = 1.0 / 65536.0;
 
     pub(crate) fn of(precision: Precision) -> Self {
-        let storing = if precision == Precision::F32 { 0.0 } else { Self::UNIT };
-        let computing = if precision.has_half_sums() { Self::UNIT } else { 0.0 };
-        Self { storing, floor: storing / Self::UNIT * Self::FLOOR, computing }
+        Self(precision)
+    }
+
+    /// Of what is stored, relative to the value.
+    fn storing(self) -> f64 {
+        self.0.pick([0.0, Self::UNIT, Self::UNIT])
+    }
+
+    /// Of every operation in a short sum of products.
+    fn computing(self) -> f64 {
+        self.0.pick([0.0, 0.0, Self::UNIT])
     }
 
     /// An error after its value was stored.
     pub(crate) fn stored(self, value: &Map, error: Map) -> Map {
-        error.zip(value, |error, value| error + self.storing * value.abs() + self.floor)
+        if self.0 == Precision::F32 {
+            return error;
+        }
+        error.zip(value, |error, value| error + self.storing() * value.abs() + Self::FLOOR)
     }
 
-    /// What sums of products are off by for a kernel that was stored and for adding up in half precision. `squares` is the sum
-    /// of the squares of the products, `terms` how many products are added up at a time; a kernel that is the product of two
-    /// was stored twice, and what comes in between, too, where errors of one tap go with others.
-    fn of_products(self, squares: Map, terms: usize, factors: Option<usize>) -> Map {
+    /// An error with what sums of products are off by for a kernel that was stored and for adding up in half precision.
+    /// `squares` gives the sum of the squares of the products, `terms` is how many products are added up at a time; a kernel that
+    /// is the product of two was stored twice, and what comes in between, too, where errors of one tap go with others.
+    fn with_products(self, error: Map, squares: impl FnOnce() -> Map, terms: usize, factors: Option<usize>) -> Map {
+        if self.0 == Precision::F32 {
+            return error;
+        }
         let kernel = factors.map_or(1.0, |taps| 2.0 + (taps as f64).sqrt());
         // Every addition to a short sum rounds what was added up so far. Of k products of one sign the squares of these add up
         // to k³/3 squares of a product, whose root is k/√3 times that of the sum of the squares of all products. With both
         // signs it is less.
         let sums = OPERATIONS + terms.min(Precision::TERMS) as f64 / 3f64.sqrt();
-        squares.map(|square| (self.storing * kernel + self.computing * sums) * square.sqrt())
+        let factor = self.storing() * kernel + self.computing() * sums;
+        error.zip(&squares(), |error, square| error + factor * square.sqrt())
     }
 }
 
@@ -138,7 +147,7 @@ fn error(
     let Some(&input) = inputs.first() else { return Ok(output.map(|_| 0.0)) };
     let absolute = input.value.map(f64::abs);
     let variance = input.error.map(|error| error * error);
-    let square = input.value.map(|value| value * value);
+    let square = || input.value.map(|value| value * value);
     let part = |part: &str| parameter(model, node, part);
     Ok(match &node.op {
         Op::Conv2d(conv) => {
@@ -150,19 +159,20 @@ fn error(
                 return Ok(propagated.zip(&own, |variance, own| variance.sqrt() + own));
             }
             let magnitude = conv2d(conv, &absolute, &kernel.magnitude, bias.as_deref());
-            let of_products = conv2d(conv, &square, &squares(kernel.magnitude), None);
             let terms = if conv.channels_per_group() == 1 { conv.kernel[1] } else { kernel.terms };
             let factors = (kernel.terms > conv.channels_per_group() * conv.taps()).then(|| conv.taps());
-            propagated_sum(conv2d(conv, &variance, &squares(kernel.kernel), None), magnitude, kernel.terms)
-                .zip(&rounding.of_products(of_products, terms, factors), |a, b| a + b)
+            let variance = conv2d(conv, &variance, &squares(kernel.kernel), None);
+            let of_products = || conv2d(conv, &square(), &squares(kernel.magnitude), None);
+            rounding.with_products(propagated_sum(variance, magnitude, kernel.terms), of_products, terms, factors)
         }
         Op::Linear(attributes) => {
             let weight = part("weight")?;
             let bias = attributes.bias.then(|| part("bias").map(absolutes)).transpose()?;
             let magnitude = linear(&absolute, &absolutes(weight.clone()), bias.as_deref());
-            let of_products = linear(&square, &squares(weight.clone()), None);
-            propagated_sum(linear(&variance, &squares(weight), None), magnitude, attributes.in_features)
-                .zip(&rounding.of_products(of_products, attributes.in_features, None), |a, b| a + b)
+            let (weight, terms) = (squares(weight), attributes.in_features);
+            let variance = linear(&variance, &weight, None);
+            let of_products = || linear(&square(), &weight, None);
+            rounding.with_products(propagated_sum(variance, magnitude, terms), of_products, terms, None)
         }
         Op::BatchNorm(norm) => {
             let (weight, bias, mean) = (part("weight")?, part("bias")?, part("running_mean")?);
@@ -171,7 +181,7 @@ fn error(
                 let scale = (weight[c] / (variance[c] + norm.eps).sqrt()).abs();
                 let product = scale * absolute.at(n, c, y, x);
                 let magnitude = product + scale * mean[c].abs() + bias[c].abs();
-                let own = OPERATIONS * UNIT * magnitude + (rounding.storing + rounding.computing) * product;
+                let own = OPERATIONS * UNIT * magnitude + (rounding.storing() + rounding.computing()) * product;
                 scale * input.error.at(n, c, y, x) + own
             })
         }
@@ -194,9 +204,10 @@ fn error(
             let bias = conv.bias.then(|| part("bias").map(absolutes)).transpose()?;
             let magnitude = conv_transpose2d(conv, &absolute, &absolutes(weight.clone()), bias.as_deref());
             let terms = conv.channels_per_group() * conv.taps();
-            let of_products = conv_transpose2d(conv, &square, &squares(weight.clone()), None);
-            propagated_sum(conv_transpose2d(conv, &variance, &squares(weight), None), magnitude, terms)
-                .zip(&rounding.of_products(of_products, terms, None), |a, b| a + b)
+            let weight = squares(weight);
+            let variance = conv_transpose2d(conv, &variance, &weight, None);
+            let of_products = || conv_transpose2d(conv, &square(), &weight, None);
+            rounding.with_products(propagated_sum(variance, magnitude, terms), of_products, terms, None)
         }
         // The operands of these are often related, so that their errors are added in full.
         Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Prelu => {
