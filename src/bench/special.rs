@@ -16,7 +16,7 @@ use crate::{Adapter, Error, Precision, Result};
 /// One of them, ready to be timed.
 pub(super) enum Special {
     Fold { folding: Folding, expected: Expected, bytes: u64, kernel: &'static str, precision: Precision },
-    Peak(Peak),
+    Peak(Box<Peak>),
 }
 
 impl Special {
@@ -39,7 +39,7 @@ impl Special {
             Subject::Peak(ceiling) => {
                 let start = Instant::now();
                 let peak = Peak::new(adapter, ceiling).await?;
-                Ok((Self::Peak(peak), elapsed_ms(start)))
+                Ok((Self::Peak(Box::new(peak)), elapsed_ms(start)))
             }
             Subject::Run(_) => Err(Error::Unsupported(format!("{}: a run is no special case", case.name))),
         }

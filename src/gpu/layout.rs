@@ -48,22 +48,25 @@ pub fn unpack_map([n, c, h, w]: Shape, packed: &[f32]) -> Vec<f32> {
 
 /// Values as a device stores them.
 pub fn stored(scalar: Scalar, values: &[f32]) -> Cow<'_, [u8]> {
-    match scalar {
-        Scalar::F32 => Cow::Borrowed(bytemuck::cast_slice(values)),
-        Scalar::F16 => {
-            let mut half = vec![f16::ZERO; values.len()];
-            half.convert_from_f32_slice(values);
-            Cow::Owned(bytemuck::cast_slice(&half).to_vec())
-        }
+    if is_single(scalar) {
+        return Cow::Borrowed(bytemuck::cast_slice(values));
     }
+    let mut half = vec![f16::ZERO; values.len()];
+    half.convert_from_f32_slice(values);
+    Cow::Owned(bytemuck::cast_slice(&half).to_vec())
 }
 
 /// Values that a device has stored.
 pub fn loaded(scalar: Scalar, bytes: &[u8]) -> Cow<'_, [f32]> {
-    match scalar {
-        Scalar::F32 => Cow::Borrowed(bytemuck::cast_slice(bytes)),
-        Scalar::F16 => Cow::Owned(bytemuck::cast_slice::<u8, f16>(bytes).to_f32_vec()),
+    if is_single(scalar) {
+        return Cow::Borrowed(bytemuck::cast_slice(bytes));
     }
+    Cow::Owned(bytemuck::cast_slice::<u8, f16>(bytes).to_f32_vec())
+}
+
+/// Always in browsers, where conversions would only be fetched.
+fn is_single(scalar: Scalar) -> bool {
+    cfg!(target_arch = "wasm32") || scalar == Scalar::F32
 }
 
 /// The extents of a kernel in memory: `[tap][row_inputs][row_outputs]`.
