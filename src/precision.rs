@@ -40,6 +40,7 @@ impl Precision {
     }
 
     /// Whether sums of products are in half precision, too.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn has_half_sums(self) -> bool {
         self.pick([false, false, true])
     }
