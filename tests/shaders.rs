@@ -29,7 +29,7 @@ fn shaders() -> Vec<Shader> {
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
     for epilogue in Epilogue::all() {
         let tiles = [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, 1), (pixels, 2)]);
-        for (pixels, slices) in tiles.chain([(4, 4), (8, 4)]) {
+        for (pixels, slices) in tiles.chain([(1, 4), (4, 4), (8, 4)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
@@ -39,8 +39,10 @@ fn shaders() -> Vec<Shader> {
             }
         }
         for lanes in 1..=4 {
-            let (pixels, slices, workgroup, pointwise, split) = (16, 2, [8, 4], false, false);
-            shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+            let (workgroup, pointwise, split) = ([8, 4], false, false);
+            for (pixels, slices) in [(16, 2), (8, 4)] {
+                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+            }
             shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, epilogue }));
         }
         shaders.push(Shader::ConvSum { epilogue });

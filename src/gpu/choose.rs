@@ -275,11 +275,7 @@ pub fn usual(step: &Conv, output: Shape, family: Family, tier: Tier) -> Choice {
     let conv = &step.conv;
     let group_slices = slices(conv.outputs_per_group());
     let tile = match family {
-        Family::Direct => {
-            let two = group_slices.is_multiple_of(2) || (conv.groups == 1 && group_slices >= 3);
-            let (pixels, workgroup) = tall_tile(output[0] * output[2] * output[3]);
-            Tile { pixels, slices: if two { 2 } else { 1 }, workgroup, parts: 1 }
-        }
+        Family::Direct => register_tile(output[0] * output[2] * output[3], group_slices, conv.groups == 1),
         Family::Tiled => {
             let slices = if group_slices >= 16 { 2 } else { 1 };
             Tile { pixels: TILE_PIXELS / 8, slices, workgroup: [8, 8], parts: 1 }
@@ -364,29 +360,42 @@ const ENOUGH_HARDWARE: usize = 16_384;
 /// Shorter sums are not cut: writing and reading the parts would take longer.
 const LEAST_TERMS_HARDWARE: usize = 256;
 
-/// Pixels of an invocation, and the shape of a workgroup.
+/// The tile of an invocation and the shape of a workgroup, for a map of so many pixels and groups of so many output slices,
+/// which may be `ragged`: the last tile may reach beyond them.
 ///
-/// Tall tiles reuse every weight most, which is what software adapters gain from; on the two here 16 × 2 ran a whole
-/// network in half the time of 4 × 4 and 4 × 2. But invocations that run side by side and have nothing to do take their time
-/// all the same: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8. And invocations side by
-/// side that are at different slices load different weights, which costs more than loading the same ones.
-fn tall_tile(pixels: usize) -> (u32, [u32; 2]) {
-    let heights = [16, 8, 4, 1].into_iter().filter(|&height| height as usize <= pixels.max(1));
-    let shapes = heights.map(|height| (height, best_width(height as usize, pixels)));
-    let (height, (width, _)) = shapes.min_by_key(|&(_, (_, time))| time).unwrap_or((1, (8, 0)));
-    (height, workgroup(width))
+/// Large tiles reuse every value and every weight most, which is what software adapters gain from: every load costs them about
+/// as much as three products. But what lies beyond the map takes its time all the same, and so do invocations side by side
+/// that have nothing to do: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8. And invocations
+/// side by side that are at different slices load different weights, which costs more than loading the same ones.
+fn register_tile(pixels: usize, group_slices: usize, ragged: bool) -> Tile {
+    // Of tiles that take as long, the first: the compiler has less to do with fewer pixels.
+    const TILES: [[usize; 2]; 11] =
+        [[8, 4], [16, 2], [8, 2], [4, 4], [4, 2], [16, 1], [8, 1], [4, 1], [1, 4], [1, 2], [1, 1]];
+    let fits = |&[height, wide]: &[usize; 2]| height <= pixels.max(1) && (ragged || group_slices.is_multiple_of(wide));
+    let time = |&[height, wide]: &[usize; 2]| {
+        let (_, time) = best_width(height, wide, pixels);
+        time * group_slices.next_multiple_of(wide)
+    };
+    let best = TILES.into_iter().filter(fits).min_by_key(time);
+    let [height, wide] = best.unwrap_or([1, 1]);
+    let workgroup = workgroup(best_width(height, wide, pixels).0);
+    Tile { pixels: height as u32, slices: wide as u32, workgroup, parts: 1 }
 }
 
-/// How invocations lie, each with so many of the pixels.
-pub fn lay_out(height: u32, pixels: usize) -> [u32; 2] {
-    workgroup(best_width(height as usize, pixels).0)
+/// How invocations lie, each with so many pixels and slices.
+pub fn lay_out([height, wide]: [u32; 2], pixels: usize) -> [u32; 2] {
+    workgroup(best_width(height as usize, wide as usize, pixels).0)
 }
 
-/// Invocations along pixels, and what the map then takes.
-fn best_width(height: usize, pixels: usize) -> (usize, usize) {
-    // What weights cost beside the pixels of a tile, in pixels.
+/// Invocations along pixels, and what a slice of the map then takes, in quarters of a product.
+fn best_width(height: usize, wide: usize, pixels: usize) -> (usize, usize) {
+    // What loading the weights of a slice costs, in products: they are the same for invocations side by side, or are not.
     const WIDTHS: [(usize, usize); 3] = [(8, 3), (4, 6), (1, 24)];
-    let time = |(width, weights)| pixels.div_ceil(height).next_multiple_of(width) * (height + weights);
+    let time = |(width, weights)| {
+        let tiles = pixels.div_ceil(height).next_multiple_of(width);
+        // Values are loaded once for all slices, by neighbours that lie side by side.
+        tiles * (4 * (height + weights) + 3 * height / wide)
+    };
     let times = WIDTHS.map(|width| (width.0, time(width)));
     times.into_iter().min_by_key(|&(_, time)| time).unwrap_or((8, 0))
 }
@@ -402,9 +411,7 @@ pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, tier: Tie
         let slices = if out_slices >= 16 { 2 } else { 1 };
         (Family::Tiled, Tile { pixels: TILE_PIXELS / 8, slices, workgroup: [8, 8], parts: 1 })
     } else {
-        let (pixels, workgroup) = tall_tile(tiles);
-        let slices = if out_slices.is_multiple_of(2) { 2 } else { 1 };
-        (Family::Direct, Tile { pixels, slices, workgroup, parts: 1 })
+        (Family::Direct, register_tile(tiles, out_slices, false))
     };
     Choice { winograd: Some(size), family, tile }
 }

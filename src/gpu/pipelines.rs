@@ -94,7 +94,7 @@ impl Device {
     }
 
     async fn compile_one(&self, shader: &Variant) -> Result<wgpu::ComputePipeline> {
-        let label = format!("{shader:?}");
+        let label = label(shader);
         let wgsl = self.source(shader);
         let entries = layout_entries(&wgsl);
         self.checked(&format!("compiling {label}"), || {
@@ -131,6 +131,18 @@ impl Device {
         })
         .await
     }
+}
+
+/// What errors and debuggers call a pipeline.
+#[cfg(not(target_arch = "wasm32"))]
+fn label(shader: &Variant) -> String {
+    format!("{shader:?}")
+}
+
+/// What errors and debuggers call a pipeline: writing out a whole variant would be some kilobytes of every visit.
+#[cfg(target_arch = "wasm32")]
+fn label(shader: &Variant) -> String {
+    shader.shader.family().into()
 }
 
 /// What a shader binds at one number.

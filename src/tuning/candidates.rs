@@ -77,7 +77,7 @@ fn direct(usual: Choice, pixels: usize, tier: Tier) -> Vec<Choice> {
     };
     let tiles = tiles.iter().filter(|[height, _]| *height as usize <= pixels.next_power_of_two());
     let of = |&[height, slices]: &[u32; 2]| {
-        let tile = Tile { pixels: height, slices, workgroup: lay_out(height, pixels), parts: 1 };
+        let tile = Tile { pixels: height, slices, workgroup: lay_out([height, slices], pixels), parts: 1 };
         Choice { family: Family::Direct, tile, ..usual }
     };
     std::iter::once(usual).chain(tiles.map(of)).collect()

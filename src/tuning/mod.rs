@@ -1,6 +1,6 @@
 //! Finding out which kernels are the fastest for a network on a device, by timing them there.
 //!
-//! Layer by layer: what could run it is made ready ([`candidates`]), compared with the CPU path, and timed by itself, in
+//! Layer by layer: what could run it is made ready (`candidates.rs`), compared with the CPU path, and timed by itself, in
 //! enough repetitions for any clock. What is best by itself need not be best between its neighbours, with what they leave
 //! in the caches; so where two are close, both are timed once more in the whole network.
 //!
@@ -115,7 +115,7 @@ pub(crate) async fn tune(device: &Device, plan: &Plan) -> Result<()> {
         let Some(part) = plan.part(*first, 1) else { continue };
         let ranked = rank(device, &part, name, &policy).await?;
         let Some(&(best_ms, best)) = ranked.first() else { continue };
-        log::info!("{name}: {best}, {best_ms:.3} ms");
+        log::info!("{name}: {best} is the fastest, {best_ms:.3} ms");
         policy.tuned.insert(name, best);
         if let Some(&(ms, second)) = ranked.get(1)
             && ms <= CLOSE * best_ms
@@ -188,7 +188,10 @@ async fn rank(device: &Device, part: &Plan, name: &str, policy: &Policy) -> Resu
         policy.tuned.insert(name, choice);
         let bound = ranked.iter().map(|(ms, _)| *ms).fold(f64::INFINITY, f64::min);
         match trial(device, part, policy, &problem, bound).await {
-            Ok(Some(ms)) => ranked.push((ms, choice)),
+            Ok(Some(ms)) => {
+                log::debug!("{name}: {choice}, {ms:.3} ms");
+                ranked.push((ms, choice));
+            }
             Ok(None) => log::warn!("{name}: `{choice}` computes wrong results here, and is left out"),
             Err(error @ Error::DeviceLost { .. }) => return Err(error),
             // What an adapter cannot run is no candidate on it.

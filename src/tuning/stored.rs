@@ -18,7 +18,9 @@ use crate::{AdapterInfo, Error, Precision, Result};
 /// What such a file begins with.
 pub const SCHEMA: &str = "doconv-tuning-1";
 
-/// What was timed elsewhere, so that nobody has to wait.
+/// What was timed elsewhere, so that nobody has to wait: ResNet-18 and 50, MobileNet v2, EfficientNet-Lite0 and the layers of
+/// the benchmark.
+#[cfg(not(target_arch = "wasm32"))]
 const SHIPPED: &str = include_str!("shipped.json");
 
 /// Choices for any number of adapters.
@@ -92,6 +94,7 @@ impl Entry {
 
     /// What is shipped is for a kind of adapter, of which it has a part of the name, whatever the driver; and for single
     /// precision, in which devices are opened.
+    #[cfg(not(target_arch = "wasm32"))]
     fn is_for(&self, info: &AdapterInfo) -> bool {
         info.name.to_lowercase().contains(&self.adapter) && self.dtype == Precision::F32.name()
     }
@@ -108,7 +111,14 @@ fn choices<'a>(entries: impl Iterator<Item = &'a Entry>) -> Tuned {
     tuned
 }
 
+/// In a browser nothing is: of the adapters that people have there, none was timed.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn shipped(_: &AdapterInfo) -> Tuned {
+    Tuned::default()
+}
+
 /// What is known of an adapter's kind without having timed anything.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn shipped(info: &AdapterInfo) -> Tuned {
     match Stored::parse(SHIPPED) {
         Ok(stored) => choices(stored.adapters.iter().filter(|entry| entry.is_for(info))),
