@@ -181,7 +181,7 @@ fn matrix_units_are_used_where_matrices_are_whole() {
             session.kernels(1).unwrap()
         };
         assert_eq!(kernels(&adapter, 64, 64, 1), ["conv_cooperative"], "and no filtering");
-        assert_eq!(kernels(&adapter, 64, 40, 1), ["conv_tiled"]);
+        assert_eq!(kernels(&adapter, 64, 40, 1)[0], "conv_tiled");
         assert_eq!(kernels(&adapter, 32, 32, 32), ["conv_depthwise"]);
         let exact = adapter.clone().with_precision(Precision::F32).unwrap();
         assert!(!kernels(&exact, 64, 64, 1).contains(&"conv_cooperative".into()), "they have no single precision");
