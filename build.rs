@@ -1,5 +1,5 @@
-//! The shaders as they go into the library: without what only people read and, in browsers, what is for half precision, which
-//! every visit of the page would fetch.
+//! The shaders as they go into the library: without what only people read and, in browsers, what is for half precision and
+//! subgroups, which every visit of the page would fetch.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -19,7 +19,7 @@ fn strip_folder(from: &Path, to: &Path) -> io::Result<()> {
             strip_folder(&path, &to)?;
         } else {
             let stripped = strip(&fs::read_to_string(path)?);
-            fs::write(to, if in_browsers() { in_single_precision(&stripped) } else { stripped })?;
+            fs::write(to, if in_browsers() { at_the_baseline(&stripped) } else { stripped })?;
         }
     }
     Ok(())
@@ -29,15 +29,15 @@ fn in_browsers() -> bool {
     env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "wasm32")
 }
 
-/// What `src/gpu/variant.rs` has for single precision, put into a template that was stripped.
-fn in_single_precision(template: &str) -> String {
+/// What `src/gpu/variant.rs` has for single precision, put into a template that was stripped, without what is for subgroups.
+fn at_the_baseline(template: &str) -> String {
     let is_block =
         |line: &str| ["{% if ", "{% for "].iter().any(|start| line.starts_with(start)) && !line.contains("{% end");
     let mut chosen = String::new();
-    // For every block that is open, whether its lines are wanted; none where that is not about precision.
+    // For every block that is open, whether its lines are wanted; none where that is not about tiers.
     let mut blocks: Vec<Option<bool>> = vec![];
     for line in template.lines() {
-        if line == "{% if half_sums %}" {
+        if ["{% if half_sums %}", "{% if subgroup %}"].contains(&line) {
             blocks.push(Some(false));
             continue;
         }
@@ -47,9 +47,9 @@ fn in_single_precision(template: &str) -> String {
                 continue;
             }
             ("{% endif %}" | "{% endfor %}", Some(block)) => {
-                let is_about_precision = block.is_some();
+                let is_about_tiers = block.is_some();
                 blocks.pop();
-                if is_about_precision {
+                if is_about_tiers {
                     continue;
                 }
             }

@@ -2,6 +2,10 @@
 // channels in the registers of one invocation, no workgroup memory and no barriers.
 //
 // For software adapters, where a barrier costs more than it saves, and for maps too small to fill a tile.
+{% if subgroup %}
+// Every load costs a software adapter as much as several products, and all invocations of a subgroup of {{ subgroup }} want the same
+// weights: each loads one of them, and gives it to the others. Workgroups are one row of whole subgroups.
+{% endif %}
 //
 // Grid: x over tiles of pixels (batch, rows and columns as one), y over tiles of output slices, z over parts of the sums.
 // Needs: groups of whole slices on both sides and whole tiles of slices in a group, or one group.
@@ -11,12 +15,23 @@
 {% include "common/conv_bindings.wgsl" %}
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
+{% if subgroup %}
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(subgroup_invocation_id) place_in_subgroup: u32,
+) {
+    // Nobody leaves before the others have got its weights.
+    let first_pixel = id.x * {{ pixels }}u;
+    let first_slice = workgroup.y * {{ slices }}u;
+{% else %}
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let first_pixel = id.x * {{ pixels }}u;
     let first_slice = id.y * {{ slices }}u;
     if first_pixel >= p.pixels || first_slice >= p.out_slices {
         return;
     }
+{% endif %}
     let out_area = p.out_height * p.out_width;
     let in_area = p.in_height * p.in_width;
 {% if split %}
@@ -52,6 +67,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% else %}
     let row_slices = p.out_slices;
     var weights = {% if split %}part_begin * {{ lanes }}u * row_slices{% else %}0u{% endif %};
+{% endif %}
+{% if subgroup %}
+    // The weights of an input slice are those of its channels one after the other, {{ slices }} slices each: where this one's are.
+{% for part in range(weight_loads) %}
+    let share{{ part }} = ({{ part * subgroup }}u + place_in_subgroup) / {{ slices }}u * row_slices
+        + min(first_slice + ({{ part * subgroup }}u + place_in_subgroup) % {{ slices }}u, p.out_slices - 1u);
+{% endfor %}
 {% endif %}
 {% if not pointwise %}
     for (var tap_y = 0u; tap_y < p.kernel_height; tap_y++) {
@@ -91,9 +113,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% endif %}
                 at{{ i }} += in_area;
 {% endfor %}
+{% if subgroup %}
+{% for part in range(weight_loads) %}
+                let weights{{ part }} = {{ load4 }}(kernel[weights + share{{ part }}]);
+{% endfor %}
+{% endif %}
 {% for lane in range(lanes) %}
 {% for c in range(slices) %}
+{% if subgroup %}
+                let w{{ lane }}_{{ c }} = subgroupBroadcast(weights{{ (lane * slices + c) // subgroup }}, {{ (lane * slices + c) % subgroup }}u);
+{% else %}
                 let w{{ lane }}_{{ c }} = {{ load4 }}(kernel[weights + slice{{ c }}]);
+{% endif %}
 {% for i in range(pixels) %}
                 {{ sum }}{{ i }}_{{ c }} += value{{ i }}.{{ "xyzw"[lane] }} * w{{ lane }}_{{ c }};
 {% endfor %}

@@ -14,6 +14,7 @@ use std::fmt;
 use crate::gpu::choose::{Algorithm, Family};
 use crate::gpu::variant::Variant;
 use crate::gpu::{self, Device, dispatch};
+use crate::load_times::timed;
 use crate::network::Shape;
 use crate::plan::{Plan, Step};
 use crate::{Error, Precision, Result, cpu};
@@ -98,10 +99,8 @@ pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
 pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Fault>> {
     let precision = device.policy().precision;
     for part in parts.iter().filter(|part| !part.is_checked(device)) {
-        let off_by = match Problem::new(&part.plan)? {
-            Some(problem) => problem.difference(&mut gpu::Executor::new(device, &part.plan).await?).await?,
-            None => 0.0,
-        };
+        let (off_by, took) = timed(difference(device, &part.plan)).await?;
+        log::debug!("{}: off by {off_by:.1e}, checked in {took:.1?}", layer(&part.plan));
         if off_by <= tolerance(precision) {
             // In half precision some shaders are exact, and what is not far off there may be too far for them elsewhere.
             let right = part.shaders().filter(|variant| off_by <= tolerance(variant.precision));
@@ -120,9 +119,10 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
         {
             return Ok(Some(fault));
         }
-        // Rather whole sums than another kernel: if that is not it, it is found next.
-        let is_split = algorithms.contains(&Algorithm::Split);
-        let replaceable = if is_split { Some(Algorithm::Split) } else { algorithms.first().copied() };
+        // Rather whole sums, and weights that each loads by itself, than another kernel: if that is not it, it is found next.
+        let refinements = [Algorithm::Split, Algorithm::Taps(Family::Subgroup)];
+        let refined = refinements.into_iter().find(|refinement| algorithms.contains(refinement));
+        let replaceable = refined.or(algorithms.first().copied());
         if replaceable.is_some_and(|algorithm| device.distrust(algorithm)) {
             return Ok(Some(fault));
         }
@@ -130,6 +130,14 @@ pub(crate) async fn check(device: &Device, parts: &[Part]) -> Result<Option<Faul
         return Err(Error::Gpu { doing: "checking the kernels".into(), reason });
     }
     Ok(None)
+}
+
+/// How far the device is off for a plan.
+async fn difference(device: &Device, plan: &Plan) -> Result<f32> {
+    match Problem::new(plan)? {
+        Some(problem) => problem.difference(&mut gpu::Executor::new(device, plan).await?).await,
+        None => Ok(0.0),
+    }
 }
 
 /// The steps of a plan, each by itself and as small as it gets.

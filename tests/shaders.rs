@@ -22,6 +22,7 @@ fn variants() -> Vec<Variant> {
 
 /// The families with every value of every parameter that the heuristics may choose.
 fn shaders() -> Vec<Shader> {
+    let subgroup = 0;
     let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
     shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
     shaders.extend([Shader::ResampleRows, Shader::ResampleColumns]);
@@ -34,14 +35,14 @@ fn shaders() -> Vec<Shader> {
                 let lanes = 4;
                 for pointwise in [false, true] {
                     let split = false;
-                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue });
                 }
             }
         }
         for lanes in 1..=4 {
             let (workgroup, pointwise, split) = ([8, 4], false, false);
             for (pixels, slices) in [(16, 2), (8, 4)] {
-                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue });
             }
             shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, epilogue }));
         }
@@ -63,12 +64,34 @@ fn shaders() -> Vec<Shader> {
         }
     }
     shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size }));
+    for subgroup in [4, 8] {
+        let (split, lanes) = (false, 4);
+        for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {
+            for workgroup in [[8, 1], [32, 1]] {
+                shaders.push(Shader::WinogradProduct { pixels, slices, workgroup, subgroup });
+                for (epilogue, pointwise) in
+                    Epilogue::all().into_iter().flat_map(|epilogue| [(epilogue, false), (epilogue, true)])
+                {
+                    shaders.push(Shader::ConvDirect {
+                        pixels,
+                        slices,
+                        workgroup,
+                        lanes,
+                        pointwise,
+                        split,
+                        subgroup,
+                        epilogue,
+                    });
+                }
+            }
+        }
+    }
     let (epilogue, split, lanes) = (Epilogue::NONE, true, 4);
     for slices in [1, 2, 4] {
         shaders.push(Shader::ConvTiled { slices: slices.min(2), lanes, split, epilogue });
         for (pixels, pointwise) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, false), (pixels, true)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
-                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue });
+                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue });
             }
         }
     }
@@ -76,7 +99,7 @@ fn shaders() -> Vec<Shader> {
         shaders.push(Shader::WinogradProductTiled { slices: slices.min(2) });
         for pixels in [1, 4, 8, 16] {
             let shapes = [[1, 32], [4, 8], [8, 4]];
-            shaders.extend(shapes.map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup }));
+            shaders.extend(shapes.map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup, subgroup: 0 }));
         }
     }
     for activation in ActivationClass::ALL {

@@ -13,6 +13,8 @@ use crate::network::Conv2d;
 pub enum Family {
     /// [`Shader::ConvDirect`](super::shader::Shader::ConvDirect).
     Direct,
+    /// The same with weights that a subgroup loads together, on software adapters.
+    Subgroup,
     /// [`Shader::ConvTiled`](super::shader::Shader::ConvTiled).
     Tiled,
     /// [`Shader::ConvCooperative`](super::shader::Shader::ConvCooperative), on adapters that have what it takes, in half
@@ -25,8 +27,9 @@ pub enum Family {
 }
 
 impl Family {
-    const NAMES: [(Self, &str); 5] = [
+    const NAMES: [(Self, &str); 6] = [
         (Self::Direct, "direct"),
+        (Self::Subgroup, "subgroup"),
         (Self::Tiled, "tiled"),
         (Self::Cooperative, "cooperative"),
         (Self::Depthwise, "depthwise"),
@@ -79,6 +82,10 @@ impl Choice {
                     && x.is_power_of_two()
                     && y.is_power_of_two()
                     && (16..=256).contains(&x.saturating_mul(y))
+            }
+            Family::Subgroup => {
+                let shares = conv.channels_per_group() >= 4 && [2, 4].contains(&wide);
+                shares && [2, 4, 8].contains(&pixels) && whole(wide) && [8, 16, 32].contains(&x) && y == 1
             }
             Family::Tiled => pixels == 8 && [1, 2].contains(&wide) && [x, y] == [8, 8],
             Family::Cooperative => {
@@ -165,9 +172,15 @@ mod tests {
     fn only_what_can_run_fits() {
         let fits = |text: &str, conv: &Conv2d| text.parse::<Choice>().unwrap().fits(conv);
         let conv = Conv2d { padding: [1; 4], ..Conv2d::new(64, 24, [3, 3]) };
-        for text in
-            ["direct 16x2 8x4", "direct 1x4 1x32 /16", "tiled 8x2 8x8 /2", "f2 direct 8x2 8x4", "f4 tiled 8x1 8x8"]
-        {
+        for text in [
+            "direct 16x2 8x4",
+            "direct 1x4 1x32 /16",
+            "tiled 8x2 8x8 /2",
+            "subgroup 4x4 8x1",
+            "f2 direct 8x2 8x4",
+            "f2 subgroup 4x2 32x1",
+            "f4 tiled 8x1 8x8",
+        ] {
             assert!(fits(text, &conv), "{text}");
         }
         // Too large, no power of two, too many parts, more than a workgroup may have, what Winograd's products cannot.
@@ -179,6 +192,10 @@ mod tests {
             "direct 4x2 4294967295x2",
             "direct 4x2 8x4 /17",
             "direct 4x2 8x4 /0",
+            "subgroup 4x4 8x4",
+            "subgroup 4x1 8x1",
+            "subgroup 4x4 8x1 /2",
+            "f2 subgroup 4x4 8x1",
             "f2 direct 8x4 8x4",
             "f2 tiled 8x2 8x8 /2",
             "tiled 4x2 8x8",
@@ -188,6 +205,7 @@ mod tests {
         let grouped = Conv2d { groups: 4, ..Conv2d::new(64, 48, [3, 3]) };
         assert!(fits("direct 16x1 8x4", &grouped) && !fits("direct 16x2 8x4", &grouped));
         assert!(!fits("f4 direct 16x1 8x4", &grouped));
+        assert!(!fits("subgroup 4x4 8x1", &Conv2d::new(3, 64, [3, 3])), "there is no whole slice to load");
         let wide = Conv2d::new(64, 96, [1, 1]);
         assert!(fits("cooperative 32x8 32x1", &wide) && !fits("cooperative 32x16 32x1", &wide));
         assert!(!fits("cooperative 16x8 32x1", &wide) && !fits("cooperative 32x4 32x1", &conv));

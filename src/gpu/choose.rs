@@ -38,8 +38,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Taps(Family::Direct),
+        Self::Taps(Family::Subgroup),
         Self::Taps(Family::Tiled),
         Self::Taps(Family::Cooperative),
         Self::Taps(Family::Depthwise),
@@ -53,6 +54,9 @@ impl Algorithm {
     /// The algorithm that a shader belongs to, if it is one that others can stand in for.
     pub fn of(shader: Shader) -> Option<Self> {
         Some(match shader {
+            Shader::ConvDirect { subgroup, .. } | Shader::WinogradProduct { subgroup, .. } if subgroup > 0 => {
+                Self::Taps(Family::Subgroup)
+            }
             Shader::ConvDirect { .. } => Self::Taps(Family::Direct),
             Shader::ConvTiled { .. } => Self::Taps(Family::Tiled),
             Shader::ConvCooperative { .. } => Self::Taps(Family::Cooperative),
@@ -99,6 +103,8 @@ pub struct Policy {
     pub precision: Precision,
     /// Whether there are matrix units for [`Shader::ConvCooperative`].
     pub cooperative: bool,
+    /// How many invocations are a subgroup, where that is known and weights may be loaded together; otherwise 0.
+    pub subgroup: u32,
     /// What measurements found best, for a batch of one.
     pub tuned: Tuned,
 }
@@ -106,7 +112,8 @@ pub struct Policy {
 impl From<Tier> for Policy {
     fn from(tier: Tier) -> Self {
         let (precision, tuned) = (Precision::F32, Tuned::default());
-        Self { tier, preferred: None, distrusted: Algorithms::default(), precision, cooperative: false, tuned }
+        let distrusted = Algorithms::default();
+        Self { tier, preferred: None, distrusted, precision, cooperative: false, subgroup: 0, tuned }
     }
 }
 
@@ -114,6 +121,14 @@ impl Policy {
     /// Whether there are matrix units for what is stored.
     pub(crate) fn has_matrix_units(&self) -> bool {
         self.precision != Precision::F32 && self.cooperative
+    }
+
+    /// As `subgroup`, for what is stored: GPUs load what is the same for all only once anyway, and half precision asks for
+    /// operations that few software adapters have.
+    fn subgroup(&self) -> u32 {
+        let is_wanted = cfg!(not(target_arch = "wasm32")) && self.tier == Tier::Software;
+        let is_trusted = !self.distrusted.contains(Algorithm::Taps(Family::Subgroup));
+        if is_wanted && is_trusted && !self.precision.has_half_sums() { self.subgroup } else { 0 }
     }
 }
 
@@ -138,6 +153,9 @@ pub fn families(step: &Conv, policy: &Policy) -> Vec<Family> {
         families.push(Family::Depthwise);
     }
     if conv.groups == 1 || whole_slices {
+        if shares_weights(conv, policy) {
+            families.push(Family::Subgroup);
+        }
         families.extend([Family::Tiled, Family::Direct]);
     }
     if conv.groups > 1 {
@@ -152,6 +170,13 @@ fn is_cooperative(conv: &Conv2d, policy: &Policy) -> bool {
     policy.has_matrix_units()
         && conv.channels_per_group().is_multiple_of(side)
         && conv.outputs_per_group().is_multiple_of(side)
+}
+
+/// Whether a subgroup can load weights together here: those of whole slices, for two of outputs at least.
+fn shares_weights(conv: &Conv2d, policy: &Policy) -> bool {
+    let out_slices = slices(conv.outputs_per_group());
+    let whole_tiles = conv.groups == 1 && out_slices >= 2 || out_slices.is_multiple_of(2);
+    policy.subgroup() > 0 && conv.channels_per_group() >= 4 && whole_tiles
 }
 
 /// The kernels that are transformed when a model is loaded, with the size of the tiles: those of convolutions that
@@ -240,10 +265,10 @@ pub fn choose(step: &Conv, output: Shape, policy: &Policy) -> Chosen {
     };
     let family = match policy.preferred {
         Some(Algorithm::Taps(family)) if families.contains(&family) => family,
-        Some(_) => by_tier(step, output, &families, policy.tier),
+        Some(_) => by_tier(step, output, &families, policy),
         None => match tuned() {
-            Some(choice) => return specialise(step, choice),
-            None => by_tier(step, output, &families, policy.tier),
+            Some(choice) => return specialise(step, choice, policy),
+            None => by_tier(step, output, &families, policy),
         },
     };
     let mut choice = usual(step, output, family, policy.tier);
@@ -253,21 +278,27 @@ pub fn choose(step: &Conv, output: Shape, policy: &Policy) -> Chosen {
         None if !may_split => choice.tile.parts = 1,
         None => {}
     }
-    specialise(step, choice)
+    specialise(step, choice, policy)
 }
 
-fn by_tier(step: &Conv, [n, c, h, w]: Shape, families: &[Family], tier: Tier) -> Family {
+fn by_tier(step: &Conv, [n, c, h, w]: Shape, families: &[Family], policy: &Policy) -> Family {
     // A tile of the workgroup-memory kernel wants enough pixels and channels to fill it.
     let fills_tile = n * h * w >= 32 && c / step.conv.groups >= 16;
-    match tier {
+    let is_fit = |&family: &Family| match family {
+        Family::Tiled | Family::Cooperative => false,
+        Family::Subgroup => pays_subgroups(n * h * w, policy),
+        Family::Direct | Family::Depthwise | Family::Grouped => true,
+    };
+    match policy.tier {
         Tier::Hardware if fills_tile => families[0],
-        _ => families.iter().copied().find(|&family| !is_for_hardware(family)).unwrap_or(families[0]),
+        _ => families.iter().copied().find(is_fit).unwrap_or(families[0]),
     }
 }
 
-/// Whether a family wants a tile to fill, and workgroups that share it.
-fn is_for_hardware(family: Family) -> bool {
-    matches!(family, Family::Tiled | Family::Cooperative)
+/// Whether sharing weights is faster for so many pixels, without having been measured: in subgroups of 4, loading is hardly
+/// more than handing around, and on small maps invocations have nothing to do.
+fn pays_subgroups(pixels: usize, policy: &Policy) -> bool {
+    policy.subgroup() >= 8 && pixels >= 16
 }
 
 /// How a family runs a convolution with this output, without having been measured. The family must be one of [`families`].
@@ -276,6 +307,7 @@ pub fn usual(step: &Conv, output: Shape, family: Family, tier: Tier) -> Choice {
     let group_slices = slices(conv.outputs_per_group());
     let tile = match family {
         Family::Direct => register_tile(output[0] * output[2] * output[3], group_slices, conv.groups == 1),
+        Family::Subgroup => subgroup_tile(output[0] * output[2] * output[3], group_slices, conv.groups == 1),
         Family::Tiled => {
             let slices = if group_slices >= 16 { 2 } else { 1 };
             Tile { pixels: TILE_PIXELS / 8, slices, workgroup: [8, 8], parts: 1 }
@@ -305,7 +337,7 @@ pub fn columns_fit(step: &Conv, pixels: u32) -> bool {
 }
 
 /// The shader of a choice, which must fit the convolution.
-pub fn specialise(step: &Conv, choice: Choice) -> Chosen {
+fn specialise(step: &Conv, choice: Choice, policy: &Policy) -> Chosen {
     let conv = &step.conv;
     let lanes = conv.channels_per_group().min(4) as u32;
     let Tile { pixels, slices, workgroup, parts } = choice.tile;
@@ -313,9 +345,10 @@ pub fn specialise(step: &Conv, choice: Choice) -> Chosen {
     // What only leaves parts has nothing to do with them afterwards.
     let epilogue = if split { Epilogue::NONE } else { Epilogue::of(step) };
     let shader = match choice.family {
-        Family::Direct => {
+        Family::Direct | Family::Subgroup => {
             let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
-            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, epilogue }
+            let subgroup = if choice.family == Family::Subgroup { policy.subgroup() } else { 0 };
+            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue }
         }
         Family::Tiled => Shader::ConvTiled { slices, lanes, split, epilogue },
         Family::Cooperative => Shader::ConvCooperative { columns: 4 * slices / COOPERATIVE_SIDE, epilogue },
@@ -336,7 +369,7 @@ pub fn specialise(step: &Conv, choice: Choice) -> Chosen {
 pub fn most_parts(choice: &Choice, step: &Conv) -> u32 {
     match choice.family {
         Family::Direct | Family::Tiled => MOST_PARTS.min(slices(step.conv.channels_per_group()) as u32),
-        Family::Cooperative | Family::Depthwise | Family::Grouped => 1,
+        Family::Subgroup | Family::Cooperative | Family::Depthwise | Family::Grouped => 1,
     }
 }
 
@@ -400,16 +433,33 @@ fn best_width(height: usize, wide: usize, pixels: usize) -> (usize, usize) {
     times.into_iter().min_by_key(|&(_, time)| time).unwrap_or((8, 0))
 }
 
+/// The same for [`Family::Subgroup`], of which all invocations of a workgroup are at the same slices. Weights cost next to
+/// nothing, so that tiles need not be large: the small ones leave less of a small map's last workgroup without work, and the
+/// compiler is done with them sooner.
+fn subgroup_tile(pixels: usize, group_slices: usize, ragged: bool) -> Tile {
+    const TILES: [[usize; 2]; 4] = [[4, 4], [2, 4], [4, 2], [2, 2]];
+    const WIDTH: usize = 8;
+    let fits = |&[_, wide]: &[usize; 2]| ragged || group_slices.is_multiple_of(wide);
+    let time = |&[height, wide]: &[usize; 2]| {
+        let tiles = pixels.div_ceil(height).next_multiple_of(WIDTH);
+        tiles * (4 * height + 1 + 3 * height / wide) * group_slices.next_multiple_of(wide)
+    };
+    let [height, wide] = TILES.into_iter().filter(fits).min_by_key(time).unwrap_or([2, 2]);
+    Tile { pixels: height as u32, slices: wide as u32, workgroup: [WIDTH as u32, 1], parts: 1 }
+}
+
 fn workgroup(width: usize) -> [u32; 2] {
     const INVOCATIONS: usize = 32;
     [width, INVOCATIONS / width].map(|count| count as u32)
 }
 
 /// How Winograd's products are made, without having been measured: `tiles` of them at every place, of `out_slices` slices.
-pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, tier: Tier) -> Choice {
-    let (family, tile) = if tier == Tier::Hardware && tiles >= 32 && out_slices >= 4 {
+pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, policy: &Policy) -> Choice {
+    let (family, tile) = if policy.tier == Tier::Hardware && tiles >= 32 && out_slices >= 4 {
         let slices = if out_slices >= 16 { 2 } else { 1 };
         (Family::Tiled, Tile { pixels: TILE_PIXELS / 8, slices, workgroup: [8, 8], parts: 1 })
+    } else if pays_subgroups(tiles, policy) && out_slices.is_multiple_of(2) {
+        (Family::Subgroup, subgroup_tile(tiles, out_slices, false))
     } else {
         (Family::Direct, register_tile(tiles, out_slices, false))
     };
@@ -419,11 +469,14 @@ pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, tier: Tie
 /// The shader of Winograd's products for a convolution with this output.
 pub fn choose_products(step: &Conv, size: Winograd, [n, c, h, w]: Shape, policy: &Policy) -> Shader {
     let tiles = n * size.tiles([h, w]).into_iter().product::<usize>();
+    let can_run = |choice: &Choice| choice.family != Family::Subgroup || policy.subgroup() > 0;
     let tuned = policy.tuned.get(&step.conv, [h, w]).filter(|choice| n == 1 && choice.winograd == Some(size));
-    let Choice { family, tile, .. } = tuned.unwrap_or_else(|| usual_products(size, tiles, slices(c), policy.tier));
+    let choice = tuned.filter(can_run).unwrap_or_else(|| usual_products(size, tiles, slices(c), policy));
+    let Choice { family, tile: Tile { pixels, slices, workgroup, .. }, .. } = choice;
+    let subgroup = if family == Family::Subgroup { policy.subgroup() } else { 0 };
     match family {
-        Family::Tiled => Shader::WinogradProductTiled { slices: tile.slices },
-        _ => Shader::WinogradProduct { pixels: tile.pixels, slices: tile.slices, workgroup: tile.workgroup },
+        Family::Tiled => Shader::WinogradProductTiled { slices },
+        _ => Shader::WinogradProduct { pixels, slices, workgroup, subgroup },
     }
 }
 

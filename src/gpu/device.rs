@@ -201,7 +201,7 @@ impl Device {
         Ok(Self {
             device,
             queue,
-            policy: Policy { cooperative: !matrix_units.is_empty(), ..tier.into() },
+            policy: Policy { cooperative: !matrix_units.is_empty(), subgroup: subgroup(adapter), ..tier.into() },
             trust: Trust::default(),
             tuning: Tuning::new(stored::shipped(&found.info)),
             fault: None,
@@ -456,7 +456,21 @@ impl Device {
 }
 
 fn wanted_features() -> wgpu::Features {
-    wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | stopwatch::FEATURES
+    wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | subgroups() | stopwatch::FEATURES
+}
+
+/// No browser tells how many invocations are one.
+fn subgroups() -> wgpu::Features {
+    if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP }
+}
+
+/// How many invocations are a subgroup, if that is known and [`Family::Subgroup`](super::choose::Family) has a use for it;
+/// otherwise 0.
+fn subgroup(adapter: &wgpu::Adapter) -> u32 {
+    let info = adapter.get_info();
+    let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
+    let has = adapter.features().contains(subgroups()) && least == most && [4, 8].contains(&most);
+    if cfg!(not(target_arch = "wasm32")) && has { most } else { 0 }
 }
 
 /// The feature that gives matrix units, where they have matrices and subgroups as `conv_cooperative.wgsl` wants them.

@@ -33,6 +33,9 @@ pub enum Shader {
         pointwise: bool,
         /// Whether it leaves parts of its sums for [`Shader::ConvSum`].
         split: bool,
+        /// How many invocations load the weights together, where the adapter's subgroups are as many; 0 where each loads
+        /// its own.
+        subgroup: u32,
         /// What is fused.
         epilogue: Epilogue,
     },
@@ -87,6 +90,8 @@ pub enum Shader {
         slices: u32,
         /// Invocations along tiles and along slices.
         workgroup: [u32; 2],
+        /// As for [`Shader::ConvDirect`].
+        subgroup: u32,
     },
     /// Its matrix products through workgroup memory.
     WinogradProductTiled {
@@ -400,19 +405,23 @@ impl Shader {
 
     /// The family's name, such as `conv_direct`.
     pub fn family(&self) -> &'static str {
-        if matches!(self, Shader::WinogradProduct { .. } | Shader::WinogradProductTiled { .. }) {
-            return "winograd_products";
+        match self {
+            Shader::WinogradProduct { .. } | Shader::WinogradProductTiled { .. } => return "winograd_products",
+            Shader::ConvDirect { subgroup: 1.., .. } => return "conv_subgroup",
+            _ => {}
         }
         self.specialisation().0.trim_end_matches(".wgsl")
     }
 
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
-            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, epilogue, .. } => {
-                ("conv_direct.wgsl", context! { pixels, slices, lanes, pointwise, split, ..epilogue.context() })
+            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, subgroup, epilogue, .. } => {
+                let base = context! { pointwise, split, ..epilogue.context() };
+                ("conv_direct.wgsl", direct([pixels, slices, lanes], subgroup, base))
             }
-            Shader::WinogradProduct { pixels, slices, .. } => {
-                ("conv_direct.wgsl", context! { pixels, slices, lanes => 4, pointwise => true, ..products() })
+            Shader::WinogradProduct { pixels, slices, subgroup, .. } => {
+                let base = context! { pointwise => true, ..products() };
+                ("conv_direct.wgsl", direct([pixels, slices, 4], subgroup, base))
             }
             Shader::ConvTiled { slices, lanes, split, epilogue } => {
                 ("conv_tiled.wgsl", context! { lanes, split, ..tiled(slices, epilogue.context()) })
@@ -546,6 +555,13 @@ impl Shader {
             Shader::PeakCount => ("peak_count.wgsl", context! {}),
         }
     }
+}
+
+/// What [`Shader::ConvDirect`] is specialised by.
+fn direct([pixels, slices, lanes]: [u32; 3], subgroup: u32, base: Value) -> Value {
+    // How many weights of an input slice each invocation loads.
+    let weight_loads = (lanes * slices).checked_div(subgroup);
+    context! { pixels, slices, lanes, subgroup, weight_loads, ..base }
 }
 
 /// What [`Shader::ConvTiled`] needs to know beside `lanes`.

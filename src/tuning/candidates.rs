@@ -10,6 +10,9 @@ use crate::plan::{Conv, Plan, Step};
 /// Pixels and slices in the registers of an invocation: on software adapters as much as compilers bear, because every load
 /// costs; on GPUs less, because there must be many invocations.
 const TILES_SOFTWARE: [[u32; 2]; 5] = [[16, 2], [8, 2], [8, 4], [16, 1], [4, 4]];
+/// The same where subgroups load weights together, with the width of a workgroup.
+const TILES_SUBGROUP: [([u32; 2], u32); 6] =
+    [([4, 4], 8), ([4, 4], 32), ([8, 4], 8), ([8, 4], 32), ([2, 4], 8), ([4, 2], 8)];
 const TILES_HARDWARE: [[u32; 2]; 4] = [[4, 2], [8, 2], [4, 4], [1, 2]];
 
 /// Choices worth timing for the convolution that a part consists of: the usual one first, every one once.
@@ -26,6 +29,7 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
             Family::Tiled | Family::Cooperative if policy.tier == Tier::Software => continue,
             Family::Tiled => choices.extend([1, 2].map(|slices| with_slices(usual, slices))),
             Family::Direct => choices.extend(direct(usual, height * width, policy.tier)),
+            Family::Subgroup => choices.extend(subgroup(usual, height * width)),
             Family::Cooperative => choices.push(usual),
             Family::Depthwise => choices.extend(depthwise(usual, step)),
             // Slow: for what nothing else can run, and where that turns out to be wrong.
@@ -44,8 +48,11 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
     let sizes = Winograd::ALL.into_iter().filter(|&size| !policy.distrusted.contains(Algorithm::Winograd(size)));
     for size in sizes.filter(|_| Winograd::can_run(&step.conv)) {
         let tiles = size.tiles([height, width]).into_iter().product();
-        let usual = usual_products(size, tiles, slices(c), policy.tier);
+        let usual = usual_products(size, tiles, slices(c), policy);
         choices.push(usual);
+        if families.contains(&Family::Subgroup) {
+            choices.extend(subgroup(usual, tiles));
+        }
         if policy.tier == Tier::Hardware {
             let tiled = Tile { pixels: 8, slices: 1, workgroup: [8, 8], parts: 1 };
             choices.extend([1, 2].map(|slices| Choice {
@@ -81,6 +88,15 @@ fn direct(usual: Choice, pixels: usize, tier: Tier) -> Vec<Choice> {
         Choice { family: Family::Direct, tile, ..usual }
     };
     std::iter::once(usual).chain(tiles.map(of)).collect()
+}
+
+fn subgroup(usual: Choice, pixels: usize) -> impl Iterator<Item = Choice> {
+    // Nobody should have nothing to do.
+    let fills = move |&([height, _], width): &([u32; 2], u32)| (height * width) as usize <= pixels.max(16);
+    TILES_SUBGROUP.into_iter().filter(fills).map(move |([height, slices], width)| {
+        let tile = Tile { pixels: height, slices, workgroup: [width, 1], parts: 1 };
+        Choice { family: Family::Subgroup, tile, ..usual }
+    })
 }
 
 fn depthwise(usual: Choice, step: &Conv) -> Vec<Choice> {
