@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use doconv::doconv::{Expansion, add_identity, fold};
 use doconv::gpu::layout::{KernelLayout, pack_d, pack_w};
-use doconv::gpu::shader::{ActivationClass, Epilogue, Shader};
+use doconv::gpu::shader::{ActivationClass, Shader};
 use doconv::image::preprocess;
 use doconv::network::Conv2d;
 use doconv::plan::Plan;
@@ -62,8 +62,8 @@ fn layer(criterion: &mut Criterion) {
 }
 
 fn shader(criterion: &mut Criterion) {
-    let epilogue = Epilogue { residual: true, activation: ActivationClass::Bounds };
-    let shader = Shader::ConvTiled { slices: 2, lanes: 4, split: false, epilogue };
+    let activation = ActivationClass::Bounds;
+    let shader = Shader::ConvTiled { slices: 2, lanes: 4, split: false, activation };
     criterion.bench_function("generate the WGSL of a shader", |bencher| bencher.iter(|| black_box(&shader).wgsl()));
 }
 

@@ -42,7 +42,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% else %}
     let first_in_slice = first_slice / p.group_out_slices * p.group_in_slices;
 {% endif %}
-    // Beyond the last slice or pixel the last one is computed again and not stored.
+    // Beyond the last slice or pixel the last one is computed again, and stored again.
 {% for c in range(slices) %}
     let slice{{ c }} = min(first_slice + {{ c }}u, p.out_slices - 1u);
 {% endfor %}
@@ -71,7 +71,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 {% if subgroup %}
     // The weights of an input slice are those of its channels one after the other, {{ slices }} slices each: where this one's are.
 {% for part in range(weight_loads) %}
-    let share{{ part }} = ({{ part * subgroup }}u + place_in_subgroup) / {{ slices }}u * row_slices
+    let share{{ part }} = min(({{ part * subgroup }}u + place_in_subgroup) / {{ slices }}u, {{ lanes - 1 }}u) * row_slices
         + min(first_slice + ({{ part * subgroup }}u + place_in_subgroup) % {{ slices }}u, p.out_slices - 1u);
 {% endfor %}
 {% endif %}
@@ -149,11 +149,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 {% endif %}
 
+{% if subgroup %}
+    if first_pixel >= p.pixels {
+        return;
+    }
+{% endif %}
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
-    if first_pixel + {{ i }}u < p.pixels && first_slice + {{ c }}u < p.out_slices {
-        store(sum{{ i }}_{{ c }}, slice{{ c }}, {% if split %}id.z * p.pixels * p.out_slices + {% endif %}(image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
-    }
+    store(sum{{ i }}_{{ c }}, slice{{ c }}, {% if split %}id.z * p.pixels * p.out_slices + {% endif %}(image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
 {% endfor %}
 {% endfor %}
 }

@@ -85,9 +85,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
-    if first_pixel + {{ i }}u < p.pixels && first_slice + {{ c }}u < p.out_slices {
-        store(sum{{ i }}_{{ c }}, slice{{ c }}, (image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
-    }
+    store(sum{{ i }}_{{ c }}, slice{{ c }}, (image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
 {% endfor %}
 {% endfor %}
 }

@@ -2,7 +2,7 @@
 //! translates to SPIR-V, MSL and HLSL, so that Metal and DX12 are covered without their hardware.
 
 use doconv::gpu::choose::Policy;
-use doconv::gpu::shader::{ActivationClass, Epilogue, Scalar, Shader};
+use doconv::gpu::shader::{ActivationClass, Scalar, Shader};
 use doconv::gpu::variant::Variant;
 use doconv::gpu::winograd::Winograd;
 use doconv::gpu::{Tier, dispatch};
@@ -28,39 +28,39 @@ fn shaders() -> Vec<Shader> {
     shaders.extend([Shader::ResampleRows, Shader::ResampleColumns]);
     shaders.extend([false, true].map(|softmax| Shader::TopK { softmax }));
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::Pad { mode }));
-    for epilogue in Epilogue::all() {
+    for activation in ActivationClass::ALL {
         let tiles = [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, 1), (pixels, 2)]);
         for (pixels, slices) in tiles.chain([(1, 4), (4, 4), (8, 4)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
                 let lanes = 4;
                 for pointwise in [false, true] {
                     let split = false;
-                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue });
+                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation });
                 }
             }
         }
         for lanes in 1..=4 {
             let (workgroup, pointwise, split) = ([8, 4], false, false);
             for (pixels, slices) in [(16, 2), (8, 4)] {
-                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue });
+                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation });
             }
-            shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, epilogue }));
+            shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, activation }));
         }
-        shaders.push(Shader::ConvSum { epilogue });
+        shaders.push(Shader::ConvSum { activation });
         for (kernel, outputs) in [([3, 3], 4), ([5, 5], 4), ([7, 7], 4), ([1, 3], 2), ([3, 1], 1), ([1, 1], 4)] {
             for (stride_x, dilation_x) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
                 let workgroup = [8, 8];
-                shaders.push(Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, workgroup, epilogue });
+                shaders.push(Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, workgroup, activation });
             }
         }
-        shaders.extend([1, 2, 4].map(|columns| Shader::ConvCooperative { columns, epilogue }));
-        shaders.push(Shader::ConvGrouped { epilogue });
-        shaders.extend(Winograd::ALL.map(|size| Shader::WinogradOutput { size, epilogue }));
+        shaders.extend([1, 2, 4].map(|columns| Shader::ConvCooperative { columns, activation }));
+        shaders.push(Shader::ConvGrouped { activation });
+        shaders.extend(Winograd::ALL.map(|size| Shader::WinogradOutput { size, activation }));
         for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
-            shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, epilogue });
+            shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, activation });
         }
         for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
-            shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, epilogue });
+            shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, activation });
         }
     }
     shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size }));
@@ -69,8 +69,8 @@ fn shaders() -> Vec<Shader> {
         for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {
             for workgroup in [[8, 1], [32, 1]] {
                 shaders.push(Shader::WinogradProduct { pixels, slices, workgroup, subgroup });
-                for (epilogue, pointwise) in
-                    Epilogue::all().into_iter().flat_map(|epilogue| [(epilogue, false), (epilogue, true)])
+                for (activation, pointwise) in
+                    ActivationClass::ALL.into_iter().flat_map(|activation| [(activation, false), (activation, true)])
                 {
                     shaders.push(Shader::ConvDirect {
                         pixels,
@@ -80,18 +80,18 @@ fn shaders() -> Vec<Shader> {
                         pointwise,
                         split,
                         subgroup,
-                        epilogue,
+                        activation,
                     });
                 }
             }
         }
     }
-    let (epilogue, split, lanes) = (Epilogue::NONE, true, 4);
+    let (activation, split, lanes) = (ActivationClass::Bounds, true, 4);
     for slices in [1, 2, 4] {
-        shaders.push(Shader::ConvTiled { slices: slices.min(2), lanes, split, epilogue });
+        shaders.push(Shader::ConvTiled { slices: slices.min(2), lanes, split, activation });
         for (pixels, pointwise) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, false), (pixels, true)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
-                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue });
+                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation });
             }
         }
     }

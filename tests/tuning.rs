@@ -64,7 +64,7 @@ fn layers() -> Vec<(Conv2d, [usize; 2])> {
 }
 
 /// Every kind of choice, with what is at the borders: tiles larger than maps, more slices than there are, uneven parts.
-const CHOICES: [&str; 14] = [
+const CHOICES: [&str; 19] = [
     "direct 16x2 8x4",
     "direct 8x4 8x4",
     "direct 4x4 4x8",
@@ -72,6 +72,11 @@ const CHOICES: [&str; 14] = [
     "direct 8x2 8x4 /3",
     "direct 4x4 1x32 /5",
     "direct 1x1 8x4 /13",
+    "subgroup 4x4 8x1",
+    "subgroup 8x4 32x1",
+    "subgroup 2x2 16x1",
+    "f2 subgroup 4x4 8x1",
+    "f4 subgroup 2x2 8x1",
     "tiled 8x1 8x8",
     "tiled 8x2 8x8 /2",
     "tiled 8x1 8x8 /5",

@@ -17,7 +17,7 @@ use super::Tier;
 pub use super::choice::Family;
 use super::choice::{Choice, MOST_PARTS, Tile};
 use super::layout::slices;
-use super::shader::{COOPERATIVE_PIXELS, COOPERATIVE_SIDE, Epilogue, GRADIENT_DEPTH, Shader, TILE_PIXELS};
+use super::shader::{ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, GRADIENT_DEPTH, Shader, TILE_PIXELS};
 use super::tuned::Tuned;
 use super::winograd::Winograd;
 use crate::Precision;
@@ -172,11 +172,11 @@ fn is_cooperative(conv: &Conv2d, policy: &Policy) -> bool {
         && conv.outputs_per_group().is_multiple_of(side)
 }
 
-/// Whether a subgroup can load weights together here: those of whole slices, for two of outputs at least.
+/// Whether a subgroup can load weights together here: those for two slices of outputs at least.
 fn shares_weights(conv: &Conv2d, policy: &Policy) -> bool {
     let out_slices = slices(conv.outputs_per_group());
     let whole_tiles = conv.groups == 1 && out_slices >= 2 || out_slices.is_multiple_of(2);
-    policy.subgroup() > 0 && conv.channels_per_group() >= 4 && whole_tiles
+    policy.subgroup() > 0 && whole_tiles
 }
 
 /// The kernels that are transformed when a model is loaded, with the size of the tiles: those of convolutions that
@@ -231,7 +231,10 @@ pub fn winograd(conv: &Conv2d, output: [usize; 2], policy: &Policy) -> Option<Wi
     if is_cooperative(conv, policy) && !policy.distrusted.contains(Algorithm::Taps(Family::Cooperative)) {
         return None;
     }
-    let best = Winograd::ALL.into_iter().filter(is_trusted).min_by_key(|size| size.products(output))?;
+    // Of few tiles, what takes time is to load the kernels, which are the larger the larger tiles are: measured on lavapipe.
+    let loading = if policy.tier == Tier::Software && policy.subgroup() >= 8 { 33 } else { 0 };
+    let time = |size: &Winograd| size.products(output) + loading * size.places();
+    let best = Winograd::ALL.into_iter().filter(is_trusted).min_by_key(time)?;
     let (least_channels, least_tiles) = match policy.tier {
         Tier::Software => (LEAST_CHANNELS_SOFTWARE, 1),
         Tier::Hardware => (LEAST_CHANNELS_HARDWARE, LEAST_TILES_HARDWARE),
@@ -297,7 +300,7 @@ fn by_tier(step: &Conv, [n, c, h, w]: Shape, families: &[Family], policy: &Polic
 
 /// Whether sharing weights is faster for so many pixels, without having been measured: in subgroups of 4, loading is hardly
 /// more than handing around, and on small maps invocations have nothing to do.
-fn pays_subgroups(pixels: usize, policy: &Policy) -> bool {
+pub fn pays_subgroups(pixels: usize, policy: &Policy) -> bool {
     policy.subgroup() >= 8 && pixels >= 16
 }
 
@@ -343,24 +346,24 @@ fn specialise(step: &Conv, choice: Choice, policy: &Policy) -> Chosen {
     let Tile { pixels, slices, workgroup, parts } = choice.tile;
     let split = parts > 1;
     // What only leaves parts has nothing to do with them afterwards.
-    let epilogue = if split { Epilogue::NONE } else { Epilogue::of(step) };
+    let activation = if split { ActivationClass::Bounds } else { ActivationClass::of_step(step) };
     let shader = match choice.family {
         Family::Direct | Family::Subgroup => {
             let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
             let subgroup = if choice.family == Family::Subgroup { policy.subgroup() } else { 0 };
-            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, epilogue }
+            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation }
         }
-        Family::Tiled => Shader::ConvTiled { slices, lanes, split, epilogue },
-        Family::Cooperative => Shader::ConvCooperative { columns: 4 * slices / COOPERATIVE_SIDE, epilogue },
+        Family::Tiled => Shader::ConvTiled { slices, lanes, split, activation },
+        Family::Cooperative => Shader::ConvCooperative { columns: 4 * slices / COOPERATIVE_SIDE, activation },
         Family::Depthwise => Shader::ConvDepthwise {
             outputs: pixels,
             kernel: conv.kernel.map(|extent| extent as u32),
             stride_x: conv.stride[1] as u32,
             dilation_x: conv.dilation[1] as u32,
             workgroup,
-            epilogue,
+            activation,
         },
-        Family::Grouped => Shader::ConvGrouped { epilogue },
+        Family::Grouped => Shader::ConvGrouped { activation },
     };
     Chosen { shader, parts }
 }
@@ -433,18 +436,20 @@ fn best_width(height: usize, wide: usize, pixels: usize) -> (usize, usize) {
     times.into_iter().min_by_key(|&(_, time)| time).unwrap_or((8, 0))
 }
 
-/// The same for [`Family::Subgroup`], of which all invocations of a workgroup are at the same slices. Weights cost next to
-/// nothing, so that tiles need not be large: the small ones leave less of a small map's last workgroup without work, and the
-/// compiler is done with them sooner.
+/// The same for [`Family::Subgroup`], of which all invocations of a workgroup are at the same slices. Weights cost little, so
+/// that tiles need not be large: the small ones leave less of a small map's last workgroup without work, and the compiler is
+/// done with them sooner.
 fn subgroup_tile(pixels: usize, group_slices: usize, ragged: bool) -> Tile {
-    const TILES: [[usize; 2]; 4] = [[4, 4], [2, 4], [4, 2], [2, 2]];
+    const TILES: [[usize; 2]; 3] = [[4, 4], [2, 4], [4, 2]];
     const WIDTH: usize = 8;
     let fits = |&[_, wide]: &[usize; 2]| ragged || group_slices.is_multiple_of(wide);
     let time = |&[height, wide]: &[usize; 2]| {
         let tiles = pixels.div_ceil(height).next_multiple_of(WIDTH);
-        tiles * (4 * height + 1 + 3 * height / wide) * group_slices.next_multiple_of(wide)
+        // In quarters of a product, from tuning on lavapipe: the weights of a slice are as much as three of them, and a value
+        // for all slices as five.
+        tiles * (4 * height + 13 + 19 * height / wide) * group_slices.next_multiple_of(wide)
     };
-    let [height, wide] = TILES.into_iter().filter(fits).min_by_key(time).unwrap_or([2, 2]);
+    let [height, wide] = TILES.into_iter().filter(fits).min_by_key(time).unwrap_or([4, 2]);
     Tile { pixels: height as u32, slices: wide as u32, workgroup: [WIDTH as u32, 1], parts: 1 }
 }
 
@@ -559,9 +564,9 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: &Pol
         Tier::Hardware => again <= MOST_AGAIN_HARDWARE,
     };
     let columns = [3, 4, 2].into_iter().find(|&columns| d_mul.is_multiple_of(columns)).unwrap_or(1);
-    let epilogue = Epilogue::of(step);
+    let activation = ActivationClass::of_step(step);
     let (pixels, slices, lanes) = (wanted[0] as u32, tile as u32, cpg.min(4) as u32);
-    worth_it.then_some(Shader::ConvFeature { pixels, slices, columns: columns as u32, lanes, epilogue })
+    worth_it.then_some(Shader::ConvFeature { pixels, slices, columns: columns as u32, lanes, activation })
 }
 
 /// Pixels and output slices of an invocation of [`Shader::ConvFeature`].

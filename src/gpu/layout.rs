@@ -133,11 +133,16 @@ pub fn pack_d(conv: &Conv2d, d: &[f32]) -> Vec<f32> {
 
 /// `[output][input][tap]` to `[tap][input][output]` with padded rows.
 fn pack_rows(values: &[f32], inputs: usize, to: KernelLayout) -> Vec<f32> {
+    /// So that whole cache lines are written.
+    const OUTPUTS: usize = 16;
     let mut packed = vec![0.0; to.len()];
-    for (row, taps) in values.chunks_exact(to.taps).enumerate() {
-        let (output, input) = (row / inputs, row % inputs);
-        for (tap, &value) in taps.iter().enumerate() {
-            packed[(tap * to.row_inputs + input) * to.row_outputs + output] = value;
+    let row = inputs * to.taps;
+    for (block, rows) in values.chunks(OUTPUTS * row).enumerate() {
+        for at in 0..row {
+            let (input, tap) = (at / to.taps, at % to.taps);
+            let first = (tap * to.row_inputs + input) * to.row_outputs + block * OUTPUTS;
+            let outputs = rows.iter().skip(at).step_by(row);
+            packed[first..].iter_mut().zip(outputs).for_each(|(packed, &value)| *packed = value);
         }
     }
     packed

@@ -21,7 +21,7 @@ macro_rules! params {
 
 params! {
     /// All convolutions. Sizes are in pixels, slices (of four channels) or channels as the names say; a split sum has
-    /// `parts`, of `part_slices` input slices each.
+    /// `parts`, of `part_slices` input slices each; `residual` says whether there is one.
     Conv {
         pixels: u32, maps: u32,
         in_height: u32, in_width: u32, in_slices: u32,
@@ -30,7 +30,7 @@ params! {
         kernel_height: u32, kernel_width: u32,
         stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
         parts: u32, part_slices: u32,
-        lower: f32, upper: f32,
+        residual: u32, lower: f32, upper: f32,
     }
 }
 
@@ -41,7 +41,7 @@ params! {
         in_height: u32, in_width: u32, in_slices: u32,
         out_height: u32, out_width: u32, out_slices: u32,
         pad_top: u32, pad_left: u32,
-        lower: f32, upper: f32,
+        residual: u32, lower: f32, upper: f32,
     }
 }
 
@@ -55,7 +55,7 @@ params! {
         kernel_height: u32, kernel_width: u32,
         stride_y: u32, stride_x: u32, pad_top: u32, pad_left: u32, dilation_y: u32, dilation_x: u32,
         d_mul: u32, d_row: u32,
-        lower: f32, upper: f32,
+        residual: u32, lower: f32, upper: f32,
     }
 }
 

@@ -36,8 +36,8 @@ pub enum Shader {
         /// How many invocations load the weights together, where the adapter's subgroups are as many; 0 where each loads
         /// its own.
         subgroup: u32,
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// Convolution through workgroup memory.
     ConvTiled {
@@ -47,20 +47,20 @@ pub enum Shader {
         lanes: u32,
         /// As for [`Shader::ConvDirect`].
         split: bool,
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// The sums of a convolution that was split.
     ConvSum {
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// Convolution on matrix units.
     ConvCooperative {
         /// Matrices of 16 output channels side by side.
         columns: u32,
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// Depthwise convolution.
     ConvDepthwise {
@@ -74,8 +74,8 @@ pub enum Shader {
         dilation_x: u32,
         /// Invocations along pixels and along slices.
         workgroup: [u32; 2],
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// The first part of a Winograd convolution: tiles of inputs, transformed.
     WinogradInput {
@@ -102,13 +102,13 @@ pub enum Shader {
     WinogradOutput {
         /// How large the tiles are.
         size: Winograd,
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// Convolution with groups of any size.
     ConvGrouped {
-        /// What is fused.
-        epilogue: Epilogue,
+        /// Applied to the sums, after bias and residual.
+        activation: ActivationClass,
     },
     /// Feature composition: convolutions with D and W in one.
     ConvFeature {
@@ -121,7 +121,7 @@ pub enum Shader {
         /// As for [`Shader::ConvDirect`].
         lanes: u32,
         /// What is fused behind it.
-        epilogue: Epilogue,
+        activation: ActivationClass,
     },
     /// Kernel composition.
     Compose {
@@ -262,15 +262,6 @@ impl Scalar {
     }
 }
 
-/// What a convolution does with its sums before it stores them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Epilogue {
-    /// Whether a map is added.
-    pub residual: bool,
-    /// Applied last.
-    pub activation: ActivationClass,
-}
-
 /// Activations as pipelines tell them apart; what else they need comes with the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActivationClass {
@@ -309,6 +300,22 @@ impl ActivationClass {
             Activation::Sigmoid => (Self::Sigmoid, [0.0, 0.0]),
             Activation::Silu => (Self::Silu, [0.0, 0.0]),
             Activation::Tanh => (Self::Tanh, [0.0, 0.0]),
+        }
+    }
+
+    /// That of a convolution.
+    pub fn of_step(step: &Conv) -> Self {
+        Self::of(step.activation).0
+    }
+
+    /// What a convolution does with its sums before it stores them.
+    fn context(self) -> Value {
+        context! {
+            products => false,
+            split => false,
+            by_channel => false,
+            activation => self.name(),
+            params => params::Conv::WGSL,
         }
     }
 
@@ -415,55 +422,55 @@ impl Shader {
 
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
-            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, subgroup, epilogue, .. } => {
-                let base = context! { pointwise, split, ..epilogue.context() };
+            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, subgroup, activation, .. } => {
+                let base = context! { pointwise, split, ..activation.context() };
                 ("conv_direct.wgsl", direct([pixels, slices, lanes], subgroup, base))
             }
             Shader::WinogradProduct { pixels, slices, subgroup, .. } => {
                 let base = context! { pointwise => true, ..products() };
                 ("conv_direct.wgsl", direct([pixels, slices, 4], subgroup, base))
             }
-            Shader::ConvTiled { slices, lanes, split, epilogue } => {
-                ("conv_tiled.wgsl", context! { lanes, split, ..tiled(slices, epilogue.context()) })
+            Shader::ConvTiled { slices, lanes, split, activation } => {
+                ("conv_tiled.wgsl", context! { lanes, split, ..tiled(slices, activation.context()) })
             }
-            Shader::ConvSum { epilogue } => ("conv_sum.wgsl", epilogue.context()),
+            Shader::ConvSum { activation } => ("conv_sum.wgsl", activation.context()),
             Shader::WinogradProductTiled { slices } => {
                 ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
             }
             Shader::WinogradInput { size } => {
                 ("winograd_input.wgsl", context! { matrix => size.input(), ..winograd(size) })
             }
-            Shader::WinogradOutput { size, epilogue } => {
+            Shader::WinogradOutput { size, activation } => {
                 let base = context! { matrix => size.output(), ..winograd(size) };
-                ("winograd_output.wgsl", context! { ..base, ..epilogue.context() })
+                ("winograd_output.wgsl", context! { ..base, ..activation.context() })
             }
             #[cfg(target_arch = "wasm32")]
             Shader::ConvCooperative { .. } => unreachable!("browsers have no matrix units"),
             #[cfg(not(target_arch = "wasm32"))]
-            Shader::ConvCooperative { columns, epilogue } => (
+            Shader::ConvCooperative { columns, activation } => (
                 "conv_cooperative.wgsl",
                 context! {
                     columns,
                     rows => COOPERATIVE_PIXELS / COOPERATIVE_SIDE,
                     tile_pixels => COOPERATIVE_PIXELS,
                     tile_slices => columns * COOPERATIVE_SIDE / 4,
-                    ..epilogue.context()
+                    ..activation.context()
                 },
             ),
-            Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, epilogue, .. } => (
+            Shader::ConvDepthwise { outputs, kernel, stride_x, dilation_x, activation, .. } => (
                 "conv_depthwise.wgsl",
                 context! {
                     outputs, stride_x, dilation_x,
                     kernel => kernel.to_vec(),
-                    ..epilogue.context()
+                    ..activation.context()
                 },
             ),
-            Shader::ConvGrouped { epilogue } => {
-                ("conv_grouped.wgsl", context! { by_channel => true, ..epilogue.context() })
+            Shader::ConvGrouped { activation } => {
+                ("conv_grouped.wgsl", context! { by_channel => true, ..activation.context() })
             }
-            Shader::ConvFeature { pixels, slices, columns, lanes, epilogue } => {
+            Shader::ConvFeature { pixels, slices, columns, lanes, activation } => {
                 let params = params::ConvFeature::WGSL;
-                let base = epilogue.context();
+                let base = activation.context();
                 ("conv_feature.wgsl", context! { pixels, slices, columns, lanes, params, ..base })
             }
             Shader::Compose { pairing } => {
@@ -560,7 +567,7 @@ impl Shader {
 /// What [`Shader::ConvDirect`] is specialised by.
 fn direct([pixels, slices, lanes]: [u32; 3], subgroup: u32, base: Value) -> Value {
     // How many weights of an input slice each invocation loads.
-    let weight_loads = (lanes * slices).checked_div(subgroup);
+    let weight_loads = if subgroup > 0 { (lanes * slices).div_ceil(subgroup) } else { 0 };
     context! { pixels, slices, lanes, subgroup, weight_loads, ..base }
 }
 
@@ -620,36 +627,6 @@ fn padding(mode: PaddingMode) -> &'static str {
 
 fn kernel_gradient(input_type: &str, grad_type: &str) -> Value {
     context! { input_type, grad_type, params => params::KernelGradient::WGSL }
-}
-
-impl Epilogue {
-    fn context(self) -> Value {
-        context! {
-            products => false,
-            split => false,
-            by_channel => false,
-            residual => self.residual,
-            activation => self.activation.name(),
-            params => params::Conv::WGSL,
-        }
-    }
-
-    /// Only the bias is added.
-    pub const NONE: Self = Self { residual: false, activation: ActivationClass::Bounds };
-
-    /// That of a step.
-    pub fn of(step: &Conv) -> Self {
-        Self { residual: step.residual.is_some(), activation: ActivationClass::of(step.activation).0 }
-    }
-
-    /// Every epilogue there is.
-    pub fn all() -> Vec<Self> {
-        let classes = ActivationClass::ALL;
-        let both = [false, true];
-        both.into_iter()
-            .flat_map(|residual| classes.iter().map(move |&activation| Self { residual, activation }))
-            .collect()
-    }
 }
 
 impl PoolKind {

@@ -105,15 +105,15 @@ impl Precision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::shader::{ActivationClass, Epilogue};
+    use crate::gpu::shader::ActivationClass;
 
     #[test]
     fn what_computes_nothing_in_half_precision_is_one_pipeline() {
         let shader = Shader::Softmax { logarithm: false };
         assert_eq!(Variant::new(shader, Precision::F16), Variant::new(shader, Precision::F16Storage));
         assert_eq!(Variant::new(Shader::SumParts, Precision::F16), Shader::SumParts.into());
-        let epilogue = Epilogue { residual: false, activation: ActivationClass::Bounds };
-        let conv = Shader::ConvTiled { slices: 1, lanes: 4, split: false, epilogue };
+        let activation = ActivationClass::Bounds;
+        let conv = Shader::ConvTiled { slices: 1, lanes: 4, split: false, activation };
         let [exact, stored, half] = Precision::ALL.map(|precision| Variant::new(conv, precision).wgsl());
         assert!(!exact.contains("f16") && stored.contains("enable f16;") && stored != half);
         assert!(stored.contains("var<workgroup> values: array<vec4<f32>") && half.contains("values: array<vec4<f16>"));

@@ -122,20 +122,30 @@ impl Winograd {
 
     /// Transforms the taps of `[row][9 taps][columns]` to `[row][places][columns]`: a kernel OIHW has one column, a D has S.
     pub fn transform(self, values: &[f32], columns: usize) -> Vec<f32> {
-        let g = self.kernel();
-        let mut transformed = Vec::with_capacity(values.len() / 9 * self.places());
-        for taps in values.chunks_exact(9 * columns) {
-            for row in &g {
-                for column in &g {
-                    transformed.extend((0..columns).map(|at| {
-                        let tap = |tap: usize| row[tap / 3] * column[tap % 3] * f64::from(taps[tap * columns + at]);
-                        (0..9).map(tap).sum::<f64>() as f32
-                    }));
+        match self {
+            Self::F2 => transform(&KERNEL_2, values, columns),
+            Self::F4 => transform(&KERNEL_4, values, columns),
+        }
+    }
+}
+
+/// With the extents of G known to the compiler: a large network has a million of these products.
+fn transform<const SIDE: usize>(g: &[[f64; 3]; SIDE], values: &[f32], columns: usize) -> Vec<f32> {
+    let dot = |row: &[f64; 3], with: [f64; 3]| row[0] * with[0] + row[1] * with[1] + row[2] * with[2];
+    let mut transformed = vec![0.0; values.len() / 9 * SIDE * SIDE];
+    let kernels = values.chunks_exact(9 * columns);
+    for (taps, places) in kernels.zip(transformed.chunks_exact_mut(SIDE * SIDE * columns)) {
+        for at in 0..columns {
+            let tap = |y: usize, x: usize| f64::from(taps[(3 * y + x) * columns + at]);
+            for (i, row) in g.iter().enumerate() {
+                let down = [0, 1, 2].map(|x| dot(row, [0, 1, 2].map(|y| tap(y, x))));
+                for (j, column) in g.iter().enumerate() {
+                    places[(i * SIDE + j) * columns + at] = dot(column, down) as f32;
                 }
             }
         }
-        transformed
     }
+    transformed
 }
 
 #[cfg(test)]

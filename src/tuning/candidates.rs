@@ -2,7 +2,7 @@
 
 use crate::gpu::Tier;
 use crate::gpu::choice::{Choice, Family, Tile};
-use crate::gpu::choose::{Algorithm, Policy, columns_fit, families, lay_out, most_parts, usual, usual_products};
+use crate::gpu::choose::{Algorithm, Policy, columns_fit, families, lay_out, most_parts, pays_subgroups, usual, usual_products};
 use crate::gpu::layout::slices;
 use crate::gpu::winograd::Winograd;
 use crate::plan::{Conv, Plan, Step};
@@ -11,8 +11,7 @@ use crate::plan::{Conv, Plan, Step};
 /// costs; on GPUs less, because there must be many invocations.
 const TILES_SOFTWARE: [[u32; 2]; 5] = [[16, 2], [8, 2], [8, 4], [16, 1], [4, 4]];
 /// The same where subgroups load weights together, with the width of a workgroup.
-const TILES_SUBGROUP: [([u32; 2], u32); 6] =
-    [([4, 4], 8), ([4, 4], 32), ([8, 4], 8), ([8, 4], 32), ([2, 4], 8), ([4, 2], 8)];
+const TILES_SUBGROUP: [([u32; 2], u32); 4] = [([4, 4], 8), ([8, 4], 32), ([2, 4], 8), ([4, 2], 8)];
 const TILES_HARDWARE: [[u32; 2]; 4] = [[4, 2], [8, 2], [4, 4], [1, 2]];
 
 /// Choices worth timing for the convolution that a part consists of: the usual one first, every one once.
@@ -28,8 +27,10 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
             // Barriers make it many times as slow as the others on software adapters.
             Family::Tiled | Family::Cooperative if policy.tier == Tier::Software => continue,
             Family::Tiled => choices.extend([1, 2].map(|slices| with_slices(usual, slices))),
-            Family::Direct => choices.extend(direct(usual, height * width, policy.tier)),
             Family::Subgroup => choices.extend(subgroup(usual, height * width)),
+            // Rarely as good.
+            Family::Direct if pays_subgroups(height * width, policy) => choices.push(usual),
+            Family::Direct => choices.extend(direct(usual, height * width, policy.tier)),
             Family::Cooperative => choices.push(usual),
             Family::Depthwise => choices.extend(depthwise(usual, step)),
             // Slow: for what nothing else can run, and where that turns out to be wrong.
@@ -50,9 +51,6 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
         let tiles = size.tiles([height, width]).into_iter().product();
         let usual = usual_products(size, tiles, slices(c), policy);
         choices.push(usual);
-        if families.contains(&Family::Subgroup) {
-            choices.extend(subgroup(usual, tiles));
-        }
         if policy.tier == Tier::Hardware {
             let tiled = Tile { pixels: 8, slices: 1, workgroup: [8, 8], parts: 1 };
             choices.extend([1, 2].map(|slices| Choice {
@@ -61,7 +59,10 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
                 ..usual
             }));
         }
-        choices.extend(direct(usual, tiles, policy.tier));
+        match usual.family {
+            Family::Subgroup => choices.extend(subgroup(usual, tiles)),
+            _ => choices.extend(direct(usual, tiles, policy.tier)),
+        }
     }
     let mut distinct: Vec<Choice> = vec![];
     for choice in choices.into_iter().filter(|choice| choice.fits(&step.conv)) {

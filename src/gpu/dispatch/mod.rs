@@ -11,7 +11,7 @@ use super::choose::{Chosen, Policy, Transformed, choose, choose_feature, transfo
 use super::layout::{KernelLayout, slices};
 use super::params;
 use super::shader::{
-    ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, Epilogue, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS,
+    ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, SOFTMAX_COLUMNS, Shader, TILE_COLUMNS, TILE_PIXELS,
 };
 use super::variant::Variant;
 use super::winograd::Winograd;
@@ -271,17 +271,16 @@ impl Lowering<'_> {
             dilation_x: conv.dilation[1] as u32,
             d_mul: conv.outputs_per_group() as u32,
             d_row: KernelLayout::of(conv).row_outputs as u32,
+            residual: step.residual.is_some().into(),
             lower,
             upper,
         };
-        let mut bindings = vec![
+        let inputs = [
             (1, Resource::Map(depthwise.input)),
             (2, Resource::Kernel(step.kernel)),
-            (3, Resource::Bias(step.kernel)),
-            (4, Resource::Map(step.output)),
             (6, Resource::Kernel(depthwise.kernel)),
         ];
-        bindings.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
+        let bindings = [&inputs[..], &stored(step, depthwise.input)].concat();
         let invocations = [pixels.div_ceil(tile_pixels as usize), out_slices.div_ceil(tile_slices as usize), 1];
         dispatch(&step.name, shader, &params, bindings, invocations).map(Some)
     }
@@ -320,6 +319,7 @@ impl Lowering<'_> {
             dilation_x: conv.dilation[1] as u32,
             parts: parts as u32,
             part_slices: slices(conv.channels_per_group()).div_ceil(parts) as u32,
+            residual: step.residual.is_some().into(),
             lower,
             upper,
         };
@@ -343,19 +343,17 @@ impl Lowering<'_> {
             _ => [pixels, out_slices, 1],
         };
         let inputs = [(1, Resource::Map(step.input)), (2, Resource::Kernel(step.kernel))];
-        let mut outputs = vec![(3, Resource::Bias(step.kernel)), (4, Resource::Map(step.output))];
-        outputs.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
         if parts == 1 {
-            let bindings = [&inputs[..], &outputs].concat();
+            let bindings = [&inputs[..], &stored(step, step.input)].concat();
             return Ok(vec![dispatch(&step.name, shader, &params, bindings, invocations)?]);
         }
         let sums = Resource::Scratch(Place::First, (16 * parts * out_slices * pixels) as u64);
         let label = format!("{} in parts", step.name);
         let first = dispatch(&label, shader, &params, [&inputs[..], &[(4, sums)]].concat(), invocations)?;
-        let epilogue = Epilogue::of(step);
-        outputs.push((1, sums));
+        let activation = ActivationClass::of_step(step);
+        let bindings = [&[(1, sums)], &stored(step, step.input)[..]].concat();
         let invocations = [out_height * out_width, n * out_slices, 1];
-        Ok(vec![first, dispatch(&step.name, Shader::ConvSum { epilogue }, &params, outputs, invocations)?])
+        Ok(vec![first, dispatch(&step.name, Shader::ConvSum { activation }, &params, bindings, invocations)?])
     }
 
     fn pool(&self, pool: &Pool) -> Result<Dispatch> {
@@ -471,6 +469,14 @@ fn flat(length: usize) -> (u32, [usize; 3]) {
     const ROW: usize = 1 << 21;
     let row = length.min(ROW);
     (row as u32, [row, length.div_ceil(row.max(1)), 1])
+}
+
+/// What the last shader of a convolution binds to store the result.
+///
+/// `input` is a map that is there: something has to be bound as the residual even if there is none.
+fn stored(step: &Conv, input: ValueId) -> [(u32, Resource); 3] {
+    let residual = step.residual.unwrap_or(input);
+    [(3, Resource::Bias(step.kernel)), (4, Resource::Map(step.output)), (5, Resource::Map(residual))]
 }
 
 fn dispatch<P: bytemuck::Pod>(

@@ -1,11 +1,11 @@
 //! A convolution in three dispatches: inputs transformed, products, products transformed back.
 
-use super::{Dispatch, Lowering, Place, Resource, dispatch};
+use super::{Dispatch, Lowering, Place, Resource, dispatch, stored};
 use crate::Result;
 use crate::gpu::choose::choose_products;
 use crate::gpu::layout::slices;
 use crate::gpu::params;
-use crate::gpu::shader::{ActivationClass, Epilogue, Shader, TILE_COLUMNS, TILE_PIXELS};
+use crate::gpu::shader::{ActivationClass, Shader, TILE_COLUMNS, TILE_PIXELS};
 use crate::gpu::winograd::Winograd;
 use crate::plan::Conv;
 
@@ -29,6 +29,7 @@ impl Lowering<'_> {
             out_slices: out_slices as u32,
             pad_top: step.conv.padding[0] as u32,
             pad_left: step.conv.padding[1] as u32,
+            residual: step.residual.is_some().into(),
             lower,
             upper,
         };
@@ -43,11 +44,9 @@ impl Lowering<'_> {
             vec![(1, Resource::Map(step.input)), (2, transformed)],
             [tiles, in_slices, 1],
         )?;
-        let mut bindings = vec![(1, products), (3, Resource::Bias(step.kernel)), (4, Resource::Map(step.output))];
-        bindings.extend(step.residual.map(|residual| (5, Resource::Map(residual))));
-        let epilogue = Epilogue { residual: step.residual.is_some(), activation };
+        let bindings = [&[(1, products)], &stored(step, step.input)[..]].concat();
         let last =
-            dispatch(&step.name, Shader::WinogradOutput { size, epilogue }, &params, bindings, [tiles, out_slices, 1])?;
+            dispatch(&step.name, Shader::WinogradOutput { size, activation }, &params, bindings, [tiles, out_slices, 1])?;
         let bindings = vec![(1, transformed), (2, Resource::Kernel(step.kernel)), (4, products)];
         let shader = choose_products(step, size, [n, out_channels, out_height, out_width], self.policy);
         let products = self.products(&label("products"), shader, size, tiles, [in_slices, out_slices], bindings)?;
