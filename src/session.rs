@@ -91,7 +91,6 @@ impl Executor {
             let (fault, check) = timed(self_check::check(device, &parts)).await?;
             executor.times.check = check;
             let Some(fault) = fault else {
-                log::debug!("{:.1?}", executor.times);
                 device.save();
                 return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
             };

@@ -35,14 +35,32 @@ fn shaders() -> Vec<Shader> {
                 let lanes = 4;
                 for pointwise in [false, true] {
                     let split = false;
-                    shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation });
+                    shaders.push(Shader::ConvDirect {
+                        pixels,
+                        slices,
+                        workgroup,
+                        lanes,
+                        pointwise,
+                        split,
+                        subgroup,
+                        activation,
+                    });
                 }
             }
         }
         for lanes in 1..=4 {
             let (workgroup, pointwise, split) = ([8, 4], false, false);
             for (pixels, slices) in [(16, 2), (8, 4)] {
-                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation });
+                shaders.push(Shader::ConvDirect {
+                    pixels,
+                    slices,
+                    workgroup,
+                    lanes,
+                    pointwise,
+                    split,
+                    subgroup,
+                    activation,
+                });
             }
             shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, activation }));
         }
@@ -91,7 +109,16 @@ fn shaders() -> Vec<Shader> {
         shaders.push(Shader::ConvTiled { slices: slices.min(2), lanes, split, activation });
         for (pixels, pointwise) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, false), (pixels, true)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
-                shaders.push(Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation });
+                shaders.push(Shader::ConvDirect {
+                    pixels,
+                    slices,
+                    workgroup,
+                    lanes,
+                    pointwise,
+                    split,
+                    subgroup,
+                    activation,
+                });
             }
         }
     }
@@ -133,13 +160,20 @@ fn shaders() -> Vec<Shader> {
     shaders
 }
 
-/// What a shader may use beyond the baseline: half precision, where it is for adapters that have it.
+/// What a shader may use beyond the baseline, where it is for adapters that have it: half precision, and subgroups.
 fn capabilities(variant: &Variant) -> Capabilities {
+    let half = match variant.precision {
+        Precision::F32 => Capabilities::empty(),
+        _ => half,
+    };
     match variant {
+        Variant {
+            shader: Shader::ConvDirect { subgroup: 1.., .. } | Shader::WinogradProduct { subgroup: 1.., .. },
+            ..
+        } => half | Capabilities::SUBGROUP,
         Variant { precision: Precision::F32, shader: Shader::PeakFma { scalar: Scalar::F16, .. } } => {
             Capabilities::SHADER_FLOAT16
         }
-        Variant { precision: Precision::F32, .. } => Capabilities::empty(),
         Variant { shader: Shader::ConvCooperative { .. }, .. } => {
             Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX
         }

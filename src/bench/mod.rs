@@ -19,7 +19,7 @@ mod runner;
 mod sampling;
 #[cfg_attr(target_arch = "wasm32", path = "special_in_browsers.rs")]
 mod special;
-mod statistics;
+pub(crate) mod statistics;
 
 pub use cases::Suite;
 pub use check::Expected;

@@ -125,10 +125,17 @@ impl Policy {
 
     /// As `subgroup`, for what is stored: GPUs load what is the same for all only once anyway, and half precision asks for
     /// operations that few software adapters have.
+    #[cfg(not(target_arch = "wasm32"))]
     fn subgroup(&self) -> u32 {
-        let is_wanted = cfg!(not(target_arch = "wasm32")) && self.tier == Tier::Software;
         let is_trusted = !self.distrusted.contains(Algorithm::Taps(Family::Subgroup));
-        if is_wanted && is_trusted && !self.precision.has_half_sums() { self.subgroup } else { 0 }
+        let is_wanted = self.tier == Tier::Software && !self.precision.has_half_sums();
+        if is_wanted && is_trusted { self.subgroup } else { 0 }
+    }
+
+    /// Browsers do not say how many invocations are one.
+    #[cfg(target_arch = "wasm32")]
+    fn subgroup(&self) -> u32 {
+        0
     }
 }
 

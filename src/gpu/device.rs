@@ -459,7 +459,7 @@ fn wanted_features() -> wgpu::Features {
     wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE | subgroups() | stopwatch::FEATURES
 }
 
-/// No browser tells how many invocations are one.
+/// Browsers do not say how many invocations are one.
 fn subgroups() -> wgpu::Features {
     if cfg!(target_arch = "wasm32") { wgpu::Features::empty() } else { wgpu::Features::SUBGROUP }
 }

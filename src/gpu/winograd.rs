@@ -129,18 +129,18 @@ impl Winograd {
     }
 }
 
-/// With the extents of G known to the compiler: a large network has a million of these products.
-fn transform<const SIDE: usize>(g: &[[f64; 3]; SIDE], values: &[f32], columns: usize) -> Vec<f32> {
+fn transform(g: &[[f64; 3]], values: &[f32], columns: usize) -> Vec<f32> {
+    let side = g.len();
     let dot = |row: &[f64; 3], with: [f64; 3]| row[0] * with[0] + row[1] * with[1] + row[2] * with[2];
-    let mut transformed = vec![0.0; values.len() / 9 * SIDE * SIDE];
+    let mut transformed = vec![0.0; values.len() / 9 * side * side];
     let kernels = values.chunks_exact(9 * columns);
-    for (taps, places) in kernels.zip(transformed.chunks_exact_mut(SIDE * SIDE * columns)) {
+    for (taps, places) in kernels.zip(transformed.chunks_exact_mut(side * side * columns)) {
         for at in 0..columns {
             let tap = |y: usize, x: usize| f64::from(taps[(3 * y + x) * columns + at]);
             for (i, row) in g.iter().enumerate() {
                 let down = [0, 1, 2].map(|x| dot(row, [0, 1, 2].map(|y| tap(y, x))));
                 for (j, column) in g.iter().enumerate() {
-                    places[(i * SIDE + j) * columns + at] = dot(column, down) as f32;
+                    places[(i * side + j) * columns + at] = dot(column, down) as f32;
                 }
             }
         }

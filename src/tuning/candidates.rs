@@ -2,7 +2,9 @@
 
 use crate::gpu::Tier;
 use crate::gpu::choice::{Choice, Family, Tile};
-use crate::gpu::choose::{Algorithm, Policy, columns_fit, families, lay_out, most_parts, pays_subgroups, usual, usual_products};
+use crate::gpu::choose::{
+    Algorithm, Policy, columns_fit, families, lay_out, most_parts, pays_subgroups, usual, usual_products,
+};
 use crate::gpu::layout::slices;
 use crate::gpu::winograd::Winograd;
 use crate::plan::{Conv, Plan, Step};

@@ -120,11 +120,12 @@ pub(crate) async fn tune(device: &Device, plan: &Plan) -> Result<()> {
         if let Some(&(ms, second)) = ranked.get(1)
             && ms <= CLOSE * best_ms
         {
-            rematches.push(Rematch { layer: name.clone(), second, weight: ms * *count as f64 });
+            let rematch = Rematch { layer: name.clone(), second, weight: ms * *count as f64 };
+            let at = rematches.partition_point(|other: &Rematch| other.weight >= rematch.weight);
+            rematches.insert(at, rematch);
+            rematches.truncate(MOST_REMATCHES);
         }
     }
-    rematches.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    rematches.truncate(MOST_REMATCHES);
 
     let (inputs, mut run) = (random_inputs(plan), Executor::with(device, plan, policy.clone()).await?);
     for (at, Rematch { layer, second, .. }) in rematches.iter().enumerate() {
@@ -186,11 +187,12 @@ async fn rank(device: &Device, part: &Plan, name: &str, policy: &Policy) -> Resu
     for choice in candidates::of(part, policy) {
         let mut policy = policy.clone();
         policy.tuned.insert(name, choice);
-        let bound = ranked.iter().map(|(ms, _)| *ms).fold(f64::INFINITY, f64::min);
+        let bound = ranked.first().map_or(f64::INFINITY, |(ms, _)| *ms);
         match trial(device, part, policy, &problem, bound).await {
             Ok(Some(ms)) => {
                 log::debug!("{name}: {choice}, {ms:.3} ms");
-                ranked.push((ms, choice));
+                // Sorting at the end would be some kilobytes of every visit of the page.
+                ranked.insert(ranked.partition_point(|(other, _)| *other <= ms), (ms, choice));
             }
             Ok(None) => log::warn!("{name}: `{choice}` computes wrong results here, and is left out"),
             Err(error @ Error::DeviceLost { .. }) => return Err(error),
@@ -198,7 +200,6 @@ async fn rank(device: &Device, part: &Plan, name: &str, policy: &Policy) -> Resu
             Err(error) => log::info!("{name}: `{choice}` is left out: {error}"),
         }
     }
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
     Ok(ranked)
 }
 

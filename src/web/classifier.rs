@@ -16,6 +16,7 @@ use super::session_set::{Facts, SessionSet, Wanted, open_adapter};
 use super::source::{Reader, Source};
 use super::team::Leader;
 use super::{error, to_js};
+use crate::bench::statistics::median;
 use crate::gpu::Picture;
 use crate::{LoadTimes, Mode, Model, Prediction, Result, Session};
 
@@ -225,28 +226,27 @@ async fn compare(shared: &mut Shared, info: &ModelInfo, source: &Source, repeat:
     let mut folded = vec![];
     let mut results = vec![];
     for mode in Mode::ALL {
-        let (probabilities, elapsed) = sessions
+        let (probabilities, elapsed_ms): (Vec<f32>, f64) = sessions
             .with(mode, async |session| {
-                let mut all = classify(session, reader, source, usize::MAX).await?;
-                all.sort_by_key(|prediction| prediction.class);
+                let all = classify(session, reader, source, usize::MAX).await?;
+                let mut probabilities = vec![0.0; all.len()];
+                all.iter().for_each(|prediction| probabilities[prediction.class] = prediction.probability);
                 let mut times = vec![];
                 for _ in 0..repeat {
                     let start = Instant::now();
                     classify(session, reader, source, 5).await?;
-                    times.push(start.elapsed());
+                    times.push(milliseconds(start.elapsed()));
                 }
-                times.sort();
-                Ok((all, times[repeat / 2]))
+                Ok((probabilities, median(&times).unwrap_or_default()))
             })
             .await?;
-        let probabilities: Vec<f32> = probabilities.iter().map(|prediction| prediction.probability).collect();
         if mode == Mode::Folded {
             folded = probabilities.clone();
         }
         let differences = probabilities.iter().zip(&folded).map(|(a, b)| (a - b).abs());
         results.push(ModeResult {
             mode: mode.name(),
-            elapsed_ms: milliseconds(elapsed),
+            elapsed_ms,
             macs: info.macs(mode),
             largest_difference: differences.fold(0.0, f32::max),
         });

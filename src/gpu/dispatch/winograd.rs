@@ -45,8 +45,13 @@ impl Lowering<'_> {
             [tiles, in_slices, 1],
         )?;
         let bindings = [&[(1, products)], &stored(step, step.input)[..]].concat();
-        let last =
-            dispatch(&step.name, Shader::WinogradOutput { size, activation }, &params, bindings, [tiles, out_slices, 1])?;
+        let last = dispatch(
+            &step.name,
+            Shader::WinogradOutput { size, activation },
+            &params,
+            bindings,
+            [tiles, out_slices, 1],
+        )?;
         let bindings = vec![(1, transformed), (2, Resource::Kernel(step.kernel)), (4, products)];
         let shader = choose_products(step, size, [n, out_channels, out_height, out_width], self.policy);
         let products = self.products(&label("products"), shader, size, tiles, [in_slices, out_slices], bindings)?;
