@@ -19,7 +19,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let out_area = p.out_height * p.out_width;
     let in_area = p.in_height * p.in_width;
     let first_in_slice = first_slice / p.group_out_slices * p.group_in_slices;
-    // Beyond the last slice or pixel the last one is computed again and not stored.
+    // Beyond the last slice or pixel the last one is computed again, and stored again.
 {% for c in range(slices) %}
     let slice{{ c }} = min(first_slice + {{ c }}u, p.out_slices - 1u);
 {% endfor %}
@@ -83,9 +83,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
     }
 
+    // One after the other: written out it would be two thirds of what there is to compile.
+    var sums = array<vec4<f32>, {{ pixels * slices }}>(
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
-    store(sum{{ i }}_{{ c }}, slice{{ c }}, (image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
+        sum{{ i }}_{{ c }},
 {% endfor %}
 {% endfor %}
+    );
+    for (var k = 0u; k < {{ pixels * slices }}u; k++) {
+        let pixel = min(first_pixel + k / {{ slices }}u, p.pixels - 1u);
+        let slice = min(first_slice + k % {{ slices }}u, p.out_slices - 1u);
+        let at = (pixel / out_area * p.out_slices + slice) * out_area + pixel % out_area;
+        store(sums[k], slice, at);
+    }
 }

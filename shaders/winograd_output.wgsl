@@ -33,14 +33,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = place / p.row_tiles * {{ m }}u;
     let column = place % p.row_tiles * {{ m }}u;
     let base = (image * p.out_slices + slice) * p.out_height;
+    // One after the other, so that there is less to compile.
+    var outputs = array<vec4<f32>, {{ m * m }}>(
 {% for i in range(m) %}
-    if row + {{ i }}u < p.out_height {
-        let line = (base + row + {{ i }}u) * p.out_width + column;
 {% for j in range(m) %}
-        if column + {{ j }}u < p.out_width {
-            store({{ combine(matrix[i], "t#_" ~ j) }}, slice, line + {{ j }}u);
+        {{ combine(matrix[i], "t#_" ~ j) }},
+{% endfor %}
+{% endfor %}
+    );
+    for (var k = 0u; k < {{ m * m }}u; k++) {
+        let y = row + k / {{ m }}u;
+        let x = column + k % {{ m }}u;
+        if y < p.out_height && x < p.out_width {
+            store(outputs[k], slice, (base + y) * p.out_width + x);
         }
-{% endfor %}
     }
-{% endfor %}
 }
