@@ -164,7 +164,7 @@ fn shaders() -> Vec<Shader> {
 fn capabilities(variant: &Variant) -> Capabilities {
     let half = match variant.precision {
         Precision::F32 => Capabilities::empty(),
-        _ => half,
+        _ => Capabilities::SHADER_FLOAT16,
     };
     match variant {
         Variant {
@@ -177,7 +177,7 @@ fn capabilities(variant: &Variant) -> Capabilities {
         Variant { shader: Shader::ConvCooperative { .. }, .. } => {
             Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX
         }
-        _ => Capabilities::SHADER_FLOAT16,
+        _ => half,
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod repeat;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use wgpu::util::DeviceExt;
@@ -426,21 +425,18 @@ impl Weights {
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, conv) = (KernelId(index), &kernel.conv);
             let size = winograd.get(id);
-            let transform = |values, columns| match size {
-                Some(size) => Cow::Owned(size.transform(values, columns)),
-                None => Cow::Borrowed(values),
-            };
+            let transformed = |taps: Vec<f32>| size.map(|size| size.transform(&taps)).unwrap_or(taps);
             write(Resource::Bias(id), &padded_bias(&kernel.bias));
             match &kernel.source {
                 KernelSource::Plain(values) => {
-                    let layout = KernelLayout::with(conv, size);
                     let storage = dispatch::kernel_precision(policy, size).storage();
-                    write_as(storage, Resource::Kernel(id), &layout.pack(conv, &transform(values, 1)));
+                    let packed = transformed(KernelLayout::of(conv).pack(conv, values));
+                    write_as(storage, Resource::Kernel(id), &packed);
                 }
                 KernelSource::Composed(parts) => {
                     let s = parts.attributes.d_mul;
                     write(Resource::W(id), &pack_w(conv, s, parts.w.data()));
-                    write(Resource::D(id), &pack_d(conv, &transform(parts.d.data(), s)));
+                    write(Resource::D(id), &transformed(pack_d(conv, parts.d.data())));
                 }
                 KernelSource::Transposed(_) => {}
             }

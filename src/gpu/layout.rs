@@ -119,7 +119,7 @@ pub fn pack_w(conv: &Conv2d, s: usize, w: &[f32]) -> Vec<f32> {
     pack_rows(w, inputs, KernelLayout { taps: s, row_inputs: inputs, row_outputs: conv.out_channels })
 }
 
-/// D as the fold wants it, `[tap][s][channel]`, from `[channel][tap][s]`; with places for taps, if it was transformed.
+/// D as the fold wants it, `[tap][s][channel]`, from `[channel][tap][s]`.
 pub fn pack_d(conv: &Conv2d, d: &[f32]) -> Vec<f32> {
     let row = d.len() / conv.in_channels;
     let mut packed = vec![0.0; d.len()];

@@ -120,32 +120,42 @@ impl Winograd {
         }
     }
 
-    /// Transforms the taps of `[row][9 taps][columns]` to `[row][places][columns]`: a kernel OIHW has one column, a D has S.
-    pub fn transform(self, values: &[f32], columns: usize) -> Vec<f32> {
+    /// Transforms kernels, or columns of D: `[9 taps][anything]` to `[places][anything]`.
+    pub fn transform(self, taps: &[f32]) -> Vec<f32> {
         match self {
-            Self::F2 => transform(&KERNEL_2, values, columns),
-            Self::F4 => transform(&KERNEL_4, values, columns),
+            Self::F2 => transform(&KERNEL_2, taps),
+            Self::F4 => transform(&KERNEL_4, taps),
         }
     }
 }
 
-fn transform(g: &[[f64; 3]], values: &[f32], columns: usize) -> Vec<f32> {
-    let side = g.len();
-    let dot = |row: &[f64; 3], with: [f64; 3]| row[0] * with[0] + row[1] * with[1] + row[2] * with[2];
-    let mut transformed = vec![0.0; values.len() / 9 * side * side];
-    let kernels = values.chunks_exact(9 * columns);
-    for (taps, places) in kernels.zip(transformed.chunks_exact_mut(side * side * columns)) {
-        for at in 0..columns {
-            let tap = |y: usize, x: usize| f64::from(taps[(3 * y + x) * columns + at]);
-            for (i, row) in g.iter().enumerate() {
-                let down = [0, 1, 2].map(|x| dot(row, [0, 1, 2].map(|y| tap(y, x))));
-                for (j, column) in g.iter().enumerate() {
-                    places[(i * side + j) * columns + at] = dot(column, down) as f32;
-                }
+/// A large network has a million kernels, which somebody waits for: so many of them side by side fill vector registers.
+const KERNELS: usize = 8;
+
+fn transform(g: &[[f64; 3]], taps: &[f32]) -> Vec<f32> {
+    let (side, count) = (g.len(), taps.len() / 9);
+    let mut transformed = vec![0.0; side * side * count];
+    for first in (0..count).step_by(KERNELS) {
+        let some = first..count.min(first + KERNELS);
+        let mut kernels = [[0.0; KERNELS]; 9];
+        for (tap, kernels) in kernels.iter_mut().enumerate() {
+            let values = &taps[tap * count..][some.clone()];
+            kernels.iter_mut().zip(values).for_each(|(kernel, &value)| *kernel = f64::from(value));
+        }
+        for (i, row) in g.iter().enumerate() {
+            let down = [0, 1, 2].map(|x| dot(row, [&kernels[x], &kernels[3 + x], &kernels[6 + x]]));
+            for (j, column) in g.iter().enumerate() {
+                let place = &mut transformed[(i * side + j) * count..][some.clone()];
+                let values = dot(column, [&down[0], &down[1], &down[2]]);
+                place.iter_mut().zip(values).for_each(|(place, value)| *place = value as f32);
             }
         }
     }
     transformed
+}
+
+fn dot(row: &[f64; 3], with: [&[f64; KERNELS]; 3]) -> [f64; KERNELS] {
+    std::array::from_fn(|at| row[0] * with[0][at] + row[1] * with[1][at] + row[2] * with[2][at])
 }
 
 #[cfg(test)]
@@ -171,7 +181,7 @@ mod tests {
             };
             let (inputs, kernel) = (draw(side, side), draw(3, 3));
             let flat: Vec<f32> = kernel.iter().flatten().map(|&tap| tap as f32).collect();
-            let transformed = size.transform(&flat, 1);
+            let transformed = size.transform(&flat);
             let (b, a) = (size.input(), size.output());
             let of_inputs = product(&product(&b, &inputs), &transposed(&b));
             let products: Vec<Vec<f64>> = of_inputs
@@ -191,13 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_transformed_each_by_itself() {
-        let (first, second): (Vec<f32>, Vec<f32>) = ((1..10).map(|x| x as f32).collect(), vec![-2.0; 9]);
-        let both: Vec<f32> = first.iter().zip(&second).flat_map(|(&a, &b)| [a, b]).collect();
-        let together = Winograd::F4.transform(&both, 2);
-        let alone = [&first, &second].map(|taps| Winograd::F4.transform(taps, 1));
-        let expected: Vec<f32> = alone[0].iter().zip(&alone[1]).flat_map(|(&a, &b)| [a, b]).collect();
-        assert_eq!(together, expected);
+    fn kernels_side_by_side_are_transformed_each_by_itself() {
+        let mut random = oorandom::Rand32::new(4);
+        for count in [1, KERNELS, KERNELS + 3] {
+            let taps: Vec<f32> = (0..9 * count).map(|_| random.rand_float() - 0.5).collect();
+            let together = Winograd::F4.transform(&taps);
+            for at in 0..count {
+                let of = |values: &[f32]| values.iter().copied().skip(at).step_by(count).collect::<Vec<f32>>();
+                assert_eq!(of(&together), Winograd::F4.transform(&of(&taps)), "{at} of {count}");
+            }
+        }
     }
 
     #[test]
