@@ -140,7 +140,9 @@ fn shaders() -> Vec<Shader> {
         shaders.extend([Shader::Pool { kind }, Shader::GlobalPool { kind }]);
     }
     for pairing in [Pairing::Paper, Pairing::Torch] {
-        shaders.push(Shader::Compose { pairing });
+        for taps in [1, 2, 3, 4, 5, 7] {
+            shaders.extend([false, true].map(|vector| Shader::Compose { taps, vector, pairing }));
+        }
         shaders.extend([Factor::W, Factor::D].map(|factor| Shader::ComposeGradient { factor, pairing }));
     }
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::PadGradient { mode }));

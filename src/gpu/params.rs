@@ -60,8 +60,10 @@ params! {
 }
 
 params! {
-    /// Kernel composition. Rows are those of the kernel with its padding to whole slices.
+    /// Kernel composition. Rows are those of the kernel with its padding to whole slices. Outputs are
+    /// counted in vectors where the shader has them.
     Compose {
+        row: u32, length: u32,
         inputs: u32, outputs: u32, group_inputs: u32, group_outputs: u32, d_mul: u32, row_inputs: u32, row_outputs: u32,
     }
 }

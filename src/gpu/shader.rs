@@ -125,6 +125,10 @@ pub enum Shader {
     },
     /// Kernel composition.
     Compose {
+        /// Taps per invocation.
+        taps: u32,
+        /// Whether it has four outputs, which must be of one group.
+        vector: bool,
         /// Which D belongs to which channel.
         pairing: Pairing,
     },
@@ -473,8 +477,9 @@ impl Shader {
                 let base = activation.context();
                 ("conv_feature.wgsl", context! { pixels, slices, columns, lanes, params, ..base })
             }
-            Shader::Compose { pairing } => {
-                ("compose.wgsl", context! { pairing => name(pairing), params => params::Compose::WGSL })
+            Shader::Compose { taps, vector, pairing } => {
+                let pairing = name(pairing);
+                ("compose.wgsl", context! { taps, vector, pairing, params => params::Compose::WGSL })
             }
             Shader::KernelGradientDirect { slices, columns } => (
                 "kernel_gradient_direct.wgsl",
