@@ -258,6 +258,11 @@ impl Device {
         self.tuning.known()
     }
 
+    /// Those among them that were timed on this machine.
+    pub fn timed(&self) -> Tuned {
+        self.tuning.timed()
+    }
+
     /// Times what could run the convolutions of a network when a session is loaded, those that were timed before or came with
     /// [`Device::add_tuned`] excepted, and uses what is best. That takes seconds to minutes, and is told to the listener.
     pub fn tune_when_loading(&mut self, listener: TuneListener) {

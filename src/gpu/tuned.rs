@@ -91,6 +91,13 @@ impl Tuning {
         self.choices().known.clone()
     }
 
+    /// Without those that came with the library.
+    pub(crate) fn timed(&self) -> Tuned {
+        let choices = self.choices();
+        let is_timed = |(layer, _): &(&str, Choice)| choices.timed.iter().any(|timed| timed == layer);
+        Tuned(Arc::new(choices.known.iter().filter(is_timed).map(|(layer, choice)| (layer.into(), choice)).collect()))
+    }
+
     pub(crate) fn is_timed(&self, layer: &str) -> bool {
         self.choices().timed.iter().any(|timed| timed == layer)
     }

@@ -35,7 +35,7 @@ pub enum TuneEvent<'a> {
     },
     /// A network is done.
     Finished {
-        /// All choices that are known by now, in the precision of the adapter.
+        /// All choices that were timed on this machine by now, in the precision of the adapter: what is to be kept.
         tuned: &'a Tuned,
         /// Layers that were timed.
         layers: usize,
@@ -146,7 +146,7 @@ pub(crate) async fn tune(device: &Device, plan: &Plan) -> Result<()> {
             device.found_best(name, choice);
         }
     }
-    tell(TuneEvent::Finished { tuned: &device.tuned(), layers: total, network_ms });
+    tell(TuneEvent::Finished { tuned: &device.timed(), layers: total, network_ms });
     Ok(())
 }
 

@@ -10,4 +10,5 @@ mod info;
 mod layer;
 mod onnx;
 mod run;
+mod tuning;
 mod weights;

@@ -33,3 +33,24 @@ test("a listener ends the benchmark, on WebGPU too", async ({ page }) => {
   expect(record.results[0].check.ok).toBe(true);
   expect(record.adapter.type).toBe("software");
 });
+
+test("the fastest kernels are found once, and remembered", async ({ page }) => {
+  await page.goto("/examples/image.html");
+  const found = await page.evaluate(async () => {
+    const { default: init, benchmark } = await import("/doconv.js");
+    await init();
+    const model = await (await fetch("/models/efficientnet-lite0-doconv.safetensors")).arrayBuffer();
+    const run = async (/** @type {"full" | "load"} */ tune) => {
+      /** @type {string[]} */
+      const timed = [];
+      const onTuning = (/** @type {{ label: string }} */ { label }) => timed.push(label);
+      const options = { adapter: "webgpu", suites: ["layers"], filter: "dw3x3-144@56", budgetMs: 10, tune, onTuning };
+      const record = await benchmark(model, options);
+      return { timed: timed.length, tuned: record.settings.tuned, ok: record.results[0].check.ok };
+    };
+    return [await run("full"), await run("full"), await run("load")];
+  });
+  expect(found[0].timed).toBeGreaterThan(0);
+  for (const { ok, tuned } of found) expect([ok, tuned]).toEqual([true, 1]);
+  expect([found[1].timed, found[2].timed]).toEqual([0, 0]);
+});
