@@ -154,7 +154,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
 {% endif %}
-    // One after the other: written out it would be two thirds of what there is to compile.
+{% if compact %}
+    // One after the other: written out it is two thirds of what there is to compile.
     var sums = array<vec4<f32>, {{ pixels * slices }}>(
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
@@ -168,4 +169,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let at = (pixel / out_area * p.out_slices + slice) * out_area + pixel % out_area;
         store(sums[k], slice, {% if split %}id.z * p.pixels * p.out_slices + {% endif %}at);
     }
+{% else %}
+{% for i in range(pixels) %}
+{% for c in range(slices) %}
+    store(sum{{ i }}_{{ c }}, slice{{ c }}, {% if split %}id.z * p.pixels * p.out_slices + {% endif %}(image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
+{% endfor %}
+{% endfor %}
+{% endif %}
 }

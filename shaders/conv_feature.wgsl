@@ -83,18 +83,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
     }
 
-    // One after the other: written out it would be two thirds of what there is to compile.
-    var sums = array<vec4<f32>, {{ pixels * slices }}>(
 {% for i in range(pixels) %}
 {% for c in range(slices) %}
-        sum{{ i }}_{{ c }},
+    store(sum{{ i }}_{{ c }}, slice{{ c }}, (image{{ i }} * p.out_slices + slice{{ c }}) * out_area + place{{ i }});
 {% endfor %}
 {% endfor %}
-    );
-    for (var k = 0u; k < {{ pixels * slices }}u; k++) {
-        let pixel = min(first_pixel + k / {{ slices }}u, p.pixels - 1u);
-        let slice = min(first_slice + k % {{ slices }}u, p.out_slices - 1u);
-        let at = (pixel / out_area * p.out_slices + slice) * out_area + pixel % out_area;
-        store(sums[k], slice, at);
-    }
 }

@@ -22,6 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let base = (image * p.in_slices + slice) * p.in_height * p.in_width;
     let row = i32(place / p.row_tiles * {{ m }}u) - i32(p.pad_top);
     let column = i32(place % p.row_tiles * {{ m }}u) - i32(p.pad_left);
+{% if compact %}
     // One after the other, so that there is less to compile.
     var d: array<vec4<f32>, {{ side * side }}>;
     for (var k = 0u; k < {{ side * side }}u; k++) {
@@ -31,9 +32,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let inside = y < p.in_height && x < p.in_width;
         d[k] = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y * p.in_width + x, inside)]), inside);
     }
+{% else %}
+{% for i in range(side) %}
+    let y{{ i }} = u32(row + {{ i }});
+    let x{{ i }} = u32(column + {{ i }});
+{% endfor %}
 {% for j in range(side) %}
 {% for i in range(side) %}
-    let t{{ i }}_{{ j }} = {{ combine(matrix[i], "d[# * " ~ side ~ " + " ~ j ~ "]") }};
+    let inside{{ i }}_{{ j }} = y{{ i }} < p.in_height && x{{ j }} < p.in_width;
+    let d{{ i }}_{{ j }} = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }})]), inside{{ i }}_{{ j }});
+{% endfor %}
+{% endfor %}
+{% endif %}
+{% for j in range(side) %}
+{% for i in range(side) %}
+    let t{{ i }}_{{ j }} = {{ combine(matrix[i], ("d[# * " ~ side ~ " + " ~ j ~ "]") if compact else "d#_" ~ j) }};
 {% endfor %}
 {% endfor %}
     var at = slice * p.tiles + tile;

@@ -33,6 +33,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = place / p.row_tiles * {{ m }}u;
     let column = place % p.row_tiles * {{ m }}u;
     let base = (image * p.out_slices + slice) * p.out_height;
+{% if compact %}
     // One after the other, so that there is less to compile.
     var outputs = array<vec4<f32>, {{ m * m }}>(
 {% for i in range(m) %}
@@ -48,4 +49,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             store(outputs[k], slice, (base + y) * p.out_width + x);
         }
     }
+{% else %}
+{% for i in range(m) %}
+    if row + {{ i }}u < p.out_height {
+        let line = (base + row + {{ i }}u) * p.out_width + column;
+{% for j in range(m) %}
+        if column + {{ j }}u < p.out_width {
+            store({{ combine(matrix[i], "t#_" ~ j) }}, slice, line + {{ j }}u);
+        }
+{% endfor %}
+    }
+{% endfor %}
+{% endif %}
 }

@@ -22,6 +22,11 @@ fn variants() -> Vec<Variant> {
 
 /// The families with every value of every parameter that the heuristics may choose.
 fn shaders() -> Vec<Shader> {
+    [false, true].into_iter().flat_map(shaders_that_are).collect()
+}
+
+/// Compact ones or others; those that are neither are among both.
+fn shaders_that_are(compact: bool) -> Vec<Shader> {
     let subgroup = 0;
     let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
     shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
@@ -43,6 +48,7 @@ fn shaders() -> Vec<Shader> {
                         pointwise,
                         split,
                         subgroup,
+                        compact,
                         activation,
                     });
                 }
@@ -59,6 +65,7 @@ fn shaders() -> Vec<Shader> {
                     pointwise,
                     split,
                     subgroup,
+                    compact,
                     activation,
                 });
             }
@@ -73,7 +80,7 @@ fn shaders() -> Vec<Shader> {
         }
         shaders.extend([1, 2, 4].map(|columns| Shader::ConvCooperative { columns, activation }));
         shaders.push(Shader::ConvGrouped { activation });
-        shaders.extend(Winograd::ALL.map(|size| Shader::WinogradOutput { size, activation }));
+        shaders.extend(Winograd::ALL.map(|size| Shader::WinogradOutput { size, compact, activation }));
         for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
             shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, activation });
         }
@@ -81,12 +88,12 @@ fn shaders() -> Vec<Shader> {
             shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, activation });
         }
     }
-    shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size }));
+    shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size, compact }));
     for subgroup in [4, 8] {
         let (split, lanes) = (false, 4);
         for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {
             for workgroup in [[8, 1], [32, 1]] {
-                shaders.push(Shader::WinogradProduct { pixels, slices, workgroup, subgroup });
+                shaders.push(Shader::WinogradProduct { pixels, slices, workgroup, subgroup, compact });
                 for (activation, pointwise) in
                     ActivationClass::ALL.into_iter().flat_map(|activation| [(activation, false), (activation, true)])
                 {
@@ -98,6 +105,7 @@ fn shaders() -> Vec<Shader> {
                         pointwise,
                         split,
                         subgroup,
+                        compact,
                         activation,
                     });
                 }
@@ -117,6 +125,7 @@ fn shaders() -> Vec<Shader> {
                     pointwise,
                     split,
                     subgroup,
+                    compact,
                     activation,
                 });
             }
@@ -126,7 +135,13 @@ fn shaders() -> Vec<Shader> {
         shaders.push(Shader::WinogradProductTiled { slices: slices.min(2) });
         for pixels in [1, 4, 8, 16] {
             let shapes = [[1, 32], [4, 8], [8, 4]];
-            shaders.extend(shapes.map(|workgroup| Shader::WinogradProduct { pixels, slices, workgroup, subgroup: 0 }));
+            shaders.extend(shapes.map(|workgroup| Shader::WinogradProduct {
+                pixels,
+                slices,
+                workgroup,
+                subgroup: 0,
+                compact,
+            }));
         }
     }
     for activation in ActivationClass::ALL {

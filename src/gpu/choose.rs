@@ -62,7 +62,7 @@ impl Algorithm {
             Shader::ConvCooperative { .. } => Self::Taps(Family::Cooperative),
             Shader::ConvDepthwise { .. } => Self::Taps(Family::Depthwise),
             Shader::ConvGrouped { .. } => Self::Taps(Family::Grouped),
-            Shader::WinogradInput { size } | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
+            Shader::WinogradInput { size, .. } | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
             Shader::ConvFeature { .. } => Self::Feature,
             Shader::ConvSum { .. } => Self::Split,
             _ => return None,
@@ -121,6 +121,12 @@ impl Policy {
     /// Whether there are matrix units for what is stored.
     pub(crate) fn has_matrix_units(&self) -> bool {
         self.precision != Precision::F32 && self.cooperative
+    }
+
+    /// Whether shaders are to be compact. That makes SwiftShader compile in a third of the time, and run as fast; lavapipe unrolls
+    /// every loop and has more to do; and a GPU's compiler may put into memory what should be in registers.
+    pub(crate) fn is_compact(&self) -> bool {
+        self.tier == Tier::Software && self.subgroup < 8
     }
 
     /// As `subgroup`, for what is stored: GPUs load what is the same for all only once anyway, and half precision asks for
@@ -358,7 +364,8 @@ fn specialise(step: &Conv, choice: Choice, policy: &Policy) -> Chosen {
         Family::Direct | Family::Subgroup => {
             let pointwise = conv.taps() == 1 && conv.stride == [1, 1] && conv.padding == [0; 4];
             let subgroup = if choice.family == Family::Subgroup { policy.subgroup() } else { 0 };
-            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, activation }
+            let compact = policy.is_compact();
+            Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, compact, activation }
         }
         Family::Tiled => Shader::ConvTiled { slices, lanes, split, activation },
         Family::Cooperative => Shader::ConvCooperative { columns: 4 * slices / COOPERATIVE_SIDE, activation },
@@ -488,7 +495,7 @@ pub fn choose_products(step: &Conv, size: Winograd, [n, c, h, w]: Shape, policy:
     let subgroup = if family == Family::Subgroup { policy.subgroup() } else { 0 };
     match family {
         Family::Tiled => Shader::WinogradProductTiled { slices },
-        _ => Shader::WinogradProduct { pixels, slices, workgroup, subgroup },
+        _ => Shader::WinogradProduct { pixels, slices, workgroup, subgroup, compact: policy.is_compact() },
     }
 }
 

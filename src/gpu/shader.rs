@@ -36,6 +36,9 @@ pub enum Shader {
         /// How many invocations load the weights together, where the adapter's subgroups are as many; 0 where each loads
         /// its own.
         subgroup: u32,
+        /// Whether what is done alike is done in a loop: there is less to compile for, but it is slow unless the compiler keeps
+        /// arrays in registers.
+        compact: bool,
         /// Applied to the sums, after bias and residual.
         activation: ActivationClass,
     },
@@ -81,6 +84,8 @@ pub enum Shader {
     WinogradInput {
         /// How large the tiles are.
         size: Winograd,
+        /// As for [`Shader::ConvDirect`].
+        compact: bool,
     },
     /// Its matrix products, from storage with register tiles.
     WinogradProduct {
@@ -92,6 +97,8 @@ pub enum Shader {
         workgroup: [u32; 2],
         /// As for [`Shader::ConvDirect`].
         subgroup: u32,
+        /// As for [`Shader::ConvDirect`].
+        compact: bool,
     },
     /// Its matrix products through workgroup memory.
     WinogradProductTiled {
@@ -102,6 +109,8 @@ pub enum Shader {
     WinogradOutput {
         /// How large the tiles are.
         size: Winograd,
+        /// As for [`Shader::ConvDirect`].
+        compact: bool,
         /// Applied to the sums, after bias and residual.
         activation: ActivationClass,
     },
@@ -426,12 +435,12 @@ impl Shader {
 
     fn specialisation(&self) -> (&'static str, Value) {
         match *self {
-            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, subgroup, activation, .. } => {
-                let base = context! { pointwise, split, ..activation.context() };
+            Shader::ConvDirect { pixels, slices, lanes, pointwise, split, subgroup, compact, activation, .. } => {
+                let base = context! { pointwise, split, compact, ..activation.context() };
                 ("conv_direct.wgsl", direct([pixels, slices, lanes], subgroup, base))
             }
-            Shader::WinogradProduct { pixels, slices, subgroup, .. } => {
-                let base = context! { pointwise => true, ..products() };
+            Shader::WinogradProduct { pixels, slices, subgroup, compact, .. } => {
+                let base = context! { pointwise => true, compact, ..products() };
                 ("conv_direct.wgsl", direct([pixels, slices, 4], subgroup, base))
             }
             Shader::ConvTiled { slices, lanes, split, activation } => {
@@ -441,11 +450,11 @@ impl Shader {
             Shader::WinogradProductTiled { slices } => {
                 ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
             }
-            Shader::WinogradInput { size } => {
-                ("winograd_input.wgsl", context! { matrix => size.input(), ..winograd(size) })
+            Shader::WinogradInput { size, compact } => {
+                ("winograd_input.wgsl", context! { compact, matrix => size.input(), ..winograd(size) })
             }
-            Shader::WinogradOutput { size, activation } => {
-                let base = context! { matrix => size.output(), ..winograd(size) };
+            Shader::WinogradOutput { size, compact, activation } => {
+                let base = context! { compact, matrix => size.output(), ..winograd(size) };
                 ("winograd_output.wgsl", context! { ..base, ..activation.context() })
             }
             #[cfg(target_arch = "wasm32")]

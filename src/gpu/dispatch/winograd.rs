@@ -37,9 +37,10 @@ impl Lowering<'_> {
         let transformed = Resource::Scratch(Place::First, bytes(in_slices));
         let products = Resource::Scratch(Place::Second, bytes(out_slices));
         let label = |part: &str| format!("{} {part}", step.name);
+        let compact = self.policy.is_compact();
         let first = dispatch(
             &label("inputs"),
-            Shader::WinogradInput { size },
+            Shader::WinogradInput { size, compact },
             &params,
             vec![(1, Resource::Map(step.input)), (2, transformed)],
             [tiles, in_slices, 1],
@@ -47,7 +48,7 @@ impl Lowering<'_> {
         let bindings = [&[(1, products)], &stored(step, step.input)[..]].concat();
         let last = dispatch(
             &step.name,
-            Shader::WinogradOutput { size, activation },
+            Shader::WinogradOutput { size, compact, activation },
             &params,
             bindings,
             [tiles, out_slices, 1],
