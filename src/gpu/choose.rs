@@ -287,7 +287,7 @@ pub fn choose(step: &Conv, output: Shape, policy: &Policy) -> Chosen {
             None => by_tier(step, output, &families, policy),
         },
     };
-    let mut choice = usual(step, output, family, policy.tier);
+    let mut choice = usual(step, output, family, policy);
     match policy.preferred {
         Some(Algorithm::Split) if may_split => choice.tile.parts = most_parts(&choice, step).min(3),
         Some(_) => choice.tile.parts = 1,
@@ -318,11 +318,11 @@ pub fn pays_subgroups(pixels: usize, policy: &Policy) -> bool {
 }
 
 /// How a family runs a convolution with this output, without having been measured. The family must be one of [`families`].
-pub fn usual(step: &Conv, output: Shape, family: Family, tier: Tier) -> Choice {
+pub fn usual(step: &Conv, output: Shape, family: Family, policy: &Policy) -> Choice {
     let conv = &step.conv;
     let group_slices = slices(conv.outputs_per_group());
     let tile = match family {
-        Family::Direct => register_tile(output[0] * output[2] * output[3], group_slices, conv.groups == 1),
+        Family::Direct => register_tile(output[0] * output[2] * output[3], group_slices, conv.groups == 1, policy),
         Family::Subgroup => subgroup_tile(output[0] * output[2] * output[3], group_slices, conv.groups == 1),
         Family::Tiled => {
             let slices = if group_slices >= 16 { 2 } else { 1 };
@@ -343,7 +343,7 @@ pub fn usual(step: &Conv, output: Shape, family: Family, tier: Tier) -> Choice {
         Family::Grouped => Tile { pixels: 1, slices: 1, workgroup: [64, 1], parts: 1 },
     };
     let mut choice = Choice { winograd: None, family, tile };
-    choice.tile.parts = parts(&choice, step, output, tier);
+    choice.tile.parts = parts(&choice, step, output, policy.tier);
     choice
 }
 
@@ -417,36 +417,38 @@ const LEAST_TERMS_HARDWARE: usize = 256;
 /// as much as three products. But what lies beyond the map takes its time all the same, and so do invocations side by side
 /// that have nothing to do: a map of 7×7 has 49 pixels, which are 4 tiles of 16 for 8 invocations, and 7 of 8. And invocations
 /// side by side that are at different slices load different weights, which costs more than loading the same ones.
-fn register_tile(pixels: usize, group_slices: usize, ragged: bool) -> Tile {
+fn register_tile(pixels: usize, group_slices: usize, ragged: bool, policy: &Policy) -> Tile {
     // Of tiles that take as long, the first: the compiler has less to do with fewer pixels.
     const TILES: [[usize; 2]; 11] =
         [[8, 4], [16, 2], [8, 2], [4, 4], [4, 2], [16, 1], [8, 1], [4, 1], [1, 4], [1, 2], [1, 1]];
     let fits = |&[height, wide]: &[usize; 2]| height <= pixels.max(1) && (ragged || group_slices.is_multiple_of(wide));
     let time = |&[height, wide]: &[usize; 2]| {
-        let (_, time) = best_width(height, wide, pixels);
+        let (_, time) = best_width(height, wide, pixels, policy);
         time * group_slices.next_multiple_of(wide)
     };
     let best = TILES.into_iter().filter(fits).min_by_key(time);
     let [height, wide] = best.unwrap_or([1, 1]);
-    let workgroup = workgroup(best_width(height, wide, pixels).0);
+    let workgroup = workgroup(best_width(height, wide, pixels, policy).0);
     Tile { pixels: height as u32, slices: wide as u32, workgroup, parts: 1 }
 }
 
 /// How invocations lie, each with so many pixels and slices.
-pub fn lay_out([height, wide]: [u32; 2], pixels: usize) -> [u32; 2] {
-    workgroup(best_width(height as usize, wide as usize, pixels).0)
+pub fn lay_out([height, wide]: [u32; 2], pixels: usize, policy: &Policy) -> [u32; 2] {
+    workgroup(best_width(height as usize, wide as usize, pixels, policy).0)
 }
 
 /// Invocations along pixels, and what a slice of the map then takes, in quarters of a product.
-fn best_width(height: usize, wide: usize, pixels: usize) -> (usize, usize) {
-    // What loading the weights of a slice costs, in products: they are the same for invocations side by side, or are not.
-    const WIDTHS: [(usize, usize); 3] = [(8, 3), (4, 6), (1, 24)];
+fn best_width(height: usize, wide: usize, pixels: usize, policy: &Policy) -> (usize, usize) {
+    // What loading the weights of a slice costs, in products: they are the same for invocations side by side, or are not, which
+    // is worst where many of them are one vector.
+    let apart = if policy.is_compact() { 5 } else { 24 };
+    let widths = [(8, 3), (4, 6), (1, apart)];
     let time = |(width, weights)| {
         let tiles = pixels.div_ceil(height).next_multiple_of(width);
         // Values are loaded once for all slices, by neighbours that lie side by side.
         tiles * (4 * (height + weights) + 3 * height / wide)
     };
-    let times = WIDTHS.map(|width| (width.0, time(width)));
+    let times = widths.map(|width| (width.0, time(width)));
     times.into_iter().min_by_key(|&(_, time)| time).unwrap_or((8, 0))
 }
 
@@ -480,7 +482,7 @@ pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, policy: &
     } else if pays_subgroups(tiles, policy) && out_slices.is_multiple_of(2) {
         (Family::Subgroup, subgroup_tile(tiles, out_slices, false))
     } else {
-        (Family::Direct, register_tile(tiles, out_slices, false))
+        (Family::Direct, register_tile(tiles, out_slices, false, policy))
     };
     Choice { winograd: Some(size), family, tile }
 }

@@ -24,7 +24,7 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
     let output @ [_, c, height, width] = part.value(step.output).shape;
     let mut choices = vec![];
     for &family in &families {
-        let usual = usual(step, output, family, policy.tier);
+        let usual = usual(step, output, family, policy);
         match family {
             // Barriers make it many times as slow as the others on software adapters.
             Family::Tiled | Family::Cooperative if policy.tier == Tier::Software => continue,
@@ -32,7 +32,7 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
             Family::Subgroup => choices.extend(subgroup(usual, height * width)),
             // Rarely as good.
             Family::Direct if pays_subgroups(height * width, policy) => choices.push(usual),
-            Family::Direct => choices.extend(direct(usual, height * width, policy.tier)),
+            Family::Direct => choices.extend(direct(usual, height * width, policy)),
             Family::Cooperative => choices.push(usual),
             Family::Depthwise => choices.extend(depthwise(usual, step)),
             // Slow: for what nothing else can run, and where that turns out to be wrong.
@@ -63,7 +63,7 @@ pub(super) fn of(part: &Plan, policy: &Policy) -> Vec<Choice> {
         }
         match usual.family {
             Family::Subgroup => choices.extend(subgroup(usual, tiles)),
-            _ => choices.extend(direct(usual, tiles, policy.tier)),
+            _ => choices.extend(direct(usual, tiles, policy)),
         }
     }
     let mut distinct: Vec<Choice> = vec![];
@@ -80,14 +80,14 @@ fn with_slices(usual: Choice, slices: u32) -> Choice {
 }
 
 /// The usual one, and the other tiles.
-fn direct(usual: Choice, pixels: usize, tier: Tier) -> Vec<Choice> {
-    let tiles = match tier {
+fn direct(usual: Choice, pixels: usize, policy: &Policy) -> Vec<Choice> {
+    let tiles = match policy.tier {
         Tier::Software => &TILES_SOFTWARE[..],
         Tier::Hardware => &TILES_HARDWARE[..],
     };
     let tiles = tiles.iter().filter(|[height, _]| *height as usize <= pixels.next_power_of_two());
     let of = |&[height, slices]: &[u32; 2]| {
-        let tile = Tile { pixels: height, slices, workgroup: lay_out([height, slices], pixels), parts: 1 };
+        let tile = Tile { pixels: height, slices, workgroup: lay_out([height, slices], pixels, policy), parts: 1 };
         Choice { family: Family::Direct, tile, ..usual }
     };
     std::iter::once(usual).chain(tiles.map(of)).collect()
