@@ -4,9 +4,12 @@
 
 mod common;
 
+use common::graph::Graph;
+use common::problem::Problem;
 use common::runners::SessionRunner;
-use common::suite::check_all;
+use common::suite::{check_all, check_one};
 use doconv::gpu::Tier;
+use doconv::network::{Conv2d, Op};
 use doconv::{Adapter, Selector};
 
 #[test]
@@ -37,5 +40,18 @@ fn every_adapter_computes_what_the_reference_says() {
             });
             check_all(&mut SessionRunner::new(name, adapter));
         }
+    }
+}
+
+/// More pixels than 65 535 workgroups of the usual kernel's.
+#[test]
+fn large_maps_are_within_every_grid() {
+    let mut graph = Graph::new([4, 1500, 1500]);
+    let value = graph.add(Op::Conv2d(Conv2d::new(4, 8, [1, 1])), &["input"]);
+    let problem = Problem::new(graph.finish(&[&value]), 3, 1);
+    for (index, info) in pollster::block_on(Adapter::list()).iter().enumerate() {
+        let adapter = pollster::block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+        let mut runner = SessionRunner::new(info.name.clone(), adapter);
+        check_one(&mut runner, &problem).unwrap_or_else(|report| panic!("{report}"));
     }
 }

@@ -27,6 +27,9 @@ fn shaders() -> Vec<Shader> {
 
 /// Compact ones or others; those that are neither are among both.
 fn shaders_that_are(compact: bool) -> Vec<Shader> {
+    let direct = |[pixels, slices, lanes]: [u32; 3], workgroup, subgroup, [pointwise, split]: [bool; 2], activation| {
+        Shader::ConvDirect { pixels, slices, workgroup, lanes, pointwise, split, subgroup, compact, activation }
+    };
     let subgroup = 0;
     let mut shaders = vec![Shader::CopyChannels, Shader::Constant, Shader::Rearrange, Shader::Resize, Shader::Lrn];
     shaders.extend([false, true].map(|logarithm| Shader::Softmax { logarithm }));
@@ -40,34 +43,14 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
                 let lanes = 4;
                 for pointwise in [false, true] {
                     let split = false;
-                    shaders.push(Shader::ConvDirect {
-                        pixels,
-                        slices,
-                        workgroup,
-                        lanes,
-                        pointwise,
-                        split,
-                        subgroup,
-                        compact,
-                        activation,
-                    });
+                    shaders.push(direct([pixels, slices, lanes], workgroup, subgroup, [pointwise, split], activation));
                 }
             }
         }
         for lanes in 1..=4 {
             let (workgroup, pointwise, split) = ([8, 4], false, false);
             for (pixels, slices) in [(16, 2), (8, 4)] {
-                shaders.push(Shader::ConvDirect {
-                    pixels,
-                    slices,
-                    workgroup,
-                    lanes,
-                    pointwise,
-                    split,
-                    subgroup,
-                    compact,
-                    activation,
-                });
+                shaders.push(direct([pixels, slices, lanes], workgroup, subgroup, [pointwise, split], activation));
             }
             shaders.extend([1, 2].map(|slices| Shader::ConvTiled { slices, lanes, split, activation }));
         }
@@ -90,24 +73,13 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
     }
     shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size, compact }));
     for subgroup in [4, 8] {
-        let (split, lanes) = (false, 4);
         for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {
             for workgroup in [[8, 1], [32, 1]] {
                 shaders.push(Shader::WinogradProduct { pixels, slices, workgroup, subgroup, compact });
-                for (activation, pointwise) in
-                    ActivationClass::ALL.into_iter().flat_map(|activation| [(activation, false), (activation, true)])
-                {
-                    shaders.push(Shader::ConvDirect {
-                        pixels,
-                        slices,
-                        workgroup,
-                        lanes,
-                        pointwise,
-                        split,
-                        subgroup,
-                        compact,
-                        activation,
-                    });
+                for activation in ActivationClass::ALL {
+                    shaders.push(direct([pixels, slices, 4], workgroup, subgroup, [true, false], activation));
+                    let of = |lanes| direct([pixels, slices, lanes], workgroup, subgroup, [false, false], activation);
+                    shaders.extend([1, 2, 3, 4].map(of));
                 }
             }
         }
@@ -117,17 +89,7 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
         shaders.push(Shader::ConvTiled { slices: slices.min(2), lanes, split, activation });
         for (pixels, pointwise) in [1, 4, 8, 16].into_iter().flat_map(|pixels| [(pixels, false), (pixels, true)]) {
             for workgroup in [[1, 32], [4, 8], [8, 4]] {
-                shaders.push(Shader::ConvDirect {
-                    pixels,
-                    slices,
-                    workgroup,
-                    lanes,
-                    pointwise,
-                    split,
-                    subgroup,
-                    compact,
-                    activation,
-                });
+                shaders.push(direct([pixels, slices, lanes], workgroup, subgroup, [pointwise, split], activation));
             }
         }
     }
@@ -217,10 +179,13 @@ fn chosen() -> Vec<Variant> {
     for mode in Mode::ALL {
         let plan = Plan::new(&model, mode).unwrap();
         for (tier, batch) in [(Tier::Software, 1), (Tier::Software, 8), (Tier::Hardware, 1), (Tier::Hardware, 8)] {
-            for (precision, cooperative) in
-                Precision::ALL.into_iter().flat_map(|precision| [(precision, false), (precision, true)])
+            // GPUs with and without matrix units, and software adapters with subgroups of no known size, SwiftShader's and
+            // lavapipe's.
+            for (precision, subgroup) in
+                Precision::ALL.into_iter().flat_map(|precision| [0, 4, 8].map(|size| (precision, size)))
             {
-                let policy = Policy { precision, cooperative, ..tier.into() };
+                let (cooperative, swiftshader) = (subgroup > 0, subgroup == 4);
+                let policy = Policy { precision, cooperative, swiftshader, subgroup, ..tier.into() };
                 let dispatches =
                     [dispatch::fold(&plan, &policy).unwrap(), dispatch::run(&plan, batch, &policy).unwrap()];
                 shaders.extend(dispatches.iter().flatten().map(|dispatch| dispatch.variant()));

@@ -88,8 +88,9 @@ fn listener(info: AdapterInfo, precision: Precision) -> TuneListener {
         }
         TuneEvent::Finished { tuned, layers, network_ms: [before, after] } => {
             bar.finish_and_clear();
+            let noun = if layers == 1 { "layer" } else { "layers" };
             output::note(&format!(
-                "timed the kernels of {layers} layers: the network takes {after:.2} ms instead of {before:.2} ms"
+                "timed the kernels of {layers} {noun}: the network takes {after:.2} ms instead of {before:.2} ms"
             ));
             if let Err(error) = cache::keep_tuned(&info, precision, tuned) {
                 output::note(&format!("what was found is not kept: {}", output::describe(&error)));

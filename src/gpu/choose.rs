@@ -16,6 +16,7 @@
 use super::Tier;
 pub use super::choice::Family;
 use super::choice::{Choice, MOST_PARTS, Tile};
+use super::dispatch::MAX_GROUPS;
 use super::layout::slices;
 use super::shader::{ActivationClass, COOPERATIVE_PIXELS, COOPERATIVE_SIDE, GRADIENT_DEPTH, Shader, TILE_PIXELS};
 use super::tuned::Tuned;
@@ -103,6 +104,9 @@ pub struct Policy {
     pub precision: Precision,
     /// Whether there are matrix units for [`Shader::ConvCooperative`].
     pub cooperative: bool,
+    /// Whether it is SwiftShader. Loops make it compile in a third of the time, and run as fast; lavapipe unrolls them all and has
+    /// more to do; and other compilers may put into memory what should be in registers.
+    pub swiftshader: bool,
     /// How many invocations are a subgroup, where that is known and weights may be loaded together; otherwise 0.
     pub subgroup: u32,
     /// What measurements found best, for a batch of one.
@@ -113,7 +117,16 @@ impl From<Tier> for Policy {
     fn from(tier: Tier) -> Self {
         let (precision, tuned) = (Precision::F32, Tuned::default());
         let distrusted = Algorithms::default();
-        Self { tier, preferred: None, distrusted, precision, cooperative: false, subgroup: 0, tuned }
+        Self {
+            tier,
+            preferred: None,
+            distrusted,
+            precision,
+            cooperative: false,
+            swiftshader: false,
+            subgroup: 0,
+            tuned,
+        }
     }
 }
 
@@ -123,10 +136,9 @@ impl Policy {
         self.precision != Precision::F32 && self.cooperative
     }
 
-    /// Whether shaders are to be compact. That makes SwiftShader compile in a third of the time, and run as fast; lavapipe unrolls
-    /// every loop and has more to do; and a GPU's compiler may put into memory what should be in registers.
+    /// Whether shaders are to be compact.
     pub(crate) fn is_compact(&self) -> bool {
-        self.tier == Tier::Software && self.subgroup < 8
+        self.tier == Tier::Software && self.swiftshader
     }
 
     /// As `subgroup`, for what is stored: GPUs load what is the same for all only once anyway, and half precision asks for
@@ -440,8 +452,8 @@ pub fn lay_out([height, wide]: [u32; 2], pixels: usize, policy: &Policy) -> [u32
 /// Invocations along pixels, and what a slice of the map then takes, in quarters of a product.
 fn best_width(height: usize, wide: usize, pixels: usize, policy: &Policy) -> (usize, usize) {
     // What loading the weights of a slice costs, in products: they are the same for invocations side by side, or are not, which
-    // is worst where many of them are one vector.
-    let apart = if policy.is_compact() { 5 } else { 24 };
+    // is worst where many of them are one vector. SwiftShader's have four.
+    let apart = if policy.swiftshader { 5 } else { 24 };
     let widths = [(8, 3), (4, 6), (1, apart)];
     let time = |(width, weights)| {
         let tiles = pixels.div_ceil(height).next_multiple_of(width);
@@ -466,7 +478,9 @@ fn subgroup_tile(pixels: usize, group_slices: usize, ragged: bool) -> Tile {
         tiles * (4 * height + 13 + 19 * height / wide) * group_slices.next_multiple_of(wide)
     };
     let [height, wide] = TILES.into_iter().filter(fits).min_by_key(time).unwrap_or([4, 2]);
-    Tile { pixels: height as u32, slices: wide as u32, workgroup: [WIDTH as u32, 1], parts: 1 }
+    // A grid of wider workgroups reaches over larger maps.
+    let width = if pixels.div_ceil(height * WIDTH) > MAX_GROUPS as usize { 4 * WIDTH } else { WIDTH };
+    Tile { pixels: height as u32, slices: wide as u32, workgroup: [width as u32, 1], parts: 1 }
 }
 
 fn workgroup(width: usize) -> [u32; 2] {

@@ -201,7 +201,12 @@ impl Device {
         Ok(Self {
             device,
             queue,
-            policy: Policy { cooperative: !matrix_units.is_empty(), subgroup: subgroup(adapter), ..tier.into() },
+            policy: Policy {
+                cooperative: !matrix_units.is_empty(),
+                swiftshader: found.info.name.to_lowercase().contains("swiftshader"),
+                subgroup: subgroup(adapter),
+                ..tier.into()
+            },
             trust: Trust::default(),
             tuning: Tuning::new(stored::shipped(&found.info)),
             fault: None,
@@ -296,8 +301,9 @@ impl Device {
         Policy { distrusted: self.trust.distrusted(), precision, tuned, ..self.policy.clone() }
     }
 
-    /// Keeps in a folder, and takes from there, for the adapter of this description what spares the next process time: compiled pipelines, where the driver gives
-    /// them, and which shaders were found to be right. Whatever cannot be read or written is logged at level `info`.
+    /// Keeps in a folder, and takes from there, what spares the next process time on the adapter of this description: compiled
+    /// pipelines, where the driver gives them, and which shaders were found to be right. Whatever cannot be read or written is
+    /// logged at level `info`.
     ///
     /// # Safety
     /// Files in the folder must be as this function has left them: drivers do not check what they are given.

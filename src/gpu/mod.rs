@@ -30,6 +30,7 @@ pub mod shader;
 #[cfg_attr(target_arch = "wasm32", path = "stopwatch_in_browsers.rs")]
 mod stopwatch;
 mod submission;
+mod templates;
 mod trust;
 pub mod tuned;
 pub mod variant;

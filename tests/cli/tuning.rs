@@ -16,13 +16,17 @@ fn bench(cache: &Path, tune: &str) -> Finished {
     finish(command(&arguments).args(["--tune", tune]).env("DOCONV_CACHE", text(cache)).output().unwrap())
 }
 
+fn without_gpus() -> bool {
+    std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1")
+}
+
 fn read(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 #[test]
 fn what_was_timed_is_kept_and_used() {
-    if std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1") {
+    if without_gpus() {
         return;
     }
     let cache = folder();
@@ -50,7 +54,7 @@ fn what_was_timed_is_kept_and_used() {
 
 #[test]
 fn a_broken_file_is_said_and_is_in_nobodys_way() {
-    if std::env::var("DOCONV_SKIP_GPU_TESTS").is_ok_and(|value| value == "1") {
+    if without_gpus() {
         return;
     }
     let cache = folder();
