@@ -2,9 +2,9 @@
 //!
 //! Drivers and shader compilers have bugs, and a wrong number looks like any other. So, when a model is loaded on a device,
 //! each shader that has not been seen to be right there runs a step of the network by itself, the smallest that uses it, on
-//! random inputs and smaller maps, twice: some are right only the first time. An algorithm that is wrong is left out on this
-//! device from then on, where another will do; where none will, loading fails. What is wrong in half precision runs in single
-//! precision, whichever algorithm it is: if that is wrong, too, it is found then.
+//! random inputs, smaller maps and fewer channels, twice: some are right only the first time. An algorithm that is wrong is left
+//! out on this device from then on, where another will do; where none will, loading fails. What is wrong in half precision runs
+//! in single precision, whichever algorithm it is: if that is wrong, too, it is found then.
 //!
 //! Shaders that only other batch sizes than one use are variants of these, with tiles of other heights, and are not checked
 //! by themselves.
@@ -53,8 +53,23 @@ pub(crate) fn tolerance(precision: Precision) -> f32 {
     precision.pick([1e-3, 1e-2, 3e-2])
 }
 
-/// Maps are made so many times smaller, if the same shaders run then.
-const SHRINK: [usize; 4] = [16, 8, 4, 2];
+/// Maps are made so many times smaller, and channels so many times fewer: the first pair with which the same shaders run.
+const FACTORS: [[usize; 2]; 14] = [
+    [16, 8],
+    [8, 8],
+    [16, 4],
+    [4, 8],
+    [8, 4],
+    [16, 2],
+    [2, 8],
+    [4, 4],
+    [1, 8],
+    [16, 1],
+    [8, 1],
+    [4, 1],
+    [2, 1],
+    [1, 1],
+];
 
 /// Values that a step may read and write to be run for a check: beyond that, the CPU would take seconds.
 const MOST_VALUES: usize = 1 << 24;
@@ -77,17 +92,30 @@ impl Part {
 
 /// Steps that together run every shader of a plan that has not been checked on this device; for each the cheapest one.
 pub(crate) fn unchecked(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
-    let mut parts = parts(device, plan)?;
+    let candidates = candidates(device, plan)?;
     let mut needed: Vec<Part> = vec![];
     loop {
-        let is_open = |part: &Part| {
-            let covered = |shader: Variant| needed.iter().any(|part| part.shaders.contains(&shader));
-            part.shaders().any(|shader| !device.is_right(shader) && !covered(shader))
+        let is_open = |candidate: &&Candidate| {
+            let covered = |shader| needed.iter().any(|part| part.shaders.contains(&shader));
+            candidate.shaders.iter().any(|&shader| !device.is_right(shader) && !covered(shader))
         };
-        let open = (0..parts.len()).filter(|&at| is_open(&parts[at]));
-        let Some(cheapest) = open.min_by_key(|&at| cost(&parts[at].plan)) else { return Ok(needed) };
-        needed.push(parts.swap_remove(cheapest));
+        let Some(cheapest) = candidates.iter().filter(is_open).min_by_key(|candidate| candidate.cost) else {
+            return Ok(needed);
+        };
+        let part = plan.part(cheapest.first, cheapest.count).and_then(|part| smaller(&part, cheapest.factors));
+        let plan = part.expect("it was there without weights");
+        needed.push(Part { plan, shaders: cheapest.shaders.clone() });
     }
+}
+
+/// Steps that may be checked by themselves.
+struct Candidate {
+    first: usize,
+    count: usize,
+    /// How many times smaller their maps are made, and how many times fewer their channels.
+    factors: [usize; 2],
+    cost: usize,
+    shaders: Vec<Variant>,
 }
 
 /// Checks them.
@@ -140,27 +168,41 @@ async fn difference(device: &Device, plan: &Plan) -> Result<f32> {
     }
 }
 
-/// The steps of a plan, each by itself and as small as it gets.
-fn parts(device: &Device, plan: &Plan) -> Result<Vec<Part>> {
-    let mut parts = vec![];
+/// The steps of a plan, each by itself and as small as it gets, and without weights: most are not needed.
+fn candidates(device: &Device, plan: &Plan) -> Result<Vec<Candidate>> {
+    let plan = plan.without_weights(|_| false);
+    let mut candidates = vec![];
     for first in 0..plan.steps().len() {
         let count = if plan.feature_pair(first).is_some() { 2 } else { 1 };
-        let Some(part) = plan.part(first, count) else { continue };
-        let whole = shaders(device, &part)?;
-        let small = SHRINK.into_iter().filter_map(|factor| part.shrunk(factor));
-        let mut same = small.filter(|small| shaders(device, small).is_ok_and(|shaders| shaders == whole));
-        let part = same.next().unwrap_or(part);
-        if values(&part) <= MOST_VALUES {
-            parts.push(Part { plan: part, shaders: whole });
+        let Some(whole) = plan.part(first, count) else { continue };
+        let shaders = shaders(device, &whole)?;
+        let is_same = |small: &Plan| {
+            values(small) <= MOST_VALUES && self::shaders(device, small).is_ok_and(|small| small == shaders)
+        };
+        let small = FACTORS.iter().find_map(|&factors| {
+            let small = smaller(&whole, factors).filter(is_same)?;
+            Some((cost(&small), factors))
+        });
+        if let Some((cost, factors)) = small {
+            candidates.push(Candidate { first, count, factors, cost, shaders });
         }
     }
-    Ok(parts)
+    Ok(candidates)
+}
+
+fn smaller(part: &Plan, factors: [usize; 2]) -> Option<Plan> {
+    match factors {
+        [1, 1] => Some(part.clone()),
+        [shrink, 1] => part.shrunk(shrink),
+        [1, narrow] => part.narrowed(narrow),
+        [shrink, narrow] => part.narrowed(narrow)?.shrunk(shrink),
+    }
 }
 
 fn shaders(device: &Device, part: &Plan) -> Result<Vec<Variant>> {
     let policy = device.policy();
-    let dispatches = dispatch::fold(part, &policy)?.into_iter().chain(dispatch::run(part, 1, &policy)?);
-    Ok(dispatches.map(|dispatch| dispatch.variant()).collect())
+    let once = dispatch::transform(part, &policy)?.into_iter().chain(dispatch::fold(part, &policy)?);
+    Ok(once.chain(dispatch::run(part, 1, &policy)?).map(|dispatch| dispatch.variant()).collect())
 }
 
 fn elements(shape: Shape) -> usize {

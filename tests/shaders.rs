@@ -72,6 +72,7 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
         }
     }
     shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size, compact }));
+    shaders.extend(Winograd::ALL.map(|size| Shader::WinogradKernel { size }));
     for subgroup in [4, 8] {
         for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {
             for workgroup in [[8, 1], [32, 1]] {

@@ -47,6 +47,42 @@ pub(super) fn random_inputs(plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
     shapes.enumerate().map(|(index, shape)| random(index + 7, shape.iter().product())).collect()
 }
 
+#[test]
+fn a_narrowed_convolution_is_what_the_whole_one_is_without_its_other_channels() {
+    let whole_conv = Conv2d { padding: [1; 4], ..Conv2d::new(160, 136, [3, 3]) };
+    let kernel = Kernel {
+        name: "conv".into(),
+        conv: whole_conv.clone(),
+        source: KernelSource::Plain(random(1, 160 * 136 * 9)),
+        bias: random(2, 136),
+    };
+    let step = Step::Conv(Conv {
+        name: "conv".into(),
+        conv: whole_conv,
+        kernel: KernelId(0),
+        input: ValueId(0),
+        residual: Some(ValueId(1)),
+        activation: Some(Activation::Relu),
+        output: ValueId(2),
+    });
+    let values = vec![value("input", [160, 5, 4]), value("residual", [136, 5, 4]), value("output", [136, 5, 4])];
+    let whole = plan_of(values, vec![kernel], vec![step]);
+    let narrow = whole.narrowed(2).unwrap();
+    assert_eq!(narrow.values.iter().map(|value| value.shape[1]).collect::<Vec<_>>(), [80, 68, 68]);
+    let inputs = random_inputs(&narrow, 1);
+    let padded = [160, 136].iter().zip(&inputs).map(|(channels, input)| {
+        let mut padded = input.clone();
+        padded.resize(channels * 20, 0.0);
+        padded
+    });
+    let expected = run(&whole, 1, &padded.collect::<Vec<_>>());
+    let largest = expected.iter().copied().fold(0.0, f32::max);
+    for (got, want) in run(&narrow, 1, &inputs).into_iter().zip(expected) {
+        assert!((got - want).abs() < 1e-5 * largest, "{got} instead of {want}");
+    }
+    assert!(whole.narrowed(1).is_none(), "nothing is left out");
+}
+
 #[derive(Debug)]
 struct Mismatch(#[allow(dead_code)] String);
 

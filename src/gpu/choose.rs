@@ -63,7 +63,9 @@ impl Algorithm {
             Shader::ConvCooperative { .. } => Self::Taps(Family::Cooperative),
             Shader::ConvDepthwise { .. } => Self::Taps(Family::Depthwise),
             Shader::ConvGrouped { .. } => Self::Taps(Family::Grouped),
-            Shader::WinogradInput { size, .. } | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
+            Shader::WinogradKernel { size }
+            | Shader::WinogradInput { size, .. }
+            | Shader::WinogradOutput { size, .. } => Self::Winograd(size),
             Shader::ConvFeature { .. } => Self::Feature,
             Shader::ConvSum { .. } => Self::Split,
             _ => return None,
@@ -134,6 +136,12 @@ impl Policy {
     /// Whether there are matrix units for what is stored.
     pub(crate) fn has_matrix_units(&self) -> bool {
         self.precision != Precision::F32 && self.cooperative
+    }
+
+    /// Whether the device transforms plain kernels for Winograd's filtering, rather than the host: four times as many values need
+    /// not be brought there. A software adapter takes as long to compile the shaders for that as they save.
+    pub(crate) fn transforms_kernels(&self) -> bool {
+        self.tier == Tier::Hardware
     }
 
     /// Whether shaders are to be compact.

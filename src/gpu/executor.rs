@@ -37,27 +37,48 @@ pub struct Executor {
     pub(crate) times: LoadTimes,
 }
 
+/// What errors call composing the kernels once.
+const FOLDING: &str = "folding kernels";
+
 /// How many batch sizes are kept ready: the usual one and the remainder.
 const PROGRAMS_KEPT: usize = 2;
 
 /// Kernels, biases, W and D on the device.
 #[derive(Debug)]
 struct Weights {
-    /// What the shaders only read.
-    parameters: Vec<wgpu::Buffer>,
-    /// What kernel composition writes.
-    composed: Vec<wgpu::Buffer>,
-    /// What transposing writes: not in one buffer with what it reads.
-    transposed: Vec<wgpu::Buffer>,
-    /// Where everything lies, and in which of the lists above.
+    /// By arena.
+    buffers: [Vec<wgpu::Buffer>; Arena::ALL.len()],
+    /// Where everything lies.
     regions: HashMap<Resource, (Arena, Region)>,
 }
 
+/// No buffer is both read and written by one dispatch, so what is written lies apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arena {
+    /// What the shaders only read.
     Parameters,
+    /// Kernels that are to be transformed, until they are.
+    Taps,
+    /// What transforming them writes.
+    Transformed,
+    /// What composing writes.
     Composed,
+    /// What transposing writes.
     Transposed,
+}
+
+impl Arena {
+    const ALL: [Self; 5] = [Self::Parameters, Self::Taps, Self::Transformed, Self::Composed, Self::Transposed];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Parameters => "weights",
+            Self::Taps => "kernels to be transformed",
+            Self::Transformed => "transformed kernels",
+            Self::Composed => "composed kernels",
+            Self::Transposed => "transposed kernels",
+        }
+    }
 }
 
 /// Everything for one batch size.
@@ -121,15 +142,30 @@ impl Executor {
         let mut executor = Self {
             device: device.clone(),
             plan: plan.without_weights(|_| false),
-            policy,
+            policy: policy.clone(),
             largest_batch,
             weights,
             programs: vec![],
             preprocessor: None,
             times,
         };
-        let dispatches = dispatch::fold(plan, &executor.policy)?;
-        executor.fold(&dispatches).await?;
+        // What is done to kernels once, when they are loaded.
+        let (transform, fold) = (dispatch::transform(plan, &policy)?, dispatch::fold(plan, &policy)?);
+        for (doing, dispatches) in [("transforming kernels", transform), (FOLDING, fold)] {
+            if dispatches.is_empty() {
+                continue;
+            }
+            // No maps are touched.
+            let (commands, compile) = timed(executor.commands(&dispatches, &Maps::default())).await?;
+            executor.times.compile += compile;
+            let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &commands);
+            let ((), took) = timed(executor.device.submit_and_wait(doing, encode)).await?;
+            match doing {
+                FOLDING => executor.times.fold += took,
+                _ => executor.times.upload += took,
+            }
+        }
+        executor.weights.buffers[Arena::Taps as usize].clear();
         Ok(executor)
     }
 
@@ -238,19 +274,6 @@ impl Executor {
         self.policy.precision.storage()
     }
 
-    async fn fold(&mut self, dispatches: &[Dispatch]) -> Result<()> {
-        if dispatches.is_empty() {
-            return Ok(());
-        }
-        // Folding touches no maps.
-        let (commands, compile) = timed(self.commands(dispatches, &Maps::default())).await?;
-        self.times.compile += compile;
-        let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &commands);
-        let ((), fold) = timed(self.device.submit_and_wait("folding kernels", encode)).await?;
-        self.times.fold = fold;
-        Ok(())
-    }
-
     /// Makes everything ready for a batch of this size: shaders compiled, buffers there.
     pub(crate) async fn prepare(&mut self, batch: usize) -> Result<()> {
         let batch = batch.clamp(1, self.largest_batch);
@@ -354,53 +377,49 @@ impl Executor {
 
 impl Weights {
     async fn upload(device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) -> Result<Self> {
-        let (mut parameters, mut composed) = (Layout::default(), Layout::default());
-        let mut transposed = Layout::default();
+        let mut layouts: [Layout; Arena::ALL.len()] = Default::default();
         let mut regions = HashMap::new();
+        let mut place = |resource, arena: Arena, what: &str, bytes: u64| -> Result<()> {
+            let region = layouts[arena as usize].place(device, what, bytes)?;
+            regions.insert(resource, (arena, region));
+            Ok(())
+        };
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
             let size = winograd.get(id);
             let storage = dispatch::kernel_precision(policy, size).storage();
             let kernel_bytes = (storage.bytes() * KernelLayout::with(&kernel.conv, size).len()) as u64;
             let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
-            let what = format!("bias of `{name}`");
-            let mut put = |resource, arena, region| _ = regions.insert(resource, (arena, region));
-            put(Resource::Bias(id), Arena::Parameters, parameters.place(device, &what, bias_bytes)?);
+            place(Resource::Bias(id), Arena::Parameters, &format!("bias of `{name}`"), bias_bytes)?;
             let what = format!("kernel of `{name}`");
-            match &kernel.source {
-                KernelSource::Plain(_) => {
-                    put(Resource::Kernel(id), Arena::Parameters, parameters.place(device, &what, kernel_bytes)?);
+            let arena = match &kernel.source {
+                KernelSource::Plain(_) if size.is_some() && policy.transforms_kernels() => {
+                    let taps_bytes = 4 * KernelLayout::of(&kernel.conv).len() as u64;
+                    place(Resource::Taps(id), Arena::Taps, &what, taps_bytes)?;
+                    Arena::Transformed
                 }
-                KernelSource::Transposed(_) => {
-                    put(Resource::Kernel(id), Arena::Transposed, transposed.place(device, &what, kernel_bytes)?);
-                }
+                KernelSource::Plain(_) => Arena::Parameters,
+                KernelSource::Transposed(_) => Arena::Transposed,
                 KernelSource::Composed(parts) => {
-                    put(Resource::Kernel(id), Arena::Composed, composed.place(device, &what, kernel_bytes)?);
                     let (w, d) = (parts.w.data().len(), parts.d.data().len());
                     let d = size.map_or(d, |size| d / kernel.conv.taps() * size.places());
                     for (resource, length, part) in [(Resource::W(id), w, "W"), (Resource::D(id), d, "D")] {
-                        let bytes = 4 * length as u64;
-                        put(
-                            resource,
-                            Arena::Parameters,
-                            parameters.place(device, &format!("{part} of `{name}`"), bytes)?,
-                        );
+                        place(resource, Arena::Parameters, &format!("{part} of `{name}`"), 4 * length as u64)?;
                     }
+                    Arena::Composed
                 }
-            }
+            };
+            place(Resource::Kernel(id), arena, &what, kernel_bytes)?;
         }
         for (index, constant) in plan.constants.iter().enumerate() {
-            let bytes = 4 * map_len(constant.shape) as u64;
-            let region = parameters.place(device, &format!("constant `{}`", constant.name), bytes)?;
-            regions.insert(Resource::Constant(ConstantId(index)), (Arena::Parameters, region));
+            let (id, what) = (ConstantId(index), format!("constant `{}`", constant.name));
+            place(Resource::Constant(id), Arena::Parameters, &what, 4 * map_len(constant.shape) as u64)?;
         }
-        let read = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let weights = Self {
-            parameters: parameters.create(device, "weights", read).await?,
-            composed: composed.create(device, "composed kernels", read).await?,
-            transposed: transposed.create(device, "transposed kernels", wgpu::BufferUsages::STORAGE).await?,
-            regions,
-        };
+        let mut weights = Self { buffers: Default::default(), regions };
+        for (arena, layout) in Arena::ALL.into_iter().zip(&layouts) {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            weights.buffers[arena as usize] = layout.create(device, arena.label(), usage).await?;
+        }
         device
             .checked("uploading weights", || {
                 weights.fill(device, plan, winograd, policy);
@@ -413,8 +432,12 @@ impl Weights {
 
     fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) {
         let write_as = |scalar: Scalar, resource: Resource, values: &[f32]| {
-            let (_, region) = &self.regions[&resource];
-            device.queue.write_buffer(&self.parameters[region.buffer], region.offset, &stored(scalar, values));
+            let (arena, region) = &self.regions[&resource];
+            device.queue.write_buffer(
+                &self.buffers[*arena as usize][region.buffer],
+                region.offset,
+                &stored(scalar, values),
+            );
         };
         let write = |resource, values: &[f32]| write_as(Scalar::F32, resource, values);
         for (index, constant) in plan.constants.iter().enumerate() {
@@ -425,18 +448,20 @@ impl Weights {
         for (index, kernel) in plan.kernels.iter().enumerate() {
             let (id, conv) = (KernelId(index), &kernel.conv);
             let size = winograd.get(id);
-            let transformed = |taps: Vec<f32>| size.map(|size| size.transform(&taps)).unwrap_or(taps);
             write(Resource::Bias(id), &padded_bias(&kernel.bias));
             match &kernel.source {
                 KernelSource::Plain(values) => {
-                    let storage = dispatch::kernel_precision(policy, size).storage();
-                    let packed = transformed(KernelLayout::of(conv).pack(conv, values));
-                    write_as(storage, Resource::Kernel(id), &packed);
+                    let packed = KernelLayout::of(conv).pack(conv, values);
+                    match size {
+                        Some(_) if policy.transforms_kernels() => write(Resource::Taps(id), &packed),
+                        Some(size) => write(Resource::Kernel(id), &size.transform(&packed)),
+                        None => write_as(policy.precision.storage(), Resource::Kernel(id), &packed),
+                    }
                 }
                 KernelSource::Composed(parts) => {
-                    let s = parts.attributes.d_mul;
-                    write(Resource::W(id), &pack_w(conv, s, parts.w.data()));
-                    write(Resource::D(id), &transformed(pack_d(conv, parts.d.data())));
+                    write(Resource::W(id), &pack_w(conv, parts.attributes.d_mul, parts.w.data()));
+                    let d = pack_d(conv, parts.d.data());
+                    write(Resource::D(id), &size.map(|size| size.transform(&d)).unwrap_or(d));
                 }
                 KernelSource::Transposed(_) => {}
             }
@@ -445,12 +470,7 @@ impl Weights {
 
     fn binding(&self, resource: Resource) -> wgpu::BindingResource<'_> {
         let (arena, region) = &self.regions[&resource];
-        let buffers = match arena {
-            Arena::Parameters => &self.parameters,
-            Arena::Composed => &self.composed,
-            Arena::Transposed => &self.transposed,
-        };
-        bind(buffers, region)
+        bind(&self.buffers[*arena as usize], region)
     }
 }
 

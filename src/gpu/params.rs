@@ -46,6 +46,11 @@ params! {
 }
 
 params! {
+    /// Kernels to be transformed: `length` is that of one tap of all of them, in vectors.
+    WinogradKernel { row: u32, length: u32 }
+}
+
+params! {
     /// Feature composition: the depthwise convolution's geometry, and the layer's groups. Rows of D are `d_row` long.
     ConvFeature {
         pixels: u32,

@@ -77,6 +77,11 @@ pub enum Shader {
         /// Applied to the sums, after bias and residual.
         activation: ActivationClass,
     },
+    /// Kernels, transformed for a Winograd convolution when they are loaded.
+    WinogradKernel {
+        /// How large the tiles are.
+        size: Winograd,
+    },
     /// The first part of a Winograd convolution: tiles of inputs, transformed.
     WinogradInput {
         /// How large the tiles are.
@@ -396,7 +401,9 @@ impl Shader {
             | Shader::Pad { .. }
             | Shader::Resize
             | Shader::Lrn => [64, 1],
-            Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Constant => [64, 1],
+            Shader::WinogradKernel { .. } | Shader::Compose { .. } | Shader::GlobalPool { .. } | Shader::Constant => {
+                [64, 1]
+            }
             Shader::ResampleRows | Shader::ResampleColumns => [8, 8],
             Shader::Softmax { .. } => [32, 1],
             Shader::TopK { .. } | Shader::PeakFma { .. } => [64, 1],
@@ -443,6 +450,11 @@ impl Shader {
             Shader::ConvSum { activation } => ("conv_sum.wgsl", activation.context()),
             Shader::WinogradProductTiled { slices } => {
                 ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
+            }
+            Shader::WinogradKernel { size } => {
+                let matrix = size.kernel();
+                let params = params::WinogradKernel::WGSL;
+                ("winograd_kernel.wgsl", context! { m => size.outputs(), side => size.side(), matrix, params })
             }
             Shader::WinogradInput { size, compact } => {
                 ("winograd_input.wgsl", context! { compact, matrix => size.input(), ..winograd(size) })

@@ -101,6 +101,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "top_k.wgsl",
     "transpose_kernel.wgsl",
     "winograd_input.wgsl",
+    "winograd_kernel.wgsl",
     "winograd_output.wgsl",
 ];
 

@@ -1,6 +1,6 @@
 //! A step by itself, as a plan of its own: to see whether an adapter runs it right.
 
-use super::{ConstantId, Conv, KernelId, Plan, Step, ValueId};
+use super::{ConstantId, Conv, KernelId, KernelSource, Plan, Step, ValueId};
 use crate::network::Shape;
 
 impl Plan {
@@ -65,7 +65,40 @@ impl Plan {
         }
         Some(small)
     }
+
+    /// One ungrouped convolution with so many times fewer channels on both sides: the first ones, in whole slices. None for
+    /// other plans, for kernels that are made of others, and where nothing would be left out.
+    pub(crate) fn narrowed(&self, factor: usize) -> Option<Self> {
+        let mut small = self.clone();
+        let ([Step::Conv(step)], [kernel]) = (&mut small.steps[..], &mut small.kernels[..]) else { return None };
+        let (conv, KernelSource::Plain(values)) = (&step.conv, &mut kernel.source) else { return None };
+        let fewer = |channels: usize| match channels % 4 {
+            0 => channels.min((channels / factor).next_multiple_of(4).max(FEWEST_CHANNELS)),
+            _ => channels,
+        };
+        let (inputs, outputs) = (fewer(conv.in_channels), fewer(conv.out_channels));
+        // A map that is both input and residual would have two numbers of channels.
+        if conv.groups != 1
+            || step.residual == Some(step.input)
+            || conv.in_channels + conv.out_channels == inputs + outputs
+        {
+            return None;
+        }
+        let (row, kept) = (conv.in_channels * conv.taps(), inputs * conv.taps());
+        *values = values.chunks(row).take(outputs).flat_map(|row| &row[..kept]).copied().collect();
+        kernel.bias.truncate(outputs);
+        (step.conv.in_channels, step.conv.out_channels) = (inputs, outputs);
+        kernel.conv = step.conv.clone();
+        small.values[step.input.0].shape[1] = inputs;
+        for id in step.residual.into_iter().chain([step.output]) {
+            small.values[id.0].shape[1] = outputs;
+        }
+        Some(small)
+    }
 }
+
+/// Enough for every loop over slices to be run several times.
+const FEWEST_CHANNELS: usize = 64;
 
 fn set(plan: &mut Plan, id: ValueId, [height, width]: [usize; 2]) {
     let shape: &mut Shape = &mut plan.values[id.0].shape;

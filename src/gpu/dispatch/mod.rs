@@ -16,7 +16,7 @@ use super::shader::{
 use super::variant::Variant;
 use super::winograd::Winograd;
 use crate::network::Shape;
-use crate::plan::{Binary, ConstantId, Conv, KernelId, KernelSource, Plan, Pool, Step, ValueId};
+use crate::plan::{Binary, ConstantId, Conv, Kernel, KernelId, KernelSource, Plan, Pool, Step, ValueId};
 use crate::{Error, Precision, Result};
 
 /// One run of one shader.
@@ -52,8 +52,10 @@ impl Dispatch {
 pub enum Resource {
     /// A feature map.
     Map(ValueId),
-    /// A kernel, plain or composed.
+    /// A kernel, plain or composed; transformed for Winograd's filtering where that runs.
     Kernel(KernelId),
+    /// A plain kernel that is still to be transformed.
+    Taps(KernelId),
     /// Its bias.
     Bias(KernelId),
     /// A map that never changes.
@@ -111,6 +113,22 @@ pub fn unwritten(plan: &Plan, batch: usize, policy: &Policy) -> Vec<ValueId> {
         choose_feature(depthwise, step, output, policy).map(|_| depthwise.output)
     };
     (0..plan.steps.len()).filter_map(between).collect()
+}
+
+/// The dispatches that transform, once, every plain kernel that Winograd's filtering wants transformed.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn transform(plan: &Plan, policy: &Policy) -> Result<Vec<Dispatch>> {
+    if !policy.transforms_kernels() {
+        return Ok(vec![]);
+    }
+    let transformed = transformed(plan, policy);
+    let of = |(index, kernel): (usize, &Kernel)| {
+        let (id, plain) = (KernelId(index), matches!(kernel.source, KernelSource::Plain(_)));
+        transformed.get(id).filter(|_| plain).map(|size| winograd::kernel(kernel, id, size))
+    };
+    plan.kernels.iter().enumerate().filter_map(of).collect()
 }
 
 /// The dispatches that compose, once, every composed kernel that no step composes for every run.

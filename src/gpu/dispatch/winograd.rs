@@ -1,13 +1,24 @@
-//! A convolution in three dispatches: inputs transformed, products, products transformed back.
+//! A convolution in three dispatches: inputs transformed, products, products transformed back. And before any of them, once, its
+//! kernel.
 
-use super::{Dispatch, Lowering, Place, Resource, dispatch, stored};
+use super::{Dispatch, Lowering, Place, Resource, dispatch, flat, stored};
 use crate::Result;
 use crate::gpu::choose::choose_products;
-use crate::gpu::layout::slices;
+use crate::gpu::layout::{KernelLayout, slices};
 use crate::gpu::params;
 use crate::gpu::shader::{ActivationClass, Shader, TILE_COLUMNS, TILE_PIXELS};
 use crate::gpu::winograd::Winograd;
-use crate::plan::Conv;
+use crate::plan::{Conv, Kernel, KernelId};
+
+/// Transforms a plain kernel; of a composed one D is.
+pub(super) fn kernel(kernel: &Kernel, id: KernelId, size: Winograd) -> Result<Dispatch> {
+    let layout = KernelLayout::of(&kernel.conv);
+    let length = layout.row_inputs * layout.row_outputs / 4;
+    let (row, invocations) = flat(length);
+    let params = params::WinogradKernel { row, length: length as u32 };
+    let bindings = vec![(1, Resource::Taps(id)), (2, Resource::Kernel(id))];
+    dispatch(&format!("{} transformed", kernel.name), Shader::WinogradKernel { size }, &params, bindings, invocations)
+}
 
 impl Lowering<'_> {
     pub(super) fn winograd(&self, step: &Conv, size: Winograd) -> Result<Vec<Dispatch>> {

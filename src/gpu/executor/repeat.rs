@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use super::{Executor, Maps, Program, record};
+use super::{Arena, Executor, FOLDING, Maps, Program, record};
 use crate::Result;
 use crate::gpu::dispatch;
 use crate::gpu::layout::stored;
@@ -80,7 +80,7 @@ impl Executor {
     pub async fn repeat_fold(&self, repeats: usize) -> Result<Duration> {
         let commands = self.commands(&dispatch::fold(&self.plan, &self.policy)?, &Maps::default()).await?;
         let clear = |encoder: &mut wgpu::CommandEncoder| {
-            for buffer in &self.weights.composed {
+            for buffer in &self.weights.buffers[Arena::Composed as usize] {
                 encoder.clear_buffer(buffer, 0, None);
             }
         };
@@ -90,7 +90,7 @@ impl Executor {
                 record(encoder, &commands);
             }
         };
-        self.device.time("folding kernels", commands.len(), repeats.max(1), encode).await
+        self.device.time(FOLDING, commands.len(), repeats.max(1), encode).await
     }
 
     /// Brings the inputs to the device and waits until they are there.
