@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
+    // Natively there is training; a page fetches it by itself.
+    println!("cargo::rustc-check-cfg=cfg(training)");
+    if !in_browsers() {
+        println!("cargo::rustc-cfg=training");
+    }
     println!("cargo::rerun-if-changed=shaders");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("shaders");
     strip_folder(Path::new("shaders"), &out)

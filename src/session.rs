@@ -16,6 +16,8 @@ use crate::gpu::{MOST_RANKED, Picture, Ranking};
 use crate::image::Image;
 use crate::load_times::timed;
 use crate::network::{Preprocess, Shape};
+#[cfg(training)]
+use crate::plan::ValueId;
 use crate::plan::{Mode, Plan};
 use crate::self_check::{self, Fault};
 use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gpu, tuning};
@@ -97,6 +99,33 @@ impl Executor {
             let instead = if device.policy().precision == fault.precision { "another kernel" } else { "f32" };
             log::warn!("{fault}; {instead} is used");
             faults.push(fault);
+        }
+    }
+
+    /// Runs a plan without outputs, for its states; on a GPU it may be under way when this returns.
+    #[cfg(training)]
+    pub(crate) async fn step(&mut self, inputs: &[&[f32]]) -> Result<()> {
+        match self {
+            Executor::Cpu(executor) => executor.run(1, inputs).map(drop),
+            Executor::Gpu(executor) => executor.step(inputs).await,
+        }
+    }
+
+    /// What a state or a value of an arena is, NCHW.
+    #[cfg(training)]
+    pub(crate) async fn read(&mut self, value: ValueId) -> Result<Vec<f32>> {
+        match self {
+            Executor::Cpu(executor) => executor.read(value),
+            Executor::Gpu(executor) => executor.read(value).await,
+        }
+    }
+
+    /// Sets a state, NCHW.
+    #[cfg(training)]
+    pub(crate) async fn write(&mut self, value: ValueId, values: &[f32]) -> Result<()> {
+        match self {
+            Executor::Cpu(executor) => executor.write(value, values),
+            Executor::Gpu(executor) => executor.write(value, values).await,
         }
     }
 

@@ -45,12 +45,15 @@ impl Filters {
         let (channels, taps) = (conv.out_channels, conv.taps());
         let blocks = Aligned::zeros(channels.div_ceil(lanes) * (taps + 1) * lanes);
         let mut filters = Self { lanes, channels, taps, blocks };
-        for block in 0..filters.count() {
-            let channel = filters.channel(block);
-            let at = filters.offset(block);
-            filters.blocks[at..][..lanes].copy_from_slice(&bias[channel..][..lanes]);
-        }
+        filters.set_bias(bias);
         filters
+    }
+
+    pub(super) fn set_bias(&mut self, bias: &[f32]) {
+        for block in 0..self.count() {
+            let (at, channel) = (self.offset(block), self.channel(block));
+            self.blocks[at..][..self.lanes].copy_from_slice(&bias[channel..][..self.lanes]);
+        }
     }
 
     /// Takes over the values of an OIHW kernel.

@@ -38,6 +38,11 @@ impl Dots {
         self.weights.copy_from_slice(kernel);
     }
 
+    #[cfg(training)]
+    pub(super) fn set_bias(&mut self, bias: &[f32]) {
+        self.bias.copy_from_slice(bias);
+    }
+
     /// They lie as they came.
     pub(super) fn values(&self) -> &[f32] {
         &self.weights

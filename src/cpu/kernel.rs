@@ -82,6 +82,15 @@ impl Prepared {
         }
     }
 
+    #[cfg(training)]
+    pub(super) fn set_bias(&mut self, bias: &[f32]) {
+        match self {
+            Prepared::Matmul(packed) => packed.set_bias(bias),
+            Prepared::Depthwise(filters) => filters.set_bias(bias),
+            Prepared::Dots(dots) => dots.set_bias(bias),
+        }
+    }
+
     /// The values that it has, OIHW.
     pub(super) fn values(&self, conv: &Conv2d) -> Vec<f32> {
         match self {

@@ -41,6 +41,8 @@ mod repeat;
 #[cfg(test)]
 mod tests;
 mod tile;
+#[cfg(training)]
+mod training;
 
 use activation::Finish;
 use aligned::Aligned;
@@ -172,6 +174,8 @@ impl Executor {
         let images = self.images_at_a_time().min(batch);
         self.make_room(images)?;
         let mut results = self.room_for_results(batch)?;
+        #[cfg(training)]
+        parallel::enter(|| self.load_parameters())?;
         let is_shared = self.crew.as_ref().is_some_and(|crew| crew.begin(batch, inputs));
         parallel::enter(|| {
             self.compose()?;
@@ -192,8 +196,24 @@ impl Executor {
             let buffers = memory.sizes.iter().map(|&size| Aligned::try_zeros(size)).collect::<Result<_, _>>();
             let buffers = buffers.map_err(|_| out_of_memory("making room for feature maps"))?;
             self.buffers = Buffers { images, memory: Some(memory), buffers };
+            for state in std::mem::take(&mut self.plan.states) {
+                self.fill(state.value, images, &state.initial);
+                self.plan.states.push(state);
+            }
         }
         Ok(())
+    }
+
+    /// Lays out a value, NCHW; nothing stands for zeros.
+    fn fill(&mut self, id: ValueId, images: usize, values: &[f32]) {
+        let shape @ [_, channels, height, width] = self.shape(id, images);
+        let mut buffer = self.take(id);
+        let target = self.place(id, elements(shape));
+        match values {
+            [] => buffer[target].fill(0.0),
+            values => layout::transpose(values, &mut buffer[target], channels, height * width),
+        }
+        self.put(id, buffer);
     }
 
     fn room_for_results(&self, batch: usize) -> Result<Vec<Vec<f32>>> {
@@ -242,11 +262,16 @@ impl Executor {
     /// Runs all steps for `images` images, alone or with the crew.
     fn replay(&mut self, images: usize, is_shared: bool) -> Result<()> {
         for index in 0..self.plan.steps.len() {
+            #[cfg(training)]
+            if let Step::Train(crate::plan::TrainStep::Update(update)) = &self.plan.steps[index] {
+                self.update(&update.clone());
+            }
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.
             let mut buffer = self.take(id);
             let crew = self.crew.as_deref().filter(|_| is_shared);
-            self.step(&self.plan.steps[index], images, crew, &mut buffer[..elements(self.shape(id, images))])?;
+            let target = self.place(id, elements(self.shape(id, images)));
+            self.step(&self.plan.steps[index], images, crew, &mut buffer[target])?;
             self.put(id, buffer);
         }
         Ok(())
@@ -267,6 +292,12 @@ impl Executor {
         self.buffers.memory.as_ref().expect("`run` makes the buffers first").buffer_of(id)
     }
 
+    /// Where a value lies in its buffer.
+    fn place(&self, id: ValueId, len: usize) -> std::ops::Range<usize> {
+        let start = self.buffers.memory.as_ref().expect("`run` makes the buffers first").offset_of(id);
+        start..start + len
+    }
+
     fn take(&mut self, id: ValueId) -> Aligned {
         let at = self.buffer_of(id);
         std::mem::take(&mut self.buffers.buffers[at])
@@ -283,7 +314,7 @@ impl Executor {
 
     /// A value, NHWC.
     fn value(&self, id: ValueId, batch: usize) -> &[f32] {
-        &self.buffers.buffers[self.buffer_of(id)][..elements(self.shape(id, batch))]
+        &self.buffers.buffers[self.buffer_of(id)][self.place(id, elements(self.shape(id, batch)))]
     }
 
     fn step(&self, step: &Step, batch: usize, crew: Option<&dyn Crew>, output: &mut [f32]) -> Result<()> {
@@ -371,6 +402,10 @@ impl Executor {
             Step::Softmax { logarithm, input, .. } => {
                 elementwise::softmax(*logarithm, shape(*input)[1], value(*input), output);
             }
+            #[cfg(training)]
+            Step::Train(step) => self.training_step(step, batch, output),
+            #[cfg(not(training))]
+            Step::Train(step) => match *step {},
         }
         Ok(())
     }

@@ -55,10 +55,14 @@ impl Packed {
         }
         packed.weights = Aligned::zeros(weights_len);
         packed.bias = Aligned::zeros(bias_len);
-        for panel in &packed.panels {
-            packed.bias[panel.bias..][..panel.outputs].copy_from_slice(&bias[panel.output..][..panel.outputs]);
-        }
+        packed.set_bias(bias);
         packed
+    }
+
+    pub(super) fn set_bias(&mut self, bias: &[f32]) {
+        for panel in &self.panels {
+            self.bias[panel.bias..][..panel.outputs].copy_from_slice(&bias[panel.output..][..panel.outputs]);
+        }
     }
 
     /// Takes over the values of an OIHW kernel.

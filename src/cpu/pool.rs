@@ -15,13 +15,8 @@ pub(super) fn pool(kind: PoolKind, geometry: &Geometry, channels: usize, input: 
             match kind {
                 PoolKind::Max => maximum(window, output),
                 PoolKind::Mean { count_include_pad } => {
-                    let count = if count_include_pad {
-                        extent(geometry, 0, y) * extent(geometry, 1, x)
-                    } else {
-                        geometry.taps_inside(0, y).len() * geometry.taps_inside(1, x).len()
-                    };
                     sum(window, output);
-                    scale(output, count);
+                    scale(output, count(geometry, count_include_pad, y, x));
                 }
             }
         }
@@ -52,6 +47,15 @@ pub(super) fn global(kind: PoolKind, pixels: usize, channels: usize, input: &[f3
     });
 }
 
+/// By how much the sum of a window is divided.
+pub(super) fn count(geometry: &Geometry, include_pad: bool, y: usize, x: usize) -> usize {
+    if include_pad {
+        extent(geometry, 0, y) * extent(geometry, 1, x)
+    } else {
+        geometry.taps_inside(0, y).len() * geometry.taps_inside(1, x).len()
+    }
+}
+
 /// The pixels of a window that lie inside the input.
 fn window<'a>(
     geometry: &'a Geometry,
@@ -60,9 +64,14 @@ fn window<'a>(
     y: usize,
     x: usize,
 ) -> impl Iterator<Item = &'a [f32]> {
+    places(geometry, y, x).map(move |at| &input[at * channels..][..channels])
+}
+
+/// Where they lie in their image, row by row.
+pub(super) fn places(geometry: &Geometry, y: usize, x: usize) -> impl Iterator<Item = usize> {
     geometry.taps_inside(0, y).filter_map(move |ky| geometry.inside(0, y, ky)).flat_map(move |iy| {
         let columns = geometry.taps_inside(1, x).filter_map(move |kx| geometry.inside(1, x, kx));
-        columns.map(move |ix| &input[(iy * geometry.input[1] + ix) * channels..][..channels])
+        columns.map(move |ix| iy * geometry.input[1] + ix)
     })
 }
 

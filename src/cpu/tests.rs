@@ -23,6 +23,8 @@ pub(super) fn plan_of(values: Vec<Value>, kernels: Vec<Kernel>, steps: Vec<Step>
     Plan {
         inputs: (0..last).map(ValueId).collect(),
         outputs: vec![ValueId(last)],
+        states: vec![],
+        arenas: vec![],
         values,
         kernels,
         constants: vec![],

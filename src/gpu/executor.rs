@@ -88,6 +88,9 @@ pub(super) struct Program {
     pub(super) maps: Maps,
     pub(super) commands: Vec<Command>,
     readback: wgpu::Buffer,
+    /// A training step that may be under way.
+    #[cfg(training)]
+    in_flight: Option<super::submission::Submitted>,
     /// The inputs in the device's layout, before they are uploaded.
     packed: Vec<Vec<f32>>,
     /// For the ranking that was wanted last.
@@ -100,6 +103,8 @@ pub(super) struct Maps {
     buffers: Vec<wgpu::Buffer>,
     /// For every value, the index of its buffer.
     buffer_of: Vec<usize>,
+    /// For every value that does not begin its buffer or has others behind it, where it lies.
+    regions: HashMap<ValueId, Region>,
     /// What dispatches leave for those right behind them.
     scratch: [Option<wgpu::Buffer>; 2],
 }
@@ -107,6 +112,13 @@ pub(super) struct Maps {
 impl Maps {
     pub(super) fn get(&self, value: ValueId) -> &wgpu::Buffer {
         &self.buffers[self.buffer_of[value.0]]
+    }
+
+    fn binding(&self, value: ValueId) -> wgpu::BindingResource<'_> {
+        match self.regions.get(&value) {
+            Some(region) => bind(&self.buffers, region),
+            None => self.get(value).as_entire_binding(),
+        }
     }
 
     /// Whether a value's buffer holds other values at other times.
@@ -211,7 +223,7 @@ impl Executor {
         Ok(outputs)
     }
 
-    fn pack(&self, program: &mut Program, inputs: &[&[f32]]) {
+    pub(super) fn pack(&self, program: &mut Program, inputs: &[&[f32]]) {
         for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
             pack_map(self.plan.value(value).batched(program.batch), input, packed);
         }
@@ -305,11 +317,67 @@ impl Executor {
                 (maps, scratch, self.readback_buffer(bytes))
             })
             .await?;
-        let maps = Maps { buffers, buffer_of: memory.buffer, scratch };
+        let region = |&value: &ValueId| {
+            let (buffer, offset) = (memory.buffer_of(value), (self.storage().bytes() * memory.offset_of(value)) as u64);
+            (value, Region { buffer, offset, size: self.map_bytes(value, batch) })
+        };
+        let regions = self.plan.arenas.iter().flatten().map(region).collect();
+        let maps = Maps { buffers, buffer_of: memory.buffer, regions, scratch };
         let commands = self.commands(&dispatches, &maps).await?;
         let packed =
             self.plan.inputs.iter().map(|&id| vec![0.0; map_len(self.plan.value(id).batched(batch))]).collect();
-        Ok(Program { batch, commands, maps, readback, packed, ranker: None })
+        let program = Program {
+            batch,
+            commands,
+            maps,
+            readback,
+            #[cfg(training)]
+            in_flight: None,
+            packed,
+            ranker: None,
+        };
+        for state in self.plan.states.iter().filter(|state| !state.initial.is_empty()) {
+            self.write_value(&program, state.value, &state.initial).await?;
+        }
+        Ok(program)
+    }
+
+    /// Sets what a value is before the next run, NCHW.
+    pub(super) async fn write_value(&self, program: &Program, value: ValueId, values: &[f32]) -> Result<()> {
+        let shape = self.plan.value(value).batched(program.batch);
+        let mut packed = vec![0.0; map_len(shape)];
+        pack_map(shape, values, &mut packed);
+        let (buffer, offset) = (program.maps.get(value), program.maps.regions.get(&value).map_or(0, |it| it.offset));
+        self.device
+            .checked("uploading a state", || {
+                self.device.queue.write_buffer(buffer, offset, &stored(self.storage(), &packed));
+            })
+            .await
+    }
+
+    /// What a value is now, NCHW.
+    #[cfg(training)]
+    pub(super) async fn read_value(&self, program: &Program, value: ValueId) -> Result<Vec<f32>> {
+        let shape = self.plan.value(value).batched(program.batch);
+        let size = self.map_bytes(value, program.batch);
+        let readback = self.device.checked("making room for a state", || self.readback_buffer(size)).await?;
+        let (buffer, offset) = (program.maps.get(value), program.maps.regions.get(&value).map_or(0, |it| it.offset));
+        let encode =
+            |encoder: &mut wgpu::CommandEncoder| encoder.copy_buffer_to_buffer(buffer, offset, &readback, 0, size);
+        let take = |bytes: &[u8]| unpack_map(shape, &loaded(self.storage(), bytes));
+        self.device.submit_and_read("reading a state", &readback, encode, take).await
+    }
+
+    /// Uploads inputs and submits the program, without waiting; gives what was under way before.
+    #[cfg(training)]
+    pub(super) async fn hand_over(&self, program: &mut Program) -> Result<Option<super::submission::Submitted>> {
+        let maps = &program.maps;
+        for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
+            self.device.queue.write_buffer(maps.get(value), 0, &stored(self.storage(), packed));
+        }
+        let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &program.commands);
+        let submitted = self.device.hand_over("training", encode).await?;
+        Ok(program.in_flight.replace(submitted))
     }
 
     pub(super) fn map_buffer(&self, size: u64) -> wgpu::Buffer {
@@ -354,7 +422,10 @@ impl Executor {
                         let others = dispatch.bindings.iter().map(|&(binding, resource)| wgpu::BindGroupEntry {
                             binding,
                             resource: match resource {
-                                Resource::Map(value) => maps.get(value).as_entire_binding(),
+                                Resource::Map(value) => maps.binding(value),
+                                Resource::Arena(arena) => {
+                                    maps.get(self.plan.arenas[arena.0][0]).as_entire_binding()
+                                }
                                 Resource::Scratch(place, _) => maps.scratch[place as usize]
                                     .as_ref()
                                     .expect("made for the largest that a dispatch wants")
@@ -476,6 +547,8 @@ impl Weights {
 
 /// How many images at a time keep every map, the results together, and every grid within the device's limits.
 fn largest_batch(device: &Device, plan: &Plan, policy: &Policy) -> Result<usize> {
+    #[cfg(training)]
+    super::training::check_arenas(device, plan)?;
     let storage = policy.precision.storage();
     let bytes = |value: ValueId| (storage.bytes() * map_len(plan.value(value).shape)) as u64;
     let mut largest = u64::MAX;

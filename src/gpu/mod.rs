@@ -31,6 +31,8 @@ pub mod shader;
 mod stopwatch;
 mod submission;
 mod templates;
+#[cfg(training)]
+pub mod training;
 mod trust;
 pub mod tuned;
 pub mod variant;

@@ -45,6 +45,51 @@ params! {
     }
 }
 
+#[cfg(training)]
+mod training {
+    use super::{Pod, Zeroable};
+
+    params! {
+        /// Parameters that become a kernel; `slices` are those of the parameters' channels.
+        Load {
+            row: u32, length: u32, slices: u32, taps: u32, inputs: u32, outputs: u32,
+            row_inputs: u32, row_outputs: u32, d_mul: u32,
+        }
+    }
+
+    params! {
+        /// What batch norms sum up over parts of the pixels.
+        NormSums { pixels: u32, part_pixels: u32, parts: u32, area: u32, slices: u32, eps: f32 }
+    }
+
+    params! {
+        /// Batch norms with given statistics.
+        Normalise { maps: u32, area: u32, slices: u32, residual: u32, eps: f32, lower: f32, upper: f32 }
+    }
+
+    params! {
+        /// The way back through them; statistics were those of `count` values.
+        NormGradient { maps: u32, area: u32, slices: u32, eps: f32, count: f32 }
+    }
+
+    params! {
+        /// Logits of an item begin `stride` behind those of the one before.
+        CrossEntropy { items: u32, classes: u32, stride: u32 }
+    }
+
+    params! {
+        /// An item of the state has `item` vectors.
+        Blend { row: u32, length: u32, item: u32, keep: f32, first: f32, second: f32 }
+    }
+
+    params! {
+        /// So many vectors of the parameters decay.
+        Update { row: u32, length: u32, decayed: u32 }
+    }
+}
+#[cfg(training)]
+pub use training::*;
+
 params! {
     /// Kernels to be transformed: `length` is that of one tap of all of them, in vectors.
     WinogradKernel { row: u32, length: u32 }

@@ -5,6 +5,8 @@
 
 use minijinja::{Value, context};
 
+#[cfg(training)]
+use super::training::TrainShader;
 use super::variant::Variant;
 use super::winograd::Winograd;
 use super::{params, templates};
@@ -173,6 +175,9 @@ pub enum Shader {
     BiasGradient,
     /// The second pass of a split sum.
     SumParts,
+    /// What only training has.
+    #[cfg(training)]
+    Train(TrainShader),
     /// The gradient of W or D.
     ComposeGradient {
         /// Whose.
@@ -334,7 +339,7 @@ impl ActivationClass {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bounds => "bounds",
             Self::LeakyRelu => "leaky_relu",
@@ -377,6 +382,8 @@ impl Shader {
             Shader::ConvDirect { workgroup, .. }
             | Shader::ConvDepthwise { workgroup, .. }
             | Shader::WinogradProduct { workgroup, .. } => workgroup,
+            #[cfg(training)]
+            Shader::Train(shader) => shader.workgroup(),
             Shader::ConvCooperative { .. } => [COOPERATIVE_PIXELS, 1],
             Shader::ConvTiled { .. } | Shader::WinogradProductTiled { .. } => [8, 8],
             Shader::WinogradInput { .. } | Shader::WinogradOutput { .. } => [16, 2],
@@ -518,6 +525,8 @@ impl Shader {
                 ("kernel_gradient_grouped.wgsl", context! { lanes, ..kernel_gradient("f32", "f32") })
             }
             Shader::BiasGradient => ("bias_gradient.wgsl", context! { params => params::BiasGradient::WGSL }),
+            #[cfg(training)]
+            Shader::Train(shader) => shader.specialisation(),
             Shader::SumParts => ("sum_parts.wgsl", context! { params => params::SumParts::WGSL }),
             Shader::ComposeGradient { factor, pairing } => {
                 let factor = match factor {
@@ -633,7 +642,7 @@ fn kernel_gradient(input_type: &str, grad_type: &str) -> Value {
 }
 
 impl PoolKind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             PoolKind::Max => "max",
             PoolKind::Mean { count_include_pad: true } => "mean_padded",

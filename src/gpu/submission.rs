@@ -17,7 +17,8 @@ const DISPATCHES_PER_SUBMISSION: usize = 256;
 const SUBMISSIONS_IN_FLIGHT: usize = 4;
 
 /// Work that was handed over.
-struct Submitted {
+#[derive(Debug)]
+pub(super) struct Submitted {
     index: wgpu::SubmissionIndex,
     done: oneshot::Receiver<()>,
 }
@@ -137,7 +138,17 @@ impl Device {
         Submitted { index, done }
     }
 
-    async fn finish(&self, doing: &str, Submitted { index, done }: Submitted) -> Result<()> {
+    /// Submits what is encoded, with all that was written before, and does not wait.
+    #[cfg(training)]
+    pub(super) async fn hand_over(
+        &self,
+        doing: &str,
+        encode: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submitted> {
+        self.checked(doing, || self.submit(self.encoded(encode))).await
+    }
+
+    pub(super) async fn finish(&self, doing: &str, Submitted { index, done }: Submitted) -> Result<()> {
         self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
         if done.await.is_err() {
             // It is never called where the device was lost in between.

@@ -42,7 +42,7 @@ fn templates() -> &'static Environment<'static> {
         // The functions that templates call; the built-in ones would be a tenth of the browser's download.
         environment.add_function("range", |end: u32| Value::from_iter(0..end));
         environment.add_function("combine", combine);
-        for (name, source) in SOURCES.iter().chain(NATIVE_SOURCES) {
+        for (name, source) in SOURCES.iter().chain(NATIVE_SOURCES).chain(TRAINING_SOURCES) {
             environment.add_template(name, source).unwrap_or_else(|error| panic!("shaders/{name}: {error:#}"));
         }
         environment
@@ -59,6 +59,23 @@ macro_rules! sources {
 const NATIVE_SOURCES: &[(&str, &str)] = sources!["conv_cooperative.wgsl"];
 #[cfg(target_arch = "wasm32")]
 const NATIVE_SOURCES: &[(&str, &str)] = &[];
+
+#[cfg(training)]
+const TRAINING_SOURCES: &[(&str, &str)] = sources![
+    "training/activation_gradient.wgsl",
+    "training/batch_statistics.wgsl",
+    "training/blend.wgsl",
+    "training/cross_entropy.wgsl",
+    "training/join_statistics.wgsl",
+    "training/load.wgsl",
+    "training/norm_gradient.wgsl",
+    "training/norm_sums.wgsl",
+    "training/normalise.wgsl",
+    "training/pool_gradient.wgsl",
+    "training/update.wgsl",
+];
+#[cfg(not(training))]
+const TRAINING_SOURCES: &[(&str, &str)] = &[];
 
 const SOURCES: &[(&str, &str)] = sources![
     "bias_gradient.wgsl",
@@ -112,7 +129,7 @@ mod tests {
     #[test]
     fn templates_are_without_what_only_people_read() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-        for (name, stripped) in SOURCES {
+        for (name, stripped) in SOURCES.iter().chain(TRAINING_SOURCES) {
             let original = std::fs::read_to_string(folder.join(name)).unwrap();
             assert!(stripped.len() < original.len(), "{name}");
             for line in stripped.lines() {

@@ -50,6 +50,8 @@ impl Variant {
             | Shader::PeakFma { .. }
             | Shader::PeakCopy
             | Shader::PeakCount => Precision::F32,
+            #[cfg(training)]
+            Shader::Train(_) => Precision::F32,
             _ => wanted.without_half_sums(),
         };
         Self { shader, precision }

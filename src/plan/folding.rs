@@ -21,6 +21,8 @@ impl Plan {
             steps: vec![],
             inputs: vec![],
             outputs: vec![],
+            states: vec![],
+            arenas: vec![],
         };
         for id in (0..plan.kernels.len()).map(KernelId) {
             plan.add_kernel_map(id);

@@ -7,6 +7,10 @@ use super::{
     Binary, BinaryOp, ComposeGradient, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad, PadGradient,
     Plan, Step, SubPixel, Transposed, Value, ValueId,
 };
+#[cfg(training)]
+use super::{NormGradient, NormSums, Normalise, Pool, PoolGradient, TrainStep, View, is_bounds};
+#[cfg(training)]
+use crate::network::{Activation, Slice};
 use crate::network::{ConvTranspose2d, Shape};
 use crate::{Error, Result};
 
@@ -65,7 +69,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Unsupported`] for a step that has no gradient here.
     pub(crate) fn add_gradients(&mut self) -> Result<Gradients> {
-        let mut backward = Backward { gradient_of: vec![None; self.values.len()], kernels: vec![], plan: self };
+        let mut backward = Backward::new(self);
         let outputs = backward.plan.outputs.clone();
         for output in outputs {
             let value = backward.plan.value(output);
@@ -84,15 +88,30 @@ impl Plan {
         Ok(Gradients { inputs, kernels })
     }
 
-    /// Drops the steps whose results no output depends on.
+    /// The same for what is there of a loss: `gradient` is that of `output` already.
+    #[cfg(training)]
+    pub(super) fn add_gradients_from(&mut self, output: ValueId, gradient: ValueId) -> Result<TrainedGradients> {
+        let forward = self.steps.clone();
+        let mut backward = Backward::new(self);
+        backward.gradient_of[output.0] = Some(gradient);
+        for step in forward.iter().rev() {
+            backward.step(step)?;
+        }
+        Ok(TrainedGradients { kernels: backward.kernels, norms: backward.norms })
+    }
+
+    /// Drops the steps whose results no output, state or arena depends on.
     pub(crate) fn prune(&mut self) {
         let mut wanted = vec![false; self.values.len()];
-        self.outputs.iter().for_each(|output| wanted[output.0] = true);
+        let states = self.states.iter().map(|state| &state.value);
+        self.outputs.iter().chain(states).chain(self.arenas.iter().flatten()).for_each(|value| wanted[value.0] = true);
         let mut used = vec![false; self.kernels.len()];
         let mut kept = vec![];
         for step in std::mem::take(&mut self.steps).into_iter().rev() {
             let keep = match step {
                 Step::Compose(kernel) | Step::Transpose(kernel) => used[kernel.0],
+                #[cfg(training)]
+                Step::Train(TrainStep::Load(_) | TrainStep::Update(_)) => true,
                 _ => step.output().is_some_and(|output| wanted[output.0]),
             };
             if !keep {
@@ -116,28 +135,58 @@ impl Plan {
     }
 }
 
+/// The gradients of everything that is trained.
+#[cfg(training)]
+pub(super) struct TrainedGradients {
+    pub kernels: Vec<KernelGradients>,
+    pub norms: Vec<NormGradients>,
+}
+
+/// The gradient of a batch norm's parameter.
+#[cfg(training)]
+pub(super) struct NormGradients {
+    /// Bias and weight.
+    pub affine: ValueId,
+    /// Of these.
+    pub sums: ValueId,
+}
+
 struct Backward<'a> {
     plan: &'a mut Plan,
     /// For every value of the forward pass.
     gradient_of: Vec<Option<ValueId>>,
     kernels: Vec<KernelGradients>,
+    #[cfg(training)]
+    norms: Vec<NormGradients>,
 }
 
-impl Backward<'_> {
+impl<'a> Backward<'a> {
+    fn new(plan: &'a mut Plan) -> Self {
+        Self {
+            gradient_of: vec![None; plan.values.len()],
+            kernels: vec![],
+            #[cfg(training)]
+            norms: vec![],
+            plan,
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<()> {
         let Some(output) = step.output() else { return Ok(()) };
         let Some(gradient) = self.gradient_of[output.0] else { return Ok(()) };
         match step {
             Step::Conv(conv) if conv.activation.is_none() && conv.residual.is_none() => self.conv(conv, gradient),
             Step::Pad(pad) if pad.before[..2] == [0, 0] && self.keeps_channels(pad) => self.pad(pad, gradient),
-            _ => {
-                return Err(Error::Unsupported(format!(
-                    "`{}`: this operator has no gradient yet",
-                    self.plan.value(output).name
-                )));
-            }
+            #[cfg(training)]
+            _ => return self.training_step(step, gradient),
+            #[cfg(not(training))]
+            _ => return Err(self.unsupported(output)),
         }
         Ok(())
+    }
+
+    fn unsupported(&self, output: ValueId) -> Error {
+        Error::Unsupported(format!("`{}`: this operator has no gradient yet", self.plan.value(output).name))
     }
 
     /// Whether only rows and columns are padded.
@@ -222,6 +271,123 @@ impl Backward<'_> {
         let gradient = self.plan.add_value(name, shape);
         self.plan.steps.push(Step::Rearrange { view, input: output, output: gradient });
         gradient
+    }
+
+    /// Steps that only networks have, not single layers.
+    #[cfg(training)]
+    fn training_step(&mut self, step: &Step, gradient: ValueId) -> Result<()> {
+        match step {
+            Step::Conv(conv) => {
+                let gradient = self.before_activation(conv.activation, conv.output, gradient)?;
+                self.conv(conv, gradient);
+                if let Some(residual) = conv.residual {
+                    self.accumulate(residual, gradient);
+                }
+            }
+            Step::Binary(binary) if binary.op == BinaryOp::Add && self.has_one_shape(binary) => {
+                let gradient = self.before_activation(binary.activation, binary.output, gradient)?;
+                self.accumulate(binary.a, gradient);
+                self.accumulate(binary.b, gradient);
+            }
+            Step::Activation { activation, input, output } => {
+                let of = if is_bounds(*activation) { *output } else { *input };
+                let gradient = self.activation(*activation, of, gradient);
+                self.accumulate(*input, gradient);
+            }
+            Step::Pool(pool) => self.pool(pool.clone(), gradient),
+            Step::GlobalPool { kind, input, output } => {
+                let [_, _, height, width] = self.plan.value(*input).shape;
+                let pool = Pool {
+                    kind: *kind,
+                    kernel: [height, width],
+                    stride: [1, 1],
+                    padding: [0; 4],
+                    dilation: [1, 1],
+                    input: *input,
+                    output: *output,
+                };
+                self.pool(pool, gradient);
+            }
+            Step::Concat { inputs, .. } => self.concat(inputs, gradient),
+            Step::Train(TrainStep::Normalise(norm)) => self.norm(norm, gradient)?,
+            _ => return step.output().map_or(Ok(()), |output| Err(self.unsupported(output))),
+        }
+        Ok(())
+    }
+
+    #[cfg(training)]
+    fn has_one_shape(&self, binary: &Binary) -> bool {
+        self.plan.value(binary.a).shape == self.plan.value(binary.b).shape
+    }
+
+    /// A value like another, for its gradient.
+    #[cfg(training)]
+    fn gradient_like(&mut self, value: ValueId) -> ValueId {
+        let value = self.plan.value(value);
+        let (name, shape) = (format!("gradient of {}", value.name), value.shape);
+        self.plan.add_value(name, shape)
+    }
+
+    /// The gradient of what a step's result was before its activation.
+    #[cfg(training)]
+    fn before_activation(
+        &mut self,
+        activation: Option<Activation>,
+        output: ValueId,
+        grad_output: ValueId,
+    ) -> Result<ValueId> {
+        match activation {
+            None => Ok(grad_output),
+            Some(activation) if is_bounds(activation) => Ok(self.activation(activation, output, grad_output)),
+            Some(_) => Err(self.unsupported(output)),
+        }
+    }
+
+    #[cfg(training)]
+    fn activation(&mut self, activation: Activation, of: ValueId, grad_output: ValueId) -> ValueId {
+        let output = self.gradient_like(of);
+        self.plan.steps.push(Step::Train(TrainStep::ActivationGradient { activation, of, grad_output, output }));
+        output
+    }
+
+    #[cfg(training)]
+    fn pool(&mut self, pool: Pool, grad_output: ValueId) {
+        let (input, output) = (pool.input, self.gradient_like(pool.input));
+        self.plan.steps.push(Step::Train(TrainStep::PoolGradient(PoolGradient { pool, grad_output, output })));
+        self.accumulate(input, output);
+    }
+
+    /// Every input gets its own channels.
+    #[cfg(training)]
+    fn concat(&mut self, inputs: &[ValueId], grad_output: ValueId) {
+        let mut first = 0;
+        for &input in inputs {
+            let shape = self.plan.value(input).shape;
+            let slice = Slice { start: [0, first, 0, 0], step: [1; 4], count: shape };
+            let view = View::slice(self.plan.value(grad_output).shape, &slice);
+            let output = self.gradient_like(input);
+            self.plan.steps.push(Step::Rearrange { view, input: grad_output, output });
+            self.accumulate(input, output);
+            first += shape[1];
+        }
+    }
+
+    #[cfg(training)]
+    fn norm(&mut self, norm: &Normalise, grad_output: ValueId) -> Result<()> {
+        let grad_output = self.before_activation(norm.activation, norm.output, grad_output)?;
+        if let Some(residual) = norm.residual {
+            self.accumulate(residual, grad_output);
+        }
+        let Normalise { eps, input, statistics, affine, .. } = *norm;
+        let sums = self.gradient_like(affine);
+        let step = NormSums { eps, input, statistics, grad_output, output: sums };
+        self.plan.steps.push(Step::Train(TrainStep::NormSums(step)));
+        self.norms.push(NormGradients { affine, sums });
+        let output = self.gradient_like(input);
+        let step = NormGradient { eps, input, statistics, affine, sums, grad_output, output };
+        self.plan.steps.push(Step::Train(TrainStep::NormGradient(step)));
+        self.accumulate(input, output);
+        Ok(())
     }
 
     /// Adds to what is known of a value's gradient.

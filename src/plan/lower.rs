@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use super::resize::Table;
 use super::{
     Binary, BinaryOp, Constant, ConstantId, Conv, Kernel, KernelId, KernelSource, Mode, Pad, Plan, Pool, PoolKind,
-    Step, SubPixel, Value, ValueId, View,
+    Step, SubPixel, Value, ValueId, View, is_bounds,
 };
+#[cfg(training)]
+use super::{Normalise, TrainStep};
 use crate::doconv::{Composed, has_feature_form};
 use crate::model::{Affine, ConvWeights};
 use crate::network::{
@@ -34,6 +36,46 @@ pub(super) fn lower(model: &Model, mode: Mode) -> Result<Plan> {
     Ok(lowering.finish())
 }
 
+/// The steps forward for a batch of this size, with parameters that change: what holds W and D is composed at every run, and
+/// batch norms that `trains` take the batch's own statistics.
+#[cfg(training)]
+pub(super) fn lower_for_training(
+    model: &Model,
+    batch: usize,
+    trains: &dyn Fn(&str) -> bool,
+) -> Result<(Plan, Vec<TrainedNorm>)> {
+    let network = model.network();
+    let inferred = network.infer(batch)?;
+    let mut lowering = Lowering::new(model, &inferred, Mode::Kernel);
+    lowering.training = Some(Training { trains, norms: vec![] });
+    for (index, node) in network.nodes.iter().enumerate() {
+        lowering.node(index, node)?;
+    }
+    let norms = lowering.training.take().map(|training| training.norms).unwrap_or_default();
+    Ok((lowering.finish(), norms))
+}
+
+/// How a plan for training differs.
+#[cfg(training)]
+struct Training<'a> {
+    /// Whether a parameter of this name is trained.
+    trains: &'a dyn Fn(&str) -> bool,
+    norms: Vec<TrainedNorm>,
+}
+
+/// A batch norm with the statistics of its batch.
+#[cfg(training)]
+pub(super) struct TrainedNorm {
+    /// The node's name.
+    pub name: String,
+    /// What it normalises.
+    pub input: ValueId,
+    /// Mean and variance of the batch.
+    pub statistics: ValueId,
+    /// Bias and weight.
+    pub affine: ValueId,
+}
+
 /// Expands the layers that are marked as DO-Conv and hold a folded kernel.
 pub(crate) fn expand_marked(model: &Model) -> Result<Model> {
     model.expand_where(|conv| conv.doconv.is_some(), None, EXPANSION_JITTER, EXPANSION_SEED)
@@ -53,6 +95,8 @@ struct Lowering<'a> {
     writer: HashMap<ValueId, usize>,
     /// How many nodes and outputs read a value of the network.
     readers: HashMap<Source, usize>,
+    #[cfg(training)]
+    training: Option<Training<'a>>,
 }
 
 impl<'a> Lowering<'a> {
@@ -74,11 +118,15 @@ impl<'a> Lowering<'a> {
                 steps: vec![],
                 inputs: vec![],
                 outputs: vec![],
+                states: vec![],
+                arenas: vec![],
             },
             value_of: HashMap::new(),
             sources_at: HashMap::new(),
             writer: HashMap::new(),
             readers,
+            #[cfg(training)]
+            training: None,
         };
         for (index, input) in network.inputs.iter().enumerate() {
             let value = lowering.new_value(&input.name, inferred.inputs[index]);
@@ -221,12 +269,16 @@ impl<'a> Lowering<'a> {
 
     fn fuse_activation(&mut self, activation: Activation, source: Source) -> Option<ValueId> {
         let value = self.value_of[&source];
-        if !self.private(source) || self.shares_value(source) {
+        // The way back through any other wants to know what it was applied to.
+        let is_kept_apart = self.is_for_training() && !is_bounds(activation);
+        if is_kept_apart || !self.private(source) || self.shares_value(source) {
             return None;
         }
         let slot = match &mut self.plan.steps[*self.writer.get(&value)?] {
             Step::Conv(conv) => &mut conv.activation,
             Step::Binary(binary) => &mut binary.activation,
+            #[cfg(training)]
+            Step::Train(TrainStep::Normalise(norm)) => &mut norm.activation,
             _ => return None,
         };
         if slot.is_some() {
@@ -236,7 +288,14 @@ impl<'a> Lowering<'a> {
         Some(value)
     }
 
-    /// The later of the two summands, where it is a bare convolution, takes the earlier one as its residual.
+    fn is_for_training(&self) -> bool {
+        #[cfg(training)]
+        return self.training.is_some();
+        #[cfg(not(training))]
+        false
+    }
+
+    /// The later of the two summands, where it is a bare convolution or batch norm, takes the earlier one as its residual.
     fn fuse_residual(&mut self, a: Source, b: Source) -> Option<ValueId> {
         let written = |source| self.writer.get(&self.value_of[&source]).copied();
         let (late, early) = if written(a) >= written(b) { (a, b) } else { (b, a) };
@@ -246,11 +305,16 @@ impl<'a> Lowering<'a> {
         }
         let (value, residual) = (self.value_of[&late], self.value_of[&early]);
         let step = *self.writer.get(&value)?;
-        let Step::Conv(conv) = &mut self.plan.steps[step] else { return None };
-        if value == residual || conv.residual.is_some() || conv.activation.is_some() {
+        let (slot, activation) = match &mut self.plan.steps[step] {
+            Step::Conv(conv) => (&mut conv.residual, conv.activation),
+            #[cfg(training)]
+            Step::Train(TrainStep::Normalise(norm)) => (&mut norm.residual, norm.activation),
+            _ => return None,
+        };
+        if value == residual || slot.is_some() || activation.is_some() {
             return None;
         }
-        conv.residual = Some(residual);
+        *slot = Some(residual);
         Some(value)
     }
 
@@ -300,7 +364,7 @@ impl<'a> Lowering<'a> {
 
     fn push_conv(&mut self, kernel: Kernel, input: ValueId, output: ValueId) {
         let parts = split(&kernel);
-        if parts.is_empty() {
+        if parts.is_empty() || self.is_for_training() {
             return self.push_whole_conv(kernel, input, output);
         }
         let [n, _, height, width] = self.shape(output);
@@ -445,6 +509,11 @@ impl<'a> Lowering<'a> {
 
     /// A batch norm that follows no convolution is a depthwise 1×1 one.
     fn batch_norm(&mut self, node: &Node, norm: &BatchNorm, input: ValueId, output: ValueId) -> Result<()> {
+        #[cfg(training)]
+        if self.training.as_ref().is_some_and(|training| (training.trains)(&format!("{}.weight", node.name))) {
+            self.trained_norm(node, norm, input, output);
+            return Ok(());
+        }
         let affine = Affine::of(&node.name, norm, self.model.weights())?;
         let channels = affine.scale.len();
         let conv = Conv2d { groups: channels, bias: true, ..Conv2d::new(channels, channels, [1, 1]) };
@@ -452,6 +521,21 @@ impl<'a> Lowering<'a> {
         let bias = affine.shift.iter().map(|&shift| shift as f32).collect();
         self.push_conv(Kernel { name: node.name.clone(), conv, source, bias }, input, output);
         Ok(())
+    }
+
+    #[cfg(training)]
+    fn trained_norm(&mut self, node: &Node, norm: &BatchNorm, input: ValueId, output: ValueId) {
+        let shape = [2, norm.channels, 1, 1];
+        let statistics = self.new_value(&format!("{}.statistics", node.name), shape);
+        let affine = self.new_value(&format!("{}.parameters", node.name), shape);
+        self.push(Step::Train(TrainStep::BatchStatistics { input, output: statistics }));
+        let eps = norm.eps as f32;
+        let (residual, activation) = (None, None);
+        let normalise = Normalise { eps, input, statistics, affine, residual, activation, output };
+        self.push(Step::Train(TrainStep::Normalise(normalise)));
+        if let Some(training) = &mut self.training {
+            training.norms.push(TrainedNorm { name: node.name.clone(), input, statistics, affine });
+        }
     }
 }
 

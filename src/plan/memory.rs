@@ -1,6 +1,6 @@
 //! Which values share a buffer.
 
-use super::{Plan, ValueId};
+use super::{ArenaId, Plan, ValueId};
 use crate::network::Shape;
 
 /// An assignment of values to buffers.
@@ -8,14 +8,29 @@ use crate::network::Shape;
 pub struct Memory {
     /// For every value, the index of its buffer.
     pub buffer: Vec<usize>,
+    /// For every value, where in its buffer it begins, in elements: at 0 but for those of [`Plan::arenas`].
+    pub offset: Vec<usize>,
     /// For every buffer, its size in elements.
     pub sizes: Vec<usize>,
 }
+
+/// Values of an arena begin at multiples of so many elements: 256 bytes, where every device can bind.
+pub(crate) const ARENA_ALIGNMENT: usize = 64;
 
 impl Memory {
     /// The buffer of a value.
     pub fn buffer_of(&self, value: ValueId) -> usize {
         self.buffer[value.0]
+    }
+
+    /// Where a value begins in its buffer, in elements.
+    pub fn offset_of(&self, value: ValueId) -> usize {
+        self.offset[value.0]
+    }
+
+    /// The buffer of an arena.
+    pub fn arena(&self, plan: &Plan, arena: ArenaId) -> usize {
+        self.buffer_of(plan.arenas[arena.0][0])
     }
 
     /// Whether a value's buffer holds other values at other times.
@@ -26,8 +41,8 @@ impl Memory {
 }
 
 /// Walks the steps once. A value takes the free buffer that wastes least, or grows the largest free one, or a new one;
-/// its buffer is free again after the last step that reads it. Outputs are never free. Values that are `unwritten` get
-/// none.
+/// its buffer is free again after the last step that reads it. Outputs and states are never free, and nor are arenas. Values
+/// that are `unwritten` get none.
 pub(super) fn assign(plan: &Plan, batch: usize, unwritten: &[ValueId], elements: impl Fn(Shape) -> usize) -> Memory {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![0; plan.values.len()];
@@ -42,7 +57,21 @@ pub(super) fn assign(plan: &Plan, batch: usize, unwritten: &[ValueId], elements:
     }
     plan.outputs.iter().for_each(|value| last_use[value.0] = NEVER);
 
-    let mut memory = Memory { buffer: vec![NEVER; plan.values.len()], sizes: vec![] };
+    let count = plan.values.len();
+    let mut memory = Memory { buffer: vec![NEVER; count], offset: vec![0; count], sizes: vec![] };
+    for arena in &plan.arenas {
+        let mut size = 0usize;
+        for &value in arena {
+            memory.buffer[value.0] = memory.sizes.len();
+            memory.offset[value.0] = size.next_multiple_of(ARENA_ALIGNMENT);
+            size = memory.offset[value.0] + elements(plan.values[value.0].batched(batch));
+        }
+        memory.sizes.push(size);
+    }
+    for state in plan.states.iter().filter(|state| memory.buffer[state.value.0] == NEVER).collect::<Vec<_>>() {
+        memory.buffer[state.value.0] = memory.sizes.len();
+        memory.sizes.push(elements(plan.values[state.value.0].batched(batch)));
+    }
     let mut free: Vec<usize> = vec![];
     let mut live: Vec<ValueId> = vec![];
     let place = |memory: &mut Memory, free: &mut Vec<usize>, value: ValueId| {

@@ -10,12 +10,24 @@ mod lower;
 mod memory;
 mod part;
 mod resize;
+#[cfg(training)]
+mod train;
+mod training;
 mod transposed;
 mod view;
 
 pub(crate) use gradient::Gradients;
 pub(crate) use lower::expand_marked;
+#[cfg(training)]
+pub use train::{Decay, Parameter, Running, TrainingPlan};
 pub use memory::Memory;
+#[cfg(training)]
+pub(crate) use training::AFFINE_PARTS;
+#[cfg(training)]
+pub use training::{
+    Blend, HYPERPARAMETERS, Load, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, Rule, Update,
+};
+pub use training::{ArenaId, State, TrainStep};
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};
 
@@ -76,6 +88,10 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
+    /// What stays from run to run.
+    pub(crate) states: Vec<State>,
+    /// Values that lie one behind the other in a buffer of their own.
+    pub(crate) arenas: Vec<Vec<ValueId>>,
 }
 
 /// A feature map.
@@ -249,6 +265,8 @@ pub enum Step {
     ComposeGradient(ComposeGradient),
     /// The gradient of what a [`Step::Pad`] with values around rows and columns has read.
     PadGradient(PadGradient),
+    /// What only training has.
+    Train(TrainStep),
 }
 
 /// The gradient of a convolution's kernel: `Σ grad_output · input` over batch and pixels.
@@ -381,6 +399,11 @@ pub enum BinaryOp {
     Prelu,
 }
 
+/// Whether an activation only bounds its argument, so that its result says where it has a slope of 1, and where none.
+pub fn is_bounds(activation: Activation) -> bool {
+    matches!(activation, Activation::Relu | Activation::Relu6 | Activation::Clip { .. })
+}
+
 impl BinaryOp {
     /// Every function there is.
     pub const ALL: [BinaryOp; 5] = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Prelu];
@@ -411,6 +434,7 @@ impl Step {
             Step::BiasGradient { grad_output, .. } => vec![*grad_output],
             Step::ComposeGradient(step) => vec![step.grad_kernel],
             Step::PadGradient(step) => vec![step.grad_output],
+            Step::Train(step) => step.inputs(),
             Step::Pad(pad) => vec![pad.input],
             Step::Conv(conv) => [Some(conv.input), conv.residual].into_iter().flatten().collect(),
             Step::Pool(pool) => vec![pool.input],
@@ -432,6 +456,7 @@ impl Step {
             Step::KernelGradient(step) => Some(step.output),
             Step::ComposeGradient(step) => Some(step.output),
             Step::PadGradient(step) => Some(step.output),
+            Step::Train(step) => step.output(),
             Step::Conv(conv) => Some(conv.output),
             Step::Pool(pool) => Some(pool.output),
             Step::Pad(pad) => Some(pad.output),
@@ -523,6 +548,16 @@ impl Plan {
         &self.outputs
     }
 
+    /// The values that stay from run to run, and what they are before the first.
+    pub fn states(&self) -> &[State] {
+        &self.states
+    }
+
+    /// Lists of values, each of which lies in a buffer of its own, one behind the other.
+    pub fn arenas(&self) -> &[Vec<ValueId>] {
+        &self.arenas
+    }
+
     /// The plan for an executor that has packed the weights: everything but their values, those of constants too, except
     /// those of kernels that `keep` wants.
     pub(crate) fn without_weights(&self, keep: impl Fn(KernelId) -> bool) -> Self {
@@ -548,6 +583,8 @@ impl Plan {
             steps: self.steps.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
+            states: self.states.clone(),
+            arenas: self.arenas.clone(),
         }
     }
 

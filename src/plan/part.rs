@@ -18,7 +18,8 @@ impl Plan {
         }
         let kernels = part.kernels.iter().map(|&id| self.kernel(id).clone()).collect();
         let constants = part.constants.iter().map(|&id| self.constant(id).clone()).collect();
-        Some(Self { values: self.values.clone(), kernels, constants, steps, inputs, outputs })
+        let values = self.values.clone();
+        Some(Self { values, kernels, constants, steps, inputs, outputs, states: vec![], arenas: vec![] })
     }
 
     /// The same on maps so many times smaller along both axes, where the steps allow that.
@@ -140,7 +141,8 @@ impl Part {
             | Step::KernelGradient(_)
             | Step::BiasGradient { .. }
             | Step::ComposeGradient(_)
-            | Step::PadGradient(_) => return None,
+            | Step::PadGradient(_)
+            | Step::Train(_) => return None,
             other => other.clone(),
         })
     }

@@ -127,7 +127,7 @@ impl Lowering<'_> {
     }
 
     /// A sum in one pass where it has one part, else in two. `length` is that of the result, in `vec4`.
-    pub(super) fn in_parts(
+    pub(in crate::gpu) fn in_parts(
         &self,
         split: Split,
         length: usize,

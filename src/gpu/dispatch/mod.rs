@@ -16,7 +16,7 @@ use super::shader::{
 use super::variant::Variant;
 use super::winograd::Winograd;
 use crate::network::Shape;
-use crate::plan::{Binary, ConstantId, Conv, Kernel, KernelId, KernelSource, Plan, Pool, Step, ValueId};
+use crate::plan::{ArenaId, Binary, ConstantId, Conv, Kernel, KernelId, KernelSource, Plan, Pool, Step, ValueId};
 use crate::{Error, Precision, Result};
 
 /// One run of one shader.
@@ -60,6 +60,8 @@ pub enum Resource {
     Bias(KernelId),
     /// A map that never changes.
     Constant(ConstantId),
+    /// All values of an arena.
+    Arena(ArenaId),
     /// W of a composed kernel.
     W(KernelId),
     /// D of a composed kernel.
@@ -153,20 +155,23 @@ pub fn kernel_precision(policy: &Policy, transformed: Option<Winograd>) -> Preci
 }
 
 fn is_of_gradients(step: &Step) -> bool {
-    use Step::{BiasGradient, ComposeGradient, KernelGradient, PadGradient, Transpose};
-    matches!(step, KernelGradient(_) | BiasGradient { .. } | ComposeGradient(_) | PadGradient(_) | Transpose(_))
+    use Step::{BiasGradient, ComposeGradient, KernelGradient, PadGradient, Train, Transpose};
+    matches!(
+        step,
+        KernelGradient(_) | BiasGradient { .. } | ComposeGradient(_) | PadGradient(_) | Transpose(_) | Train(_)
+    )
 }
 
-struct Lowering<'a> {
-    plan: &'a Plan,
-    batch: usize,
-    policy: &'a Policy,
+pub(super) struct Lowering<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) batch: usize,
+    pub(super) policy: &'a Policy,
     /// Kernels that lie in memory as Winograd's filtering wants them.
     transformed: Transformed,
 }
 
 impl Lowering<'_> {
-    fn shape(&self, value: ValueId) -> Shape {
+    pub(super) fn shape(&self, value: ValueId) -> Shape {
         self.plan.value(value).batched(self.batch)
     }
 
@@ -182,6 +187,10 @@ impl Lowering<'_> {
             Step::KernelGradient(step) => return self.kernel_gradient(step),
             Step::BiasGradient { grad_output, output } => return self.bias_gradient(*grad_output, *output),
             Step::ComposeGradient(step) => return self.compose_gradient(step),
+            #[cfg(training)]
+            Step::Train(step) => return self.training_step(step),
+            #[cfg(not(training))]
+            Step::Train(step) => match *step {},
             Step::Transpose(kernel) => transpose(self.plan, *kernel)?,
             Step::KernelMap { kernel, output } => self.kernel_map(*kernel, *output)?,
             Step::PadGradient(step) => self.pad_gradient(step)?,
@@ -375,11 +384,18 @@ impl Lowering<'_> {
     }
 
     fn pool(&self, pool: &Pool) -> Result<Dispatch> {
+        let [n, c, out_height, out_width] = self.shape(pool.output);
+        let shader = Shader::Pool { kind: pool.kind };
+        let maps_bound = vec![(1, pool.input), (2, pool.output)];
+        let invocations = [out_height * out_width, n * slices(c), 1];
+        self.maps_dispatch(shader, &self.pool_params(pool), maps_bound, invocations)
+    }
+
+    pub(super) fn pool_params(&self, pool: &Pool) -> params::Pool {
         let [n, c, in_height, in_width] = self.shape(pool.input);
         let [_, _, out_height, out_width] = self.shape(pool.output);
-        let maps = n * slices(c);
-        let params = params::Pool {
-            maps: maps as u32,
+        params::Pool {
+            maps: (n * slices(c)) as u32,
             in_height: in_height as u32,
             in_width: in_width as u32,
             out_height: out_height as u32,
@@ -394,10 +410,7 @@ impl Lowering<'_> {
             pad_right: pool.padding[3] as u32,
             dilation_y: pool.dilation[0] as u32,
             dilation_x: pool.dilation[1] as u32,
-        };
-        let shader = Shader::Pool { kind: pool.kind };
-        let maps_bound = vec![(1, pool.input), (2, pool.output)];
-        self.maps_dispatch(shader, &params, maps_bound, [out_height * out_width, maps, 1])
+        }
     }
 
     fn binary(&self, binary: &Binary) -> Result<Dispatch> {
@@ -468,7 +481,7 @@ impl Lowering<'_> {
     }
 
     /// A dispatch that binds nothing but maps, the last of which names it.
-    fn maps_dispatch<P: bytemuck::Pod>(
+    pub(super) fn maps_dispatch<P: bytemuck::Pod>(
         &self,
         shader: Shader,
         params: &P,
@@ -482,7 +495,7 @@ impl Lowering<'_> {
 }
 
 /// Rows of invocations for a list of any length, and how long a row is.
-fn flat(length: usize) -> (u32, [usize; 3]) {
+pub(super) fn flat(length: usize) -> (u32, [usize; 3]) {
     /// Half of what one dimension allows for workgroups of 64.
     const ROW: usize = 1 << 21;
     let row = length.min(ROW);
@@ -497,7 +510,7 @@ fn stored(step: &Conv, input: ValueId) -> [(u32, Resource); 3] {
     [(3, Resource::Bias(step.kernel)), (4, Resource::Map(step.output)), (5, Resource::Map(residual))]
 }
 
-fn dispatch<P: bytemuck::Pod>(
+pub(super) fn dispatch<P: bytemuck::Pod>(
     label: &str,
     shader: Shader,
     params: &P,

@@ -1,0 +1,433 @@
+//! Steps that only training has: the twins of the shaders with the same names.
+//!
+//! Sums over batch and pixels are made of the sums of short runs, in an order that does not depend on the number of threads.
+
+use std::ops::Range;
+
+use super::geometry::Geometry;
+use super::parallel::{self, SharedMut};
+use super::{Executor, elements, layout};
+use crate::doconv::add_identity;
+use crate::network::{Activation, Shape};
+use crate::plan::{
+    KernelSource, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, Step, TrainStep, Update,
+    ValueId,
+};
+use crate::{Error, Result};
+
+/// Elements of a task.
+const CHUNK: usize = 16 * 1024;
+
+impl Executor {
+    /// What a value holds after a run, NCHW. Only states and what lies in arenas is there still.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn read(&mut self, id: ValueId) -> Result<Vec<f32>> {
+        self.make_room(1)?;
+        let [_, channels, height, width] = self.shape(id, 1);
+        let value = self.value(id, 1);
+        let mut result = vec![0.0; value.len()];
+        layout::transpose(value, &mut result, height * width, channels);
+        Ok(result)
+    }
+
+    /// Sets a state, NCHW.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn write(&mut self, id: ValueId, values: &[f32]) -> Result<()> {
+        self.make_room(1)?;
+        self.fill(id, 1, values);
+        Ok(())
+    }
+
+    /// Parameters become kernels, before any step runs.
+    pub(super) fn load_parameters(&mut self) -> Result<()> {
+        for index in 0..self.plan.steps.len() {
+            let Step::Train(TrainStep::Load(load)) = &self.plan.steps[index] else { continue };
+            let load = load.clone();
+            let values = self.read(load.input)?;
+            let keeps_values = self.plan.reads_weights(load.kernel);
+            let kernel = &mut self.plan.kernels[load.kernel.0];
+            let prepared = &mut self.kernels[load.kernel.0];
+            match (load.part, &mut kernel.source) {
+                (LoadedPart::Bias, _) => prepared.set_bias(&values),
+                (LoadedPart::Kernel, KernelSource::Plain(own)) => {
+                    prepared.set(&kernel.conv, &values);
+                    if keeps_values {
+                        *own = values;
+                    }
+                }
+                (LoadedPart::W, KernelSource::Composed(composed)) => {
+                    composed.w.data_mut().copy_from_slice(&values);
+                }
+                (LoadedPart::D, KernelSource::Composed(composed)) => {
+                    composed.d.data_mut().copy_from_slice(&values);
+                    add_identity(kernel.conv.taps(), composed.attributes.d_mul, composed.d.data_mut());
+                }
+                _ => return Err(Error::Unsupported(format!("{}: a kernel without that part", kernel.name))),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn training_step(&self, step: &TrainStep, batch: usize, output: &mut [f32]) {
+        let shape = |id| self.shape(id, batch);
+        let value = |id| self.value(id, batch);
+        match step {
+            TrainStep::Load(_) | TrainStep::Update(_) => {}
+            TrainStep::BatchStatistics { input, .. } => statistics(shape(*input)[1], value(*input), output),
+            TrainStep::Normalise(step) => self.normalise(step, batch, output),
+            TrainStep::ActivationGradient { activation, of, grad_output, .. } => {
+                activation_gradient(*activation, value(*of), value(*grad_output), output);
+            }
+            TrainStep::NormSums(step) => self.norm_sums(step, batch, output),
+            TrainStep::NormGradient(step) => self.norm_gradient(step, batch, output),
+            TrainStep::PoolGradient(step) => {
+                let (from, to) = (shape(step.pool.input), shape(step.pool.output));
+                pool_gradient(step, from, to, value(step.pool.input), value(step.grad_output), output);
+            }
+            TrainStep::CrossEntropy { logits, targets, .. } => {
+                let classes = shape(*logits)[1];
+                cross_entropy(classes, value(*logits), value(*targets), output);
+            }
+            TrainStep::CrossEntropyGradient { logits, targets, .. } => {
+                let classes = shape(*logits)[1];
+                cross_entropy_gradient(classes, value(*logits), value(*targets), output);
+            }
+            TrainStep::Blend(step) => {
+                let items = shape(step.input)[0];
+                let item = output.len() / items;
+                for (index, (state, &taken)) in output.iter_mut().zip(value(step.input)).enumerate() {
+                    *state = step.keep * *state + step.add[index / item] * taken;
+                }
+            }
+        }
+    }
+
+    fn normalise(&self, step: &Normalise, batch: usize, output: &mut [f32]) {
+        let channels = self.shape(step.input, batch)[1];
+        let (input, residual) = (self.value(step.input, batch), step.residual.map(|id| self.value(id, batch)));
+        let norm = Norm::new(self.value(step.statistics, batch), step.eps);
+        let (bias, weight) = self.value(step.affine, batch).split_at(channels);
+        let scale: Vec<f32> = weight.iter().zip(&norm.scale).map(|(weight, scale)| weight * scale).collect();
+        for_each_pixels(output, channels, |range, output| {
+            for (output, input) in output.chunks_exact_mut(channels).zip(input[range.clone()].chunks_exact(channels)) {
+                for c in 0..channels {
+                    output[c] = (input[c] - norm.mean[c]) * scale[c] + bias[c];
+                }
+            }
+            if let Some(residual) = residual {
+                output.iter_mut().zip(&residual[range]).for_each(|(value, residual)| *value += residual);
+            }
+            if let Some(activation) = step.activation {
+                super::activation::apply(activation, output);
+            }
+        });
+    }
+
+    fn norm_sums(&self, step: &NormSums, batch: usize, output: &mut [f32]) {
+        let channels = self.shape(step.input, batch)[1];
+        let (input, gradient) = (self.value(step.input, batch), self.value(step.grad_output, batch));
+        let norm = Norm::new(self.value(step.statistics, batch), step.eps);
+        let sums = sum_pixels(input.len() / channels, 2 * channels, |pixel, sums| {
+            let (input, gradient) = (&input[pixel * channels..][..channels], &gradient[pixel * channels..][..channels]);
+            let (plain, normalised) = sums.split_at_mut(channels);
+            for c in 0..channels {
+                plain[c] += gradient[c];
+                normalised[c] += gradient[c] * (input[c] - norm.mean[c]);
+            }
+        });
+        for (c, output) in output.iter_mut().enumerate() {
+            let scale = if c < channels { 1.0 } else { f64::from(norm.scale[c - channels]) };
+            *output = (sums[c] * scale) as f32;
+        }
+    }
+
+    fn norm_gradient(&self, step: &NormGradient, batch: usize, output: &mut [f32]) {
+        let channels = self.shape(step.input, batch)[1];
+        let (input, gradient) = (self.value(step.input, batch), self.value(step.grad_output, batch));
+        let norm = Norm::new(self.value(step.statistics, batch), step.eps);
+        let weight = &self.value(step.affine, batch)[channels..];
+        let count = (input.len() / channels) as f32;
+        let (plain, normalised) = self.value(step.sums, batch).split_at(channels);
+        let of_channel = |c: usize| [norm.scale[c] * weight[c], plain[c] / count, norm.scale[c] * normalised[c] / count];
+        let factors: Vec<[f32; 3]> = (0..channels).map(of_channel).collect();
+        let [scale, mean, slope] = [0, 1, 2].map(|at| factors.iter().map(|factors| factors[at]).collect::<Vec<f32>>());
+        for_each_pixels(output, channels, |range, output| {
+            let inputs = input[range.clone()].chunks_exact(channels).zip(gradient[range].chunks_exact(channels));
+            for (output, (input, gradient)) in output.chunks_exact_mut(channels).zip(inputs) {
+                for c in 0..channels {
+                    output[c] = scale[c] * (gradient[c] - mean[c] - (input[c] - norm.mean[c]) * slope[c]);
+                }
+            }
+        });
+    }
+
+    /// The optimiser's step.
+    pub(super) fn update(&mut self, step: &Update) {
+        let hyperparameters = self.value(step.hyperparameters, 1).to_vec();
+        let memory = self.buffers.memory.as_ref().expect("`run` makes the buffers first");
+        let at = |arena| memory.arena(&self.plan, arena);
+        let decayed = match self.plan.arenas[step.parameters.0].get(step.decayed) {
+            Some(&first_other) => memory.offset_of(first_other),
+            None => usize::MAX,
+        };
+        let [parameters, gradients] = [step.parameters, step.gradients].map(at);
+        let moments: Vec<usize> = step.moments.iter().map(|&arena| at(arena)).collect();
+        let mut take = |at: usize| std::mem::take(&mut self.buffers.buffers[at]);
+        let (mut p, g) = (take(parameters), take(gradients));
+        let mut m: Vec<_> = moments.iter().map(|&at| take(at)).collect();
+        match (step.rule, &mut m[..]) {
+            (Rule::Sgd { nesterov }, [m]) => sgd(nesterov, &hyperparameters, decayed, &mut p, &g, m),
+            (Rule::AdamW, [m, v]) => adam_w(&hyperparameters, decayed, &mut p, &g, m, v),
+            _ => unreachable!("a rule has its number of moments"),
+        }
+        let mut put = |at: usize, buffer| self.buffers.buffers[at] = buffer;
+        put(parameters, p);
+        put(gradients, g);
+        moments.into_iter().zip(m).for_each(|(at, buffer)| put(at, buffer));
+    }
+}
+
+/// What a batch norm subtracts, and by what it multiplies before its weight.
+struct Norm {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+}
+
+impl Norm {
+    fn new(statistics: &[f32], eps: f32) -> Self {
+        let (mean, variance) = statistics.split_at(statistics.len() / 2);
+        let scale = variance.iter().map(|variance| 1.0 / (variance + eps).sqrt()).collect();
+        Self { mean: mean.to_vec(), scale }
+    }
+}
+
+/// Whole pixels in parallel, with where they lie in the map.
+fn for_each_pixels(output: &mut [f32], channels: usize, task: impl Fn(Range<usize>, &mut [f32]) + Send + Sync) {
+    let chunk = (CHUNK / channels).max(1) * channels;
+    parallel::for_each_chunk(output, chunk, |index, output| {
+        task(index * chunk..index * chunk + output.len(), output);
+    });
+}
+
+/// Sums of `width` numbers over pixels.
+fn sum_pixels(pixels: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Send + Sync) -> Vec<f64> {
+    /// Pixels whose sum loses little.
+    const RUN: usize = 128;
+    /// Pixels of a task.
+    const TASK: usize = 16 * RUN;
+    let mut partial = vec![0.0; pixels.div_ceil(TASK) * width];
+    parallel::for_each_chunk(&mut partial, width, |task, sums| {
+        let mut short = vec![0.0; width];
+        let end = pixels.min((task + 1) * TASK);
+        for start in (task * TASK..end).step_by(RUN) {
+            short.fill(0.0);
+            (start..end.min(start + RUN)).for_each(|pixel| add(pixel, &mut short));
+            sums.iter_mut().zip(&short).for_each(|(sum, short)| *sum += short);
+        }
+    });
+    let mut sums = vec![0.0; width];
+    for partial in partial.chunks_exact(width) {
+        sums.iter_mut().zip(partial).for_each(|(sum, &partial)| *sum += f64::from(partial));
+    }
+    sums
+}
+
+/// Means, then squared distances from them.
+fn statistics(channels: usize, input: &[f32], output: &mut [f32]) {
+    let pixels = input.len() / channels;
+    let pixel = |at: usize| &input[at * channels..][..channels];
+    let (means, variances) = output.split_at_mut(channels);
+    let sums = sum_pixels(pixels, channels, |at, sums| {
+        sums.iter_mut().zip(pixel(at)).for_each(|(sum, value)| *sum += value);
+    });
+    means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / pixels as f64) as f32);
+    let means = &*means;
+    let sums = sum_pixels(pixels, channels, |at, sums| {
+        for ((sum, value), mean) in sums.iter_mut().zip(pixel(at)).zip(means) {
+            let distance = value - mean;
+            *sum += distance * distance;
+        }
+    });
+    variances.iter_mut().zip(sums).for_each(|(variance, sum)| *variance = (sum / pixels as f64) as f32);
+}
+
+fn activation_gradient(activation: Activation, of: &[f32], grad_output: &[f32], output: &mut [f32]) {
+    // One loop per activation, so that none is chosen inside a loop.
+    let with = |slope: &(dyn Fn(&[f32], &[f32], &mut [f32]) + Sync), output: &mut [f32]| {
+        parallel::for_each_chunk(output, CHUNK, |index, output| {
+            let range = index * CHUNK..index * CHUNK + output.len();
+            slope(&of[range.clone()], &grad_output[range], output);
+        });
+    };
+    macro_rules! slope {
+        (|$x:ident| $slope:expr) => {
+            with(
+                &|of, gradient, output| {
+                    for ((output, &$x), gradient) in output.iter_mut().zip(of).zip(gradient) {
+                        *output = $slope * gradient;
+                    }
+                },
+                output,
+            )
+        };
+    }
+    let between = |lower: f32, upper: f32| {
+        move |x: f32| if x > lower && x < upper { 1.0 } else { 0.0 }
+    };
+    match activation {
+        Activation::Relu => slope!(|x| if x > 0.0 { 1.0 } else { 0.0 }),
+        Activation::Relu6 => {
+            let inside = between(0.0, 6.0);
+            slope!(|x| inside(x))
+        }
+        Activation::Clip { min, max } => {
+            let inside = between(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY));
+            slope!(|x| inside(x))
+        }
+        Activation::LeakyRelu { slope } => slope!(|x| if x > 0.0 { 1.0 } else { slope }),
+        Activation::HardSigmoid => {
+            let inside = between(0.0, 1.0);
+            slope!(|x| inside(x / 6.0 + 0.5) / 6.0)
+        }
+        Activation::Ramp { slope, offset } => {
+            let inside = between(0.0, 1.0);
+            slope!(|x| inside(x * slope + offset) * slope)
+        }
+        Activation::HardSwish => slope!(|x| match x {
+            x if x <= -3.0 => 0.0,
+            x if x < 3.0 => x / 3.0 + 0.5,
+            _ => 1.0,
+        }),
+        Activation::Sigmoid => slope!(|x| {
+            let s = logistic(x);
+            s * (1.0 - s)
+        }),
+        Activation::Silu => slope!(|x| {
+            let s = logistic(x);
+            s * (1.0 + x * (1.0 - s))
+        }),
+        Activation::Tanh => slope!(|x| 1.0 - x.tanh() * x.tanh()),
+    }
+}
+
+fn logistic(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// One image per task.
+fn pool_gradient(step: &PoolGradient, from: Shape, to: Shape, input: &[f32], grad_output: &[f32], output: &mut [f32]) {
+    let geometry = Geometry::of_pool(&step.pool, from, to);
+    let channels = from[1];
+    let (image, out_image) = (elements(from) / from[0], elements(to) / to[0]);
+    parallel::for_each_chunk(output, image, |index, output| {
+        output.fill(0.0);
+        let input = &input[index * image..][..image];
+        let gradients = grad_output[index * out_image..][..out_image].chunks_exact(channels);
+        for (place, gradient) in gradients.enumerate() {
+            let (y, x) = (place / geometry.output[1], place % geometry.output[1]);
+            match step.pool.kind {
+                PoolKind::Max => max_gradient(&geometry, channels, [y, x], input, gradient, output),
+                PoolKind::Mean { count_include_pad } => {
+                    let share = 1.0 / super::pool::count(&geometry, count_include_pad, y, x) as f32;
+                    for at in super::pool::places(&geometry, y, x) {
+                        let sums = &mut output[at * channels..][..channels];
+                        sums.iter_mut().zip(gradient).for_each(|(sum, gradient)| *sum += gradient * share);
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn max_gradient(
+    geometry: &Geometry,
+    channels: usize,
+    [y, x]: [usize; 2],
+    input: &[f32],
+    gradient: &[f32],
+    output: &mut [f32],
+) {
+    let mut best = vec![(f32::NEG_INFINITY, None); channels];
+    for at in super::pool::places(geometry, y, x) {
+        for (best, &value) in best.iter_mut().zip(&input[at * channels..]) {
+            if value > best.0 || best.1.is_none() {
+                *best = (value, Some(at));
+            }
+        }
+    }
+    for (channel, (best, gradient)) in best.into_iter().zip(gradient).enumerate() {
+        if let Some(at) = best.1 {
+            output[at * channels + channel] += gradient;
+        }
+    }
+}
+
+/// The largest logit, and the logarithm of `Σ exp(logit − largest)`.
+fn log_sum(logits: &[f32]) -> (f64, f64) {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    (largest, logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln())
+}
+
+fn first_largest(values: &[f32]) -> usize {
+    (0..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
+}
+
+fn cross_entropy(classes: usize, logits: &[f32], targets: &[f32], output: &mut [f32]) {
+    let items = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
+    for (output, (logits, targets)) in output.chunks_exact_mut(2).zip(items) {
+        let (largest, log_sum) = log_sum(logits);
+        let term = |(&logit, &target): (&f32, &f32)| f64::from(target) * (largest + log_sum - f64::from(logit));
+        output[0] = logits.iter().zip(targets).map(term).sum::<f64>() as f32;
+        output[1] = if first_largest(logits) == first_largest(targets) { 1.0 } else { 0.0 };
+    }
+}
+
+fn cross_entropy_gradient(classes: usize, logits: &[f32], targets: &[f32], output: &mut [f32]) {
+    let count = (logits.len() / classes) as f64;
+    let items = logits.chunks_exact(classes).zip(targets.chunks_exact(classes));
+    for (output, (logits, targets)) in output.chunks_exact_mut(classes).zip(items) {
+        let (largest, log_sum) = log_sum(logits);
+        let mass: f64 = targets.iter().map(|&target| f64::from(target)).sum();
+        for ((output, &logit), &target) in output.iter_mut().zip(logits).zip(targets) {
+            let probability = (f64::from(logit) - largest - log_sum).exp();
+            *output = ((probability * mass - f64::from(target)) / count) as f32;
+        }
+    }
+}
+
+fn sgd(nesterov: bool, hyperparameters: &[f32], decayed: usize, p: &mut [f32], g: &[f32], m: &mut [f32]) {
+    let &[rate, momentum, decay, ..] = hyperparameters else { unreachable!("there are eight") };
+    let m = SharedMut::new(m);
+    parallel::for_each_chunk(p, CHUNK, |index, p| {
+        let start = index * CHUNK;
+        // SAFETY: tasks have different chunks.
+        let m = unsafe { std::slice::from_raw_parts_mut(m.at(start, p.len()), p.len()) };
+        for (at, ((p, m), g)) in p.iter_mut().zip(m).zip(&g[start..]).enumerate() {
+            let gradient = if start + at < decayed { g + decay * *p } else { *g };
+            *m = momentum * *m + gradient;
+            *p -= rate * if nesterov { gradient + momentum * *m } else { *m };
+        }
+    });
+}
+
+fn adam_w(hyperparameters: &[f32], decayed: usize, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    let &[rate, beta1, decay, beta2, eps, step, unbias, ..] = hyperparameters else { unreachable!("there are eight") };
+    let (m, v) = (SharedMut::new(m), SharedMut::new(v));
+    parallel::for_each_chunk(p, CHUNK, |index, p| {
+        let start = index * CHUNK;
+        // SAFETY: tasks have different chunks.
+        let [m, v] = [m, v].map(|all| unsafe { std::slice::from_raw_parts_mut(all.at(start, p.len()), p.len()) });
+        for (at, (((p, m), v), g)) in p.iter_mut().zip(m).zip(v).zip(&g[start..]).enumerate() {
+            if start + at < decayed {
+                *p -= rate * decay * *p;
+            }
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *p -= step * *m / (v.sqrt() * unbias + eps);
+        }
+    });
+}

@@ -1,0 +1,347 @@
+//! The shaders that only training has, and how its steps become dispatches of them.
+
+use minijinja::{Value, context};
+
+use super::choose::Split;
+use super::dispatch::{Dispatch, Lowering, Place, Resource, dispatch, flat};
+use super::layout::{KernelLayout, map_len, slices};
+use super::params;
+use super::shader::{ActivationClass, Shader};
+use crate::plan::{
+    KernelSource, Load, LoadedPart, Memory, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, TrainStep,
+    Update, ValueId,
+};
+use crate::{Error, Result};
+
+/// A shader that only training has, with how it is specialised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrainShader {
+    /// Parameters become a part of a kernel.
+    Load(LoadedPart),
+    /// Means and squared distances for parts of the pixels.
+    BatchStatistics,
+    /// Means and variances from those.
+    JoinStatistics,
+    /// A batch norm with given statistics.
+    Normalise,
+    /// The gradient of an activation.
+    ActivationGradient(ActivationClass),
+    /// What a batch norm's gradient sums up.
+    NormSums,
+    /// The gradient of what was normalised.
+    NormGradient,
+    /// The gradient of what was pooled.
+    PoolGradient(PoolKind),
+    /// The loss of every item, or its gradient.
+    CrossEntropy {
+        /// Which of them.
+        gradient: bool,
+    },
+    /// A state that takes something up.
+    Blend,
+    /// The optimiser's step.
+    Update(Rule),
+}
+
+impl TrainShader {
+    pub(super) fn workgroup(self) -> [u32; 2] {
+        match self {
+            TrainShader::BatchStatistics | TrainShader::JoinStatistics | TrainShader::NormSums => [32, 1],
+            TrainShader::CrossEntropy { .. } => [32, 1],
+            _ => [64, 1],
+        }
+    }
+
+    pub(super) fn specialisation(self) -> (&'static str, Value) {
+        match self {
+            TrainShader::Load(part) => {
+                let part = match part {
+                    LoadedPart::Kernel | LoadedPart::W => "kernel",
+                    LoadedPart::D => "d",
+                    LoadedPart::Bias => "bias",
+                };
+                ("training/load.wgsl", context! { part, params => params::Load::WGSL })
+            }
+            TrainShader::BatchStatistics => {
+                ("training/batch_statistics.wgsl", context! { params => params::NormSums::WGSL })
+            }
+            TrainShader::JoinStatistics => {
+                ("training/join_statistics.wgsl", context! { params => params::NormSums::WGSL })
+            }
+            TrainShader::Normalise => {
+                let activation = ActivationClass::Bounds.name();
+                ("training/normalise.wgsl", context! { activation, params => params::Normalise::WGSL })
+            }
+            TrainShader::ActivationGradient(activation) => {
+                let activation = activation.name();
+                ("training/activation_gradient.wgsl", context! { activation, params => params::Elementwise::WGSL })
+            }
+            TrainShader::NormSums => ("training/norm_sums.wgsl", context! { params => params::NormSums::WGSL }),
+            TrainShader::NormGradient => {
+                ("training/norm_gradient.wgsl", context! { params => params::NormGradient::WGSL })
+            }
+            TrainShader::PoolGradient(kind) => {
+                ("training/pool_gradient.wgsl", context! { kind => kind.name(), params => params::Pool::WGSL })
+            }
+            TrainShader::CrossEntropy { gradient } => {
+                ("training/cross_entropy.wgsl", context! { gradient, params => params::CrossEntropy::WGSL })
+            }
+            TrainShader::Blend => ("training/blend.wgsl", context! { params => params::Blend::WGSL }),
+            TrainShader::Update(rule) => {
+                let rule = match rule {
+                    Rule::Sgd { nesterov: false } => "sgd",
+                    Rule::Sgd { nesterov: true } => "nesterov",
+                    Rule::AdamW => "adam_w",
+                };
+                ("training/update.wgsl", context! { rule, params => params::Update::WGSL })
+            }
+        }
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn training_step(&self, step: &TrainStep) -> Result<Vec<Dispatch>> {
+        Ok(vec![match step {
+            TrainStep::Load(step) => self.load(step)?,
+            TrainStep::BatchStatistics { input, output } => return self.statistics(*input, *output),
+            TrainStep::Normalise(step) => self.normalise(step)?,
+            TrainStep::ActivationGradient { activation, of, grad_output, output } => {
+                let (class, [lower, upper]) = ActivationClass::of(Some(*activation));
+                let [n, c, h, w] = self.shape(*output);
+                let maps = n * slices(c);
+                let params =
+                    params::Elementwise { maps: maps as u32, area: (h * w) as u32, b_area: 1, lower, upper };
+                let shader = Shader::Train(TrainShader::ActivationGradient(class));
+                let bound = vec![(1, *of), (2, *grad_output), (3, *output)];
+                self.maps_dispatch(shader, &params, bound, [h * w, maps, 1])?
+            }
+            TrainStep::NormSums(step) => return self.norm_sums(step),
+            TrainStep::NormGradient(step) => self.norm_gradient(step)?,
+            TrainStep::PoolGradient(step) => self.pool_gradient(step)?,
+            TrainStep::CrossEntropy { logits, targets, output } => {
+                self.cross_entropy(false, [*logits, *targets, *output])?
+            }
+            TrainStep::CrossEntropyGradient { logits, targets, output } => {
+                self.cross_entropy(true, [*logits, *targets, *output])?
+            }
+            TrainStep::Blend(step) => {
+                let shape = self.shape(step.state);
+                let length = map_len(shape) / 4;
+                let (row, invocations) = flat(length);
+                let [first, second] = step.add;
+                let item = (length / shape[0]) as u32;
+                let params = params::Blend { row, length: length as u32, item, keep: step.keep, first, second };
+                let bound = vec![(1, step.input), (2, step.state)];
+                self.maps_dispatch(Shader::Train(TrainShader::Blend), &params, bound, invocations)?
+            }
+            TrainStep::Update(step) => self.update(step)?,
+        }])
+    }
+
+    fn load(&self, step: &Load) -> Result<Dispatch> {
+        let kernel = self.plan.kernel(step.kernel);
+        let (conv, [_, channels, ..]) = (&kernel.conv, self.shape(step.input));
+        let composed = match &kernel.source {
+            KernelSource::Composed(composed) => Some(composed.attributes.d_mul),
+            _ => None,
+        };
+        let own = KernelLayout::of(conv);
+        let mut params = params::Load {
+            slices: slices(channels) as u32,
+            taps: conv.taps() as u32,
+            inputs: conv.channels_per_group() as u32,
+            outputs: conv.out_channels as u32,
+            row_inputs: own.row_inputs as u32,
+            row_outputs: own.row_outputs as u32,
+            d_mul: composed.unwrap_or(1) as u32,
+            ..params::Load::default()
+        };
+        let (target, length) = match step.part {
+            LoadedPart::Kernel => (Resource::Kernel(step.kernel), own.len()),
+            LoadedPart::W => {
+                params.taps = params.d_mul;
+                (params.row_inputs, params.row_outputs) = (params.inputs, params.outputs);
+                (Resource::W(step.kernel), conv.out_channels * conv.channels_per_group() * composed.unwrap_or(1))
+            }
+            LoadedPart::D => {
+                params.row_outputs = conv.in_channels as u32;
+                (Resource::D(step.kernel), conv.in_channels * conv.taps() * composed.unwrap_or(1))
+            }
+            LoadedPart::Bias => (Resource::Bias(step.kernel), 4 * slices(conv.out_channels)),
+        };
+        let (row, invocations) = flat(length);
+        (params.row, params.length) = (row, length as u32);
+        let label = format!("{} loaded", self.plan.value(step.input).name);
+        let bindings = vec![(1, Resource::Map(step.input)), (2, target)];
+        dispatch(&label, Shader::Train(TrainShader::Load(step.part)), &params, bindings, invocations)
+    }
+
+    /// What sums over batch and pixels need to know, and how these are cut into parts.
+    fn norm_params(&self, input: ValueId, eps: f32) -> (params::NormSums, Split) {
+        let [n, c, h, w] = self.shape(input);
+        let (pixels, slices) = (n * h * w, slices(c));
+        let split = Split::new(pixels, slices, 32 * slices, 1, self.policy.tier);
+        let params = params::NormSums {
+            pixels: pixels as u32,
+            part_pixels: split.terms as u32,
+            parts: split.parts as u32,
+            area: (h * w) as u32,
+            slices: slices as u32,
+            eps,
+        };
+        (params, split)
+    }
+
+    fn statistics(&self, input: ValueId, output: ValueId) -> Result<Vec<Dispatch>> {
+        let (params, split) = self.norm_params(input, 0.0);
+        let slices = params.slices as usize;
+        let parts = Resource::Scratch(Place::First, (32 * slices * split.parts) as u64);
+        let label = &self.plan.value(output).name;
+        let of = |shader, bindings, invocations| dispatch(label, Shader::Train(shader), &params, bindings, invocations);
+        Ok(vec![
+            of(TrainShader::BatchStatistics, vec![(1, Resource::Map(input)), (2, parts)], [slices, split.parts, 1])?,
+            of(TrainShader::JoinStatistics, vec![(1, parts), (2, Resource::Map(output))], [slices, 1, 1])?,
+        ])
+    }
+
+    fn normalise(&self, step: &Normalise) -> Result<Dispatch> {
+        let [n, c, h, w] = self.shape(step.input);
+        let (slices, area) = (slices(c), h * w);
+        let (_, [lower, upper]) = ActivationClass::of(step.activation);
+        let params = params::Normalise {
+            maps: (n * slices) as u32,
+            area: area as u32,
+            slices: slices as u32,
+            residual: step.residual.is_some().into(),
+            eps: step.eps,
+            lower,
+            upper,
+        };
+        // Something has to be bound as the residual even if there is none.
+        let residual = step.residual.unwrap_or(step.input);
+        let bound =
+            vec![(1, step.input), (2, step.statistics), (3, step.affine), (4, residual), (5, step.output)];
+        self.maps_dispatch(Shader::Train(TrainShader::Normalise), &params, bound, [area, n * slices, 1])
+    }
+
+    fn norm_sums(&self, step: &NormSums) -> Result<Vec<Dispatch>> {
+        let (params, split) = self.norm_params(step.input, step.eps);
+        let slices = params.slices as usize;
+        let label = &self.plan.value(step.output).name;
+        self.in_parts(split, 2 * slices, step.output, |parts| {
+            let maps = [(1, step.input), (2, step.statistics), (3, step.grad_output)];
+            let maps = maps.map(|(at, value)| (at, Resource::Map(value)));
+            let bindings = maps.into_iter().chain([(4, parts)]).collect();
+            dispatch(label, Shader::Train(TrainShader::NormSums), &params, bindings, [slices, split.parts, 1])
+        })
+    }
+
+    fn norm_gradient(&self, step: &NormGradient) -> Result<Dispatch> {
+        let [n, c, h, w] = self.shape(step.input);
+        let (slices, area) = (slices(c), h * w);
+        let params = params::NormGradient {
+            maps: (n * slices) as u32,
+            area: area as u32,
+            slices: slices as u32,
+            eps: step.eps,
+            count: (n * area) as f32,
+        };
+        let bound = vec![
+            (1, step.input),
+            (2, step.statistics),
+            (3, step.affine),
+            (4, step.sums),
+            (5, step.grad_output),
+            (6, step.output),
+        ];
+        self.maps_dispatch(Shader::Train(TrainShader::NormGradient), &params, bound, [area, n * slices, 1])
+    }
+
+    fn pool_gradient(&self, step: &PoolGradient) -> Result<Dispatch> {
+        let [n, c, height, width] = self.shape(step.pool.input);
+        let maps = n * slices(c);
+        let params = self.pool_params(&step.pool);
+        let shader = Shader::Train(TrainShader::PoolGradient(step.pool.kind));
+        let bound = vec![(1, step.pool.input), (2, step.grad_output), (3, step.output)];
+        self.maps_dispatch(shader, &params, bound, [height * width, maps, 1])
+    }
+
+    fn cross_entropy(&self, gradient: bool, [logits, targets, output]: [ValueId; 3]) -> Result<Dispatch> {
+        let [items, classes, ..] = self.shape(logits);
+        let stride = 4 * slices(classes) as u32;
+        let params = params::CrossEntropy { items: items as u32, classes: classes as u32, stride };
+        let shader = Shader::Train(TrainShader::CrossEntropy { gradient });
+        self.maps_dispatch(shader, &params, vec![(1, logits), (2, targets), (3, output)], [items, 1, 1])
+    }
+
+    fn update(&self, step: &Update) -> Result<Dispatch> {
+        let memory = self.plan.memory(self.batch, map_len);
+        let length = memory.sizes[memory.arena(self.plan, step.parameters)] / 4;
+        let (row, invocations) = flat(length);
+        let decayed = decayed(self.plan, &memory, step).unwrap_or(length);
+        let params = params::Update { row, length: length as u32, decayed: decayed as u32 };
+        let moments = step.moments.iter().zip(4..).map(|(&arena, at)| (at, Resource::Arena(arena)));
+        let bindings = vec![
+            (1, Resource::Map(step.hyperparameters)),
+            (2, Resource::Arena(step.gradients)),
+            (3, Resource::Arena(step.parameters)),
+        ];
+        let bindings = bindings.into_iter().chain(moments).collect();
+        dispatch("the optimiser", Shader::Train(TrainShader::Update(step.rule)), &params, bindings, invocations)
+    }
+}
+
+/// How many vectors of the parameters decay, unless all do.
+fn decayed(plan: &crate::plan::Plan, memory: &Memory, step: &Update) -> Option<usize> {
+    let first_other = plan.arenas()[step.parameters.0].get(step.decayed)?;
+    Some(memory.offset_of(*first_other) / 4)
+}
+
+impl super::Executor {
+    /// A training step: inputs are uploaded, and the plan is replayed; nothing is read. It is under way when this returns, and
+    /// the one before it is done.
+    pub(crate) async fn step(&mut self, inputs: &[&[f32]]) -> Result<()> {
+        self.plan.check_inputs(1, inputs)?;
+        self.device.check_alive()?;
+        let mut program = self.take_program(1).await?;
+        self.pack(&mut program, inputs);
+        let before = self.hand_over(&mut program).await?;
+        self.programs.push(program);
+        match before {
+            Some(before) => self.device.finish("training", before).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What a value holds after a run, NCHW. Only states and what lies in arenas is there still.
+    pub(crate) async fn read(&mut self, value: ValueId) -> Result<Vec<f32>> {
+        let program = self.take_program(1).await?;
+        let values = self.read_value(&program, value).await?;
+        self.programs.push(program);
+        Ok(values)
+    }
+
+    /// Sets a state, NCHW.
+    pub(crate) async fn write(&mut self, value: ValueId, values: &[f32]) -> Result<()> {
+        let program = self.take_program(1).await?;
+        self.write_value(&program, value, values).await?;
+        self.programs.push(program);
+        Ok(())
+    }
+}
+
+/// What a plan keeps between runs must fit a binding, list by list.
+pub(super) fn check_arenas(device: &super::Device, plan: &crate::plan::Plan) -> Result<()> {
+    let memory = plan.memory(1, map_len);
+    for arena in plan.arenas().iter().filter(|arena| !arena.is_empty()) {
+        let bytes = 4 * memory.sizes[memory.buffer_of(arena[0])] as u64;
+        device.check_binding("all parameters together", bytes).map_err(|error| match error {
+            Error::Limit { what, needed, limit, limit_name, .. } => {
+                let way_out = "freeze some of them, or use `cpu` as the adapter";
+                Error::Limit { what, needed, limit, limit_name, way_out }
+            }
+            other => other,
+        })?;
+    }
+    Ok(())
+}
