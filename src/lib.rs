@@ -9,6 +9,7 @@
 //!   without async.
 //! - [`network`] describes networks, [`network::zoo`] builds well-known ones, [`formats`] reads and writes files.
 //! - [`doconv`](mod@doconv) folds and expands kernels; a [`Layer`] is one DO-Conv layer with its gradients.
+//! - [`training`](mod@training) trains networks, composed or plain.
 //! - [`plan`] is what lies between a model and the executors in [`gpu`] and [`cpu`]; [`reference`](mod@reference) says
 //!   what they should compute.
 //!
@@ -41,6 +42,8 @@ pub mod reference;
 mod self_check;
 mod session;
 mod tensor;
+#[cfg(training)]
+pub mod training;
 pub mod tuning;
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 mod web;

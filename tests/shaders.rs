@@ -3,11 +3,12 @@
 
 use doconv::gpu::choose::Policy;
 use doconv::gpu::shader::{ActivationClass, Scalar, Shader};
+use doconv::gpu::training::TrainShader;
 use doconv::gpu::variant::Variant;
 use doconv::gpu::winograd::Winograd;
 use doconv::gpu::{Tier, dispatch};
 use doconv::network::{PaddingMode, Pairing};
-use doconv::plan::{BinaryOp, Factor, Plan, PoolKind};
+use doconv::plan::{BinaryOp, Factor, LoadedPart, Plan, PoolKind, Rule};
 use doconv::{Mode, Model, Precision};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -23,6 +24,23 @@ fn variants() -> Vec<Variant> {
 /// The families with every value of every parameter that the heuristics may choose.
 fn shaders() -> Vec<Shader> {
     [false, true].into_iter().flat_map(shaders_that_are).collect()
+}
+
+/// Those that only training has.
+fn training_shaders() -> Vec<TrainShader> {
+    use TrainShader::{
+        ActivationGradient, BatchStatistics, Blend, CrossEntropy, JoinStatistics, Load, NormGradient, NormSums, Normalise,
+        PoolGradient, Update,
+    };
+    let parts = [LoadedPart::Kernel, LoadedPart::W, LoadedPart::D, LoadedPart::Bias].map(Load);
+    let mut shaders = vec![BatchStatistics, JoinStatistics, Normalise, NormSums, NormGradient, Blend];
+    shaders.extend(parts);
+    shaders.extend(ActivationClass::ALL.map(ActivationGradient));
+    shaders.extend([false, true].map(|gradient| CrossEntropy { gradient }));
+    let means = [false, true].map(|count_include_pad| PoolKind::Mean { count_include_pad });
+    shaders.extend([PoolKind::Max].into_iter().chain(means).map(PoolGradient));
+    shaders.extend([Rule::Sgd { nesterov: false }, Rule::Sgd { nesterov: true }, Rule::AdamW].map(Update));
+    shaders
 }
 
 /// Compact ones or others; those that are neither are among both.
@@ -125,6 +143,7 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
     }
     shaders.extend(PaddingMode::ALL.map(|mode| Shader::PadGradient { mode }));
     shaders.extend([Shader::BiasGradient, Shader::SumParts, Shader::TransposeKernel, Shader::KernelMap]);
+    shaders.extend(training_shaders().into_iter().map(Shader::Train));
     for slices in 1..=2 {
         shaders.extend([1, 4].map(|columns| Shader::KernelGradientDirect { slices, columns }));
         shaders.extend([1, 2].map(|columns| Shader::KernelGradientTiled { slices, columns }));

@@ -23,6 +23,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let slice = id.y % p.slices;
     let scale = inverseSqrt(statistics[p.slices + slice] + p.eps);
     let normalised = (input[at] - statistics[slice]) * scale;
-    let common = (sums[slice] + normalised * sums[p.slices + slice]) / p.count;
-    output[at] = affine[p.slices + slice] * scale * (grad_output[at] - common);
+    let mean = (sums[slice] + normalised * sums[p.slices + slice]) / p.count;
+    output[at] = affine[p.slices + slice] * scale * (grad_output[at] - mean);
 }

@@ -553,6 +553,11 @@ impl Plan {
         &self.states
     }
 
+    /// Where a list is among those of [`Plan::arenas`].
+    pub fn arena_index(&self, arena: ArenaId) -> usize {
+        arena.0
+    }
+
     /// Lists of values, each of which lies in a buffer of its own, one behind the other.
     pub fn arenas(&self) -> &[Vec<ValueId>] {
         &self.arenas
@@ -586,6 +591,13 @@ impl Plan {
             states: self.states.clone(),
             arenas: self.arenas.clone(),
         }
+    }
+
+    /// Lets go of the numbers, which executors have.
+    #[cfg(training)]
+    pub(crate) fn forget_weights(&mut self) {
+        *self = self.without_weights(|_| false);
+        self.states.iter_mut().for_each(|state| state.initial = vec![]);
     }
 
     /// Whether a step composes this kernel anew for every run.

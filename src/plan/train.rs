@@ -5,6 +5,7 @@ use super::{
     AFFINE_PARTS, ArenaId, Blend, HYPERPARAMETERS, KernelSource, Load, LoadedPart, Plan, Rule, State, Step, TrainStep,
     Update, ValueId,
 };
+use crate::doconv::add_identity;
 use crate::network::Shape;
 use crate::{Error, Model, Result};
 
@@ -186,7 +187,8 @@ impl Builder<'_> {
                 if !(self.trains)(&full) || tensor.data().len() != count {
                     continue;
                 }
-                let (own, initial) = (tensor.shape().to_vec(), tensor.data().to_vec());
+                let own = tensor.shape().to_vec();
+                let initial = if loaded == LoadedPart::D { self.residual(index, &name) } else { tensor.data().to_vec() };
                 let value = self.state(&full, shape, initial);
                 loads.push(Load { kernel: super::KernelId(index), part: loaded, input: value });
                 let is_kernel = loaded != LoadedPart::Bias;
@@ -194,6 +196,21 @@ impl Builder<'_> {
             }
         }
         Ok(loads)
+    }
+
+    /// What of D comes on top of the identity: the file's own, unless it says something else for the constant part.
+    fn residual(&self, kernel: usize, layer: &str) -> Vec<f32> {
+        let kernel = &self.plan.kernels[kernel];
+        let own = self.model.weights()[&format!("{layer}.D")].data();
+        let KernelSource::Composed(composed) = &kernel.source else { return own.to_vec() };
+        let mut usual = own.to_vec();
+        add_identity(kernel.conv.taps(), composed.attributes.d_mul, &mut usual);
+        if usual == composed.d.data() {
+            return own.to_vec();
+        }
+        let mut identity = vec![0.0; own.len()];
+        add_identity(kernel.conv.taps(), composed.attributes.d_mul, &mut identity);
+        composed.d.data().iter().zip(identity).map(|(effective, identity)| effective - identity).collect()
     }
 
     fn norms(&mut self, norms: &[TrainedNorm]) -> Result<()> {

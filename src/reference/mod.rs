@@ -16,6 +16,8 @@ mod map;
 mod moving;
 mod pool;
 mod rounding;
+#[cfg(training)]
+mod training;
 mod walk;
 mod winograd;
 
@@ -30,4 +32,9 @@ pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 pub use rounding::{Estimate, run_with_error, run_with_error_of};
 pub(crate) use rounding::{Rounding, error_growth};
+#[cfg(training)]
+pub use training::{
+    NormGradients, activation_gradient, avg_pool_gradient, batch_norm_gradient, batch_statistics, cross_entropy,
+    cross_entropy_gradient, max_pool_gradient,
+};
 pub use walk::run;

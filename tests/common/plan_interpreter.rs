@@ -1,9 +1,12 @@
 //! Runs a plan without any device, with naive loops in f32 and in the buffers that the plan assigns.
 
-use doconv::doconv::fold;
+use std::collections::HashMap;
+
+use doconv::doconv::{Composed, fold};
 use doconv::network::{self, AvgPool, Conv2d, MaxPool, Op, Shape};
 use doconv::plan::{
-    Binary, BinaryOp, Conv, Factor, KernelId, KernelSource, Memory, Mode, Plan, Pool, PoolKind, Step, ValueId,
+    Binary, BinaryOp, Conv, Factor, KernelId, KernelSource, LoadedPart, Memory, Mode, Plan, Pool, PoolKind, Rule, Step,
+    TrainStep, Update, ValueId,
 };
 use doconv::reference::{self, Map};
 use doconv::{Model, Result, Tensor};
@@ -27,6 +30,13 @@ impl Runner for PlanInterpreter {
     }
 }
 
+/// Runs a training step, and gives the values that are asked for.
+pub fn interpret_step(plan: &Plan, inputs: &[Tensor], values: &[ValueId]) -> Result<Vec<Vec<f64>>> {
+    let mut machine = Machine::new(plan, Mode::Kernel, 1)?;
+    machine.replay(inputs)?;
+    Ok(values.iter().map(|&value| machine.read(value).data).collect())
+}
+
 /// Runs a plan as [`PlanInterpreter`] does.
 pub fn interpret(plan: &Plan, mode: Mode, batch: usize, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
     Machine::new(plan, mode, batch)?.run(inputs)
@@ -38,6 +48,9 @@ struct Machine<'a> {
     memory: Memory,
     buffers: Vec<Vec<f32>>,
     kernels: Vec<Option<Vec<f32>>>,
+    /// W and the effective D where they were loaded.
+    factors: HashMap<(usize, LoadedPart), Vec<f32>>,
+    biases: Vec<Vec<f32>>,
 }
 
 /// A layout with padding, as executors have: four channels together.
@@ -48,13 +61,23 @@ fn elements([n, c, h, w]: Shape) -> usize {
 impl<'a> Machine<'a> {
     fn new(plan: &'a Plan, mode: Mode, batch: usize) -> Result<Self> {
         let memory = plan.memory(batch, elements);
+        let states = plan.states().iter();
         let mut machine = Self {
             plan,
             batch,
             buffers: memory.sizes.iter().map(|&size| vec![f32::NAN; size]).collect(),
             memory,
             kernels: vec![None; plan.kernels().len()],
+            factors: HashMap::new(),
+            biases: plan.kernels().iter().map(|kernel| kernel.bias.clone()).collect(),
         };
+        for state in states {
+            let shape = plan.value(state.value).batched(batch);
+            let zeros = vec![0.0; shape.iter().product()];
+            let initial = state.initial.iter().map(|&value| f64::from(value)).collect();
+            let data = if state.initial.is_empty() { zeros } else { initial };
+            machine.write(state.value, Map { shape, data });
+        }
         for (index, kernel) in plan.kernels().iter().enumerate() {
             // What is composed for every run must not lean on what loading made.
             if mode != Mode::Kernel || matches!(kernel.source, KernelSource::Plain(_)) {
@@ -68,20 +91,26 @@ impl<'a> Machine<'a> {
         let kernel = &self.plan.kernels()[index];
         self.kernels[index] = Some(match &kernel.source {
             KernelSource::Plain(values) => values.clone(),
-            KernelSource::Composed(composed) => fold(&kernel.conv, composed)?.into_data(),
+            KernelSource::Composed(composed) => fold(&kernel.conv, &self.composed(index, composed)).unwrap().into_data(),
             // Not before its step.
             KernelSource::Transposed(_) => return Ok(()),
         });
         Ok(())
     }
 
+    /// W and D as they are now.
+    fn composed(&self, kernel: usize, planned: &Composed) -> Composed {
+        let mut composed = planned.clone();
+        for (part, tensor) in [(LoadedPart::W, &mut composed.w), (LoadedPart::D, &mut composed.d)] {
+            if let Some(loaded) = self.factors.get(&(kernel, part)) {
+                tensor.data_mut().copy_from_slice(loaded);
+            }
+        }
+        composed
+    }
+
     fn run(mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        for (&value, tensor) in self.plan.inputs().iter().zip(inputs) {
-            self.write(value, Map::from_tensor(tensor)?);
-        }
-        for step in self.plan.steps() {
-            self.step(step)?;
-        }
+        self.replay(inputs)?;
         let read = |&value: &ValueId| {
             let map = self.read(value);
             Tensor::new(map.shape, map.data.iter().map(|&value| value as f32).collect())
@@ -89,10 +118,20 @@ impl<'a> Machine<'a> {
         self.plan.outputs().iter().map(read).collect()
     }
 
+    fn replay(&mut self, inputs: &[Tensor]) -> Result<()> {
+        for (&value, tensor) in self.plan.inputs().iter().zip(inputs) {
+            self.write(value, Map::from_tensor(tensor)?);
+        }
+        for step in self.plan.steps() {
+            self.step(step)?;
+        }
+        Ok(())
+    }
+
     fn read(&self, value: ValueId) -> Map {
         let shape = self.plan.value(value).batched(self.batch);
         let count = shape.iter().product();
-        let buffer = &self.buffers[self.memory.buffer_of(value)];
+        let buffer = &self.buffers[self.memory.buffer_of(value)][self.memory.offset_of(value)..];
         Map { shape, data: buffer[..count].iter().map(|&value| f64::from(value)).collect() }
     }
 
@@ -100,9 +139,11 @@ impl<'a> Machine<'a> {
     fn write(&mut self, value: ValueId, map: Map) {
         let described = self.plan.value(value);
         assert_eq!(map.shape, described.batched(self.batch), "shape of {}", described.name);
-        let buffer = &mut self.buffers[self.memory.buffer_of(value)];
+        let buffer = &mut self.buffers[self.memory.buffer_of(value)][self.memory.offset_of(value)..];
         assert!(buffer.len() >= elements(map.shape), "the buffer of {} is too small", described.name);
-        buffer.fill(f32::NAN);
+        let is_in_arena = self.plan.arenas().iter().flatten().any(|&other| other == value);
+        let own = if is_in_arena { elements(map.shape) } else { buffer.len() };
+        buffer[..own].fill(f32::NAN);
         buffer.iter_mut().zip(map.data).for_each(|(element, value)| *element = value as f32);
     }
 
@@ -142,6 +183,7 @@ impl<'a> Machine<'a> {
             Step::ComposeGradient(step) => {
                 let kernel = self.plan.kernel(step.kernel);
                 let KernelSource::Composed(composed) = &kernel.source else { panic!("{step:?} of a plain kernel") };
+                let composed = self.composed(self.kernel_index(step.kernel), composed);
                 let [w, d] = [&composed.w, &composed.d]
                     .map(|tensor| tensor.data().iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
                 let (attributes, gradient) = (composed.attributes, self.read(step.grad_kernel));
@@ -246,8 +288,146 @@ impl<'a> Machine<'a> {
                 let map = if *logarithm { reference::log_softmax(&input) } else { reference::softmax(&input) };
                 self.write(*output, map);
             }
+            Step::Train(step) => self.training_step(step),
         }
         Ok(())
+    }
+
+    fn training_step(&mut self, step: &TrainStep) {
+        match step {
+            TrainStep::Load(load) => {
+                let values: Vec<f32> = self.read(load.input).data.iter().map(|&value| value as f32).collect();
+                let index = self.kernel_index(load.kernel);
+                match load.part {
+                    LoadedPart::Kernel => self.kernels[index] = Some(values),
+                    LoadedPart::Bias => self.biases[index] = values,
+                    part => {
+                        let kernel = self.plan.kernel(load.kernel);
+                        let KernelSource::Composed(composed) = &kernel.source else { panic!("{load:?} of no kernel") };
+                        let residual: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+                        let effective = match part {
+                            LoadedPart::D => reference::effective_d(&kernel.conv, composed.attributes.d_mul, &residual, None),
+                            _ => residual,
+                        };
+                        let effective = effective.iter().map(|&value| value as f32).collect();
+                        self.factors.insert((index, part), effective);
+                    }
+                }
+            }
+            TrainStep::BatchStatistics { input, output } => {
+                let data = reference::batch_statistics(&self.read(*input)).concat();
+                self.write(*output, Map { shape: [2, data.len() / 2, 1, 1], data });
+            }
+            TrainStep::Normalise(step) => {
+                let (input, eps) = (self.read(step.input), f64::from(step.eps));
+                let [statistics, affine] = [step.statistics, step.affine].map(|value| self.read(value).data);
+                let (mean, variance) = statistics.split_at(statistics.len() / 2);
+                let (bias, weight) = affine.split_at(affine.len() / 2);
+                let mut map = reference::batch_norm(&input, weight, bias, mean, variance, eps);
+                if let Some(residual) = step.residual {
+                    map = map.zip(&self.read(residual), |a, b| a + b);
+                }
+                if let Some(activation) = step.activation {
+                    map = reference::activation(activation, &map);
+                }
+                self.write(step.output, map);
+            }
+            TrainStep::ActivationGradient { activation, of, grad_output, output } => {
+                let map = reference::activation_gradient(*activation, &self.read(*of), &self.read(*grad_output));
+                self.write(*output, map);
+            }
+            TrainStep::NormSums(step) => {
+                let (input, gradient) = (self.read(step.input), self.read(step.grad_output));
+                let weight = vec![1.0; input.shape[1]];
+                let gradients = reference::batch_norm_gradient(&input, &weight, f64::from(step.eps), &gradient);
+                let data = [gradients.bias, gradients.weight].concat();
+                self.write(step.output, Map { shape: [2, data.len() / 2, 1, 1], data });
+            }
+            TrainStep::NormGradient(step) => {
+                let (input, gradient) = (self.read(step.input), self.read(step.grad_output));
+                let affine = self.read(step.affine).data;
+                let weight = &affine[affine.len() / 2..];
+                let gradients = reference::batch_norm_gradient(&input, weight, f64::from(step.eps), &gradient);
+                self.write(step.output, gradients.input);
+            }
+            TrainStep::PoolGradient(step) => {
+                let (pool, input, gradient) = (&step.pool, self.read(step.pool.input), self.read(step.grad_output));
+                let Pool { kernel, stride, padding, dilation, .. } = *pool;
+                let map = match pool.kind {
+                    PoolKind::Max => {
+                        let pool = MaxPool { kernel, stride, padding, dilation, ceil_mode: false };
+                        reference::max_pool_gradient(&pool, &input, &gradient)
+                    }
+                    PoolKind::Mean { count_include_pad } => {
+                        let ceil_mode = false;
+                        let pool = AvgPool { kernel, stride, padding, dilation, ceil_mode, count_include_pad };
+                        reference::avg_pool_gradient(&pool, input.shape, &gradient)
+                    }
+                };
+                self.write(step.output, map);
+            }
+            TrainStep::CrossEntropy { logits, targets, output } => {
+                let (logits, targets) = (self.read(*logits), self.read(*targets));
+                let largest = |item: &[f64]| (0..item.len()).rev().max_by(|&a, &b| item[a].total_cmp(&item[b]));
+                let classes = logits.shape[1];
+                let items = logits.data.chunks_exact(classes).zip(targets.data.chunks_exact(classes));
+                let losses = reference::cross_entropy(&logits, &targets);
+                let of_item = |((logits, targets), loss)| {
+                    [loss, if largest(logits) == largest(targets) { 1.0 } else { 0.0 }]
+                };
+                let data = items.zip(losses).flat_map(of_item).collect();
+                self.write(*output, Map { shape: [logits.shape[0], 2, 1, 1], data });
+            }
+            TrainStep::CrossEntropyGradient { logits, targets, output } => {
+                let map = reference::cross_entropy_gradient(&self.read(*logits), &self.read(*targets));
+                self.write(*output, map);
+            }
+            TrainStep::Blend(step) => {
+                let (input, mut state) = (self.read(step.input), self.read(step.state));
+                let item = input.data.len() / input.shape[0];
+                for (index, (state, input)) in state.data.iter_mut().zip(input.data).enumerate() {
+                    *state = f64::from(step.keep) * *state + f64::from(step.add[index / item]) * input;
+                }
+                self.write(step.state, state);
+            }
+            TrainStep::Update(step) => self.update(step),
+        }
+    }
+
+    /// Tensor by tensor.
+    fn update(&mut self, step: &Update) {
+        let hyper = self.read(step.hyperparameters).data;
+        let list = |arena| &self.plan.arenas()[self.plan.arena_index(arena)];
+        let (parameters, gradients) = (list(step.parameters).clone(), list(step.gradients).clone());
+        let moments: Vec<Vec<ValueId>> = step.moments.iter().map(|&arena| list(arena).clone()).collect();
+        for (index, (&parameter, &gradient)) in parameters.iter().zip(&gradients).enumerate() {
+            let (mut p, g) = (self.read(parameter), self.read(gradient));
+            let mut m: Vec<Map> = moments.iter().map(|moments| self.read(moments[index])).collect();
+            let decay = if index < step.decayed { hyper[2] } else { 0.0 };
+            let (rate, momentum) = (hyper[0], hyper[1]);
+            for at in 0..p.data.len() {
+                let (parameter, gradient) = (p.data[at], g.data[at]);
+                match step.rule {
+                    Rule::Sgd { nesterov } => {
+                        let gradient = gradient + decay * parameter;
+                        let moment = momentum * m[0].data[at] + gradient;
+                        m[0].data[at] = moment;
+                        p.data[at] -= rate * if nesterov { gradient + momentum * moment } else { moment };
+                    }
+                    Rule::AdamW => {
+                        let first = momentum * m[0].data[at] + (1.0 - momentum) * gradient;
+                        let second = hyper[3] * m[1].data[at] + (1.0 - hyper[3]) * gradient * gradient;
+                        (m[0].data[at], m[1].data[at]) = (first, second);
+                        p.data[at] -=
+                            rate * decay * parameter + hyper[5] * first / (second.sqrt() * hyper[6] + hyper[4]);
+                    }
+                }
+            }
+            self.write(parameter, p);
+            for (moments, m) in moments.iter().zip(m) {
+                self.write(moments[index], m);
+            }
+        }
     }
 
     fn kernel_index(&self, id: KernelId) -> usize {
@@ -256,11 +436,11 @@ impl<'a> Machine<'a> {
     }
 
     fn conv(&self, step: &Conv) -> Map {
-        let kernel = self.plan.kernel(step.kernel);
         let values = self.kernels[self.kernel_index(step.kernel)].as_ref();
         let values = values.unwrap_or_else(|| panic!("{} runs before its kernel is composed", step.name));
+        let bias = &self.biases[self.kernel_index(step.kernel)];
         let shape = self.plan.value(step.output).batched(self.batch);
-        let mut map = naive_conv(&step.conv, &self.read(step.input), values, &kernel.bias, shape);
+        let mut map = naive_conv(&step.conv, &self.read(step.input), values, bias, shape);
         if let Some(residual) = step.residual {
             let residual = self.read(residual);
             assert_eq!(residual.shape, map.shape, "residual of {}", step.name);

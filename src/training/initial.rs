@@ -1,0 +1,69 @@
+//! What parameters are before the first step.
+
+use oorandom::Rand64;
+
+use crate::{Model, Network, Result, Tensor, Weights};
+
+impl Model {
+    /// A network with random weights, as PyTorch initialises its layers: kernels, and the biases of their layers, uniform in
+    /// `±1/√fan_in` (Kaiming's rule with `a = √5`), where fan-in is the number of products in a sum; batch norms that change
+    /// nothing. It has no W and D: [`Model::expand`] makes these without changing the function.
+    ///
+    /// The same seed gives the same weights everywhere.
+    ///
+    /// # Errors
+    /// [`crate::Error::Network`] if the description is broken.
+    pub fn initialised(network: Network, seed: u64) -> Result<Self> {
+        let mut random = Rand64::new(u128::from(seed));
+        let mut weights = Weights::new();
+        let mut bound = 0.0;
+        for (name, shape) in network.parameters() {
+            let mut uniform = |bound: f64| {
+                let count = shape.iter().product();
+                (0..count).map(|_| ((2.0 * random.rand_float() - 1.0) * bound) as f32).collect::<Vec<f32>>()
+            };
+            let constant = |value: f32| vec![value; shape.iter().product()];
+            let values = match (name.rsplit('.').next(), shape.len()) {
+                // Of kernels and matrices; a bias comes right behind the weight of its layer.
+                (Some("weight"), 2..) => {
+                    bound = 1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt();
+                    uniform(bound)
+                }
+                (Some("weight"), _) => {
+                    bound = 0.0;
+                    constant(1.0)
+                }
+                (Some("running_var"), _) => constant(1.0),
+                (Some("bias"), _) => uniform(bound),
+                _ => constant(0.0),
+            };
+            weights.insert(name, Tensor::new(shape, values)?);
+        }
+        Self::new(network, weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Model;
+    use crate::network::zoo;
+
+    #[test]
+    fn weights_are_as_pytorch_draws_them() {
+        let model = Model::initialised(zoo::build("resnet20").unwrap(), 1).unwrap();
+        let values = |name: &str| model.weights()[name].data();
+        let kernel = values("layer3.1.conv1.weight");
+        let bound = 1.0 / (64.0f32 * 9.0).sqrt();
+        assert!(kernel.iter().all(|value| value.abs() <= bound));
+        let variance = kernel.iter().map(|value| value * value).sum::<f32>() / kernel.len() as f32;
+        assert!((variance * 3.0 / (bound * bound) - 1.0).abs() < 0.02, "{variance}");
+        assert!(values("linear.bias").iter().any(|&value| value != 0.0));
+        assert!(values("linear.bias").iter().all(|value| value.abs() <= 1.0 / 8.0));
+        assert_eq!(values("bn1.weight")[0], 1.0);
+        assert_eq!(values("bn1.bias")[0], 0.0);
+        let again = Model::initialised(zoo::build("resnet20").unwrap(), 1).unwrap();
+        assert_eq!(again.weights(), model.weights());
+        let other = Model::initialised(zoo::build("resnet20").unwrap(), 2).unwrap();
+        assert_ne!(other.weights()["conv1.weight"], model.weights()["conv1.weight"]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Training: a network's parameters follow the gradient of a loss, on a GPU or on the CPU.
+//!
+//! A [`Trainer`] replays a plan whose run is one step: parameters are loaded into kernels (and W and D composed), the network
+//! runs forward and backward, and the optimiser changes all parameters at once. Everything stays on the device; what is read
+//! back, and when, is the caller's affair.
+
+mod initial;
+mod optimiser;
+mod schedule;
+mod trainer;
+
+pub use crate::plan::Decay;
+pub use optimiser::Optimiser;
+pub use schedule::Schedule;
+pub use trainer::{Options, Totals, Trainer, targets};

@@ -1,0 +1,474 @@
+//! Training: gradients against finite differences, steps on every adapter against the plan interpreter and against PyTorch,
+//! and what a trainer promises.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::graph::Graph;
+use common::plan_interpreter::interpret_step;
+use doconv::formats::read_tensors;
+use doconv::gpu::Tier;
+use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Op, Pairing, zoo};
+use doconv::plan::{Decay, Rule, TrainingPlan};
+use doconv::reference::{self, Map};
+use doconv::training::{Optimiser, Options, Schedule, Trainer, targets};
+use doconv::{Adapter, Mode, Model, Network, Selector, Tensor, Weights, blocking};
+use oorandom::Rand64;
+use pollster::block_on;
+
+/// Every adapter, GPUs once with the kernels of either tier.
+fn adapters() -> Vec<(String, Adapter)> {
+    let mut adapters = vec![];
+    for (index, info) in block_on(Adapter::list()).iter().enumerate() {
+        let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+        if adapter.gpu().is_none() {
+            adapters.push((info.name.clone(), adapter));
+            continue;
+        }
+        for tier in [Tier::Software, Tier::Hardware] {
+            let adapter = adapter.clone().with_device(|device| device.set_tier(tier));
+            adapters.push((format!("{} ({tier:?})", info.name), adapter));
+        }
+    }
+    adapters
+}
+
+fn map(shape: [usize; 4], seed: u64) -> Map {
+    let mut random = Rand64::new(seed.into());
+    Map::from_fn(shape, |_, _, _, _| 8.0 * random.rand_float() - 4.0)
+}
+
+/// The derivative of `Σ weights · function(argument)` along every single number, by differences, against a gradient.
+fn assert_is_gradient(what: &str, argument: &Map, gradient: &Map, loss: impl Fn(&Map) -> f64) {
+    const STEP: f64 = 1e-5;
+    for at in 0..argument.data.len() {
+        let moved = |by: f64| {
+            let mut moved = argument.clone();
+            moved.data[at] += by;
+            loss(&moved)
+        };
+        let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+        let off = (difference - gradient.data[at]).abs();
+        assert!(off < 1e-7 * (1.0 + difference.abs()), "{what} {at}: {}, by differences {difference}", gradient.data[at]);
+    }
+}
+
+fn weighted(map: &Map, weights: &Map) -> f64 {
+    map.zip(weights, |a, b| a * b).data.iter().sum()
+}
+
+#[test]
+fn the_reference_goes_back_as_differences_say() {
+    let input = map([3, 4, 2, 3], 1);
+    let grad_output = map(input.shape, 2);
+    for activation in Activation::ALL {
+        let gradient = reference::activation_gradient(activation, &input, &grad_output);
+        let loss = |input: &Map| weighted(&reference::activation(activation, input), &grad_output);
+        assert_is_gradient(&format!("{activation:?}"), &input, &gradient, loss);
+    }
+
+    let (weight, bias, eps) = (vec![1.5, -0.5, 2.0, 0.1], vec![0.0, 1.0, -1.0, 0.5], 1e-3);
+    let norm = |input: &Map, weight: &[f64], bias: &[f64]| {
+        let [mean, variance] = reference::batch_statistics(input);
+        weighted(&reference::batch_norm(input, weight, bias, &mean, &variance, eps), &grad_output)
+    };
+    let gradients = reference::batch_norm_gradient(&input, &weight, eps, &grad_output);
+    assert_is_gradient("norm", &input, &gradients.input, |input| norm(input, &weight, &bias));
+    let row = |data: &[f64]| Map { shape: [1, 4, 1, 1], data: data.to_vec() };
+    assert_is_gradient("weight", &row(&weight), &row(&gradients.weight), |weight| norm(&input, &weight.data, &bias));
+    assert_is_gradient("bias", &row(&bias), &row(&gradients.bias), |bias| norm(&input, &weight, &bias.data));
+
+    let (logits, aims) = (map([3, 5, 1, 1], 3), map([3, 5, 1, 1], 4).map(f64::abs));
+    let mean = |logits: &Map| reference::cross_entropy(logits, &aims).iter().sum::<f64>() / 3.0;
+    assert_is_gradient("loss", &logits, &reference::cross_entropy_gradient(&logits, &aims), mean);
+
+    let input = map([2, 2, 7, 6], 5);
+    for (stride, padding, dilation) in [([2, 2], [1, 1, 1, 1], [1, 1]), ([1, 2], [0, 1, 1, 0], [2, 1])] {
+        let kernel = [3, 2];
+        let pool = MaxPool { kernel, stride, padding, dilation, ceil_mode: false };
+        let grad_output = map(reference::max_pool(&pool, &input).shape, 6);
+        let gradient = reference::max_pool_gradient(&pool, &input, &grad_output);
+        let loss = |input: &Map| weighted(&reference::max_pool(&pool, input), &grad_output);
+        assert_is_gradient("maximum", &input, &gradient, loss);
+        for (ceil_mode, count_include_pad) in [(false, false), (false, true), (true, true)] {
+            let pool = AvgPool { kernel, stride, padding, dilation, ceil_mode, count_include_pad };
+            let grad_output = map(reference::avg_pool(&pool, &input).shape, 7);
+            let gradient = reference::avg_pool_gradient(&pool, input.shape, &grad_output);
+            let loss = |input: &Map| weighted(&reference::avg_pool(&pool, input), &grad_output);
+            assert_is_gradient("mean", &input, &gradient, loss);
+        }
+    }
+}
+
+fn square(inputs: usize, outputs: usize) -> Conv2d {
+    let doconv = Some(DoConv { d_mul: 9, pairing: Pairing::Paper });
+    Conv2d { padding: [1; 4], doconv, ..Conv2d::new(inputs, outputs, [3, 3]) }
+}
+
+fn norm(channels: usize) -> Op {
+    Op::BatchNorm(BatchNorm { channels, eps: 1e-5 })
+}
+
+/// Small networks that together have everything that can be trained.
+fn networks() -> Vec<(&'static str, Network)> {
+    let mut networks = vec![];
+
+    let mut graph = Graph::new([3, 9, 7]);
+    let stem = graph.add(Op::Conv2d(Conv2d { stride: [2, 2], bias: true, ..square(3, 6) }), &["input"]);
+    let stem = graph.add(Op::Activation(Activation::Relu6), &[&stem]);
+    let deep = graph.add(Op::Conv2d(Conv2d { groups: 6, ..square(6, 6) }), &[&stem]);
+    let deep = graph.add(norm(6), &[&deep]);
+    let deep = graph.add(Op::Add, &[&deep, &stem]);
+    let deep = graph.add(Op::Activation(Activation::Relu), &[&deep]);
+    let flat = graph.add(Op::Flatten, &[&deep]);
+    let logits = graph.add(Op::Linear(Linear { in_features: 6 * 5 * 4, out_features: 5, bias: true }), &[&flat]);
+    networks.push(("residual", graph.finish(&[&logits])));
+
+    let mut graph = Graph::new([2, 8, 8]);
+    let wide = graph.add(Op::Conv2d(Conv2d { dilation: [2, 1], groups: 2, ..square(2, 10) }), &["input"]);
+    let wide = graph.add(norm(10), &[&wide]);
+    let max = MaxPool { kernel: [3, 3], stride: [2, 2], padding: [1; 4], dilation: [1, 1], ceil_mode: false };
+    let max = graph.add(Op::MaxPool(max), &[&wide]);
+    let mean = AvgPool {
+        kernel: [3, 2],
+        stride: [2, 2],
+        padding: [1, 0, 1, 1],
+        dilation: [1, 1],
+        ceil_mode: false,
+        count_include_pad: true,
+    };
+    let mean = graph.add(Op::AvgPool(mean), &[&wide]);
+    let both = graph.add(Op::Concat, &[&max, &mean]);
+    let joined = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(20, 4, [1, 1]) }), &[&both]);
+    let joined = graph.add(Op::GlobalAvgPool, &[&joined]);
+    networks.push(("pools", graph.finish(&[&joined])));
+
+    let mut graph = Graph::new([3, 6, 6]);
+    let mut value = "input".to_owned();
+    let mut channels = 3;
+    for activation in Activation::ALL {
+        value = graph.add(Op::Conv2d(Conv2d::new(channels, 5, [1, 1])), &[&value]);
+        value = graph.add(norm(5), &[&value]);
+        value = graph.add(Op::Activation(activation), &[&value]);
+        channels = 5;
+    }
+    let value = graph.add(Op::GlobalMaxPool, &[&value]);
+    networks.push(("activations", graph.finish(&[&value])));
+
+    let mut graph = Graph::new([8, 6, 5]);
+    let wide = graph.add(Op::Conv2d(Conv2d { groups: 2, ..square(8, 16) }), &["input"]);
+    let wide = graph.add(norm(16), &[&wide]);
+    let wide = graph.add(Op::Activation(Activation::Relu), &[&wide]);
+    let narrow = graph.add(Op::Conv2d(Conv2d { groups: 8, stride: [1, 2], ..square(16, 8) }), &[&wide]);
+    let narrow = graph.add(norm(8), &[&narrow]);
+    let short = graph.add(Op::Conv2d(Conv2d { stride: [1, 2], ..Conv2d::new(8, 8, [1, 1]) }), &["input"]);
+    let short = graph.add(norm(8), &[&short]);
+    let sum = graph.add(Op::Add, &[&narrow, &short]);
+    let sum = graph.add(Op::Activation(Activation::Relu), &[&sum]);
+    let mean = graph.add(Op::GlobalAvgPool, &[&sum]);
+    let logits = graph.add(Op::Linear(Linear { in_features: 8, out_features: 3, bias: false }), &[&mean]);
+    networks.push(("groups", graph.finish(&[&logits])));
+    networks
+}
+
+/// A model with W and D away from where they begin, norms too, and a batch.
+fn problem(network: Network, batch: usize, seed: u64) -> (Model, Vec<f32>, Vec<f32>) {
+    let plain = Model::initialised(network, seed).unwrap();
+    let composed = plain.expand(None, 0.5, seed).unwrap();
+    let mut random = Rand64::new(u128::from(seed) + 1);
+    let mut draw = move || random.rand_float() as f32;
+    let mut weights = composed.weights().clone();
+    for (name, tensor) in &mut weights {
+        if tensor.shape().len() == 1 && !name.contains("running") {
+            tensor.data_mut().iter_mut().for_each(|value| *value += 0.5 * draw() - 0.2);
+        }
+    }
+    let model = Model::new(composed.network().clone(), weights).unwrap();
+    let inferred = model.network().infer(batch).unwrap();
+    let classes = inferred.shape(inferred.outputs[0])[1];
+    let images = (0..inferred.inputs[0].iter().product()).map(|_| 4.0 * draw() - 2.0).collect();
+    let labels: Vec<usize> = (0..batch).map(|index| (3 * index + 1) % classes).collect();
+    (model, images, targets(&labels, classes, 0.1).unwrap())
+}
+
+/// The largest difference as a fraction of the largest value.
+fn distance(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let range = want.iter().fold(1e-6f64, |range, &value| range.max(value.abs()));
+    let off = |(&got, &want): (&f32, &f64)| (f64::from(got) - want).abs();
+    got.iter().zip(want).map(off).fold(0.0, |worst, off| if off.is_nan() { f64::INFINITY } else { worst.max(off) }) / range
+}
+
+const OPTIMISERS: [(Optimiser, Rule); 3] = [
+    (Optimiser::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.01 }, Rule::Sgd { nesterov: false }),
+    (Optimiser::Sgd { momentum: 0.8, nesterov: true, weight_decay: 0.0 }, Rule::Sgd { nesterov: true }),
+    (Optimiser::AdamW { betas: [0.9, 0.99], eps: 1e-4, weight_decay: 0.1 }, Rule::AdamW),
+];
+
+/// What the first step's hyperparameters are, written down once more.
+fn hyperparameters(optimiser: Optimiser, rate: f32) -> Vec<f32> {
+    match optimiser {
+        Optimiser::Sgd { momentum, weight_decay, .. } => vec![rate, momentum, weight_decay, 0.0, 0.0, 0.0, 0.0, 0.0],
+        Optimiser::AdamW { betas, eps, weight_decay } => {
+            let [step, unbias] = [rate / (1.0 - betas[0]), 1.0 / (1.0 - betas[1]).sqrt()];
+            vec![rate, betas[0], weight_decay, betas[1], eps, step, unbias, 0.0]
+        }
+    }
+}
+
+#[test]
+fn every_adapter_takes_the_step_that_the_plan_says() {
+    let batch = 6;
+    let mut worst = BTreeMap::<String, f64>::new();
+    for (index, (name, network)) in networks().into_iter().enumerate() {
+        let (model, images, aims) = problem(network, batch, index as u64);
+        let (optimiser, rule) = OPTIMISERS[index % 3];
+        let decay = [Decay::All, Decay::Kernels][index % 2];
+        let planned = TrainingPlan::new(&model, batch, rule, decay, &|_| true).unwrap();
+        let inputs: Vec<Tensor> = planned
+            .plan
+            .inputs()
+            .iter()
+            .zip([&images, &aims, &hyperparameters(optimiser, 0.05)])
+            .map(|(&id, data)| Tensor::new(planned.plan.value(id).shape, data.clone()).unwrap())
+            .collect();
+        let values: Vec<_> = planned.parameters.iter().flat_map(|it| [it.gradient, it.value]).collect();
+        let values: Vec<_> = values.into_iter().chain(planned.running.iter().map(|it| it.value)).collect();
+        let wanted = interpret_step(&planned.plan, &inputs, &[&values[..], &[planned.totals]].concat()).unwrap();
+
+        for (adapter_name, adapter) in adapters() {
+            let options = Options { batch, optimiser, decay, frozen: vec![] };
+            let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+            assert!(trainer.faults().is_empty(), "{adapter_name}: {:?}", trainer.faults());
+            block_on(trainer.step(&images, &aims, 0.05)).unwrap();
+            let gradients = block_on(trainer.gradients()).unwrap();
+            let after = block_on(trainer.model()).unwrap();
+            let mut check = |what: &str, got: &[f32], want: &[f64]| {
+                let off = distance(got, want);
+                assert!(off < 2e-4, "{name} on {adapter_name}: {what} is off by {off:.1e}");
+                let worst = worst.entry(adapter_name.clone()).or_default();
+                *worst = worst.max(off);
+            };
+            let together = |weights: &Weights, tensors: &[(String, Vec<usize>)]| -> Vec<f32> {
+                tensors.iter().flat_map(|(name, _)| weights[name].data().to_vec()).collect()
+            };
+            for (parameter, wanted) in planned.parameters.iter().zip(wanted.chunks(2)) {
+                let what = &parameter.tensors[0].0;
+                check(&format!("gradient of {what}"), &together(&gradients, &parameter.tensors), &wanted[0]);
+                check(what, &together(after.weights(), &parameter.tensors), &wanted[1]);
+            }
+            for (running, wanted) in planned.running.iter().zip(&wanted[2 * planned.parameters.len()..]) {
+                let parts = ["running_mean", "running_var"].map(|part| format!("{}.{part}", running.name));
+                let got: Vec<f32> = parts.iter().flat_map(|part| after.weights()[part].data().to_vec()).collect();
+                check(&parts[0], &got, wanted);
+            }
+            let totals = block_on(trainer.totals()).unwrap();
+            let wanted = wanted.last().unwrap();
+            assert_eq!((totals.images, totals.correct), (batch as u64, wanted[1]), "{name} on {adapter_name}");
+            check("the loss", &[totals.loss as f32], &wanted[..1]);
+            assert_eq!(block_on(trainer.totals()).unwrap(), Default::default());
+        }
+    }
+    println!("off by at most {worst:?}");
+}
+
+/// Those of ResNet-20 with one block per stage.
+fn one_block_per_stage() -> Network {
+    let mut network = zoo::build("resnet20").unwrap();
+    let is_dropped = |name: &str| name.starts_with("layer") && name.split('.').nth(1).is_some_and(|block| block != "0");
+    // The last value of every first block stands for that of the last one.
+    let mut last = BTreeMap::new();
+    for node in &network.nodes {
+        if let Some(stage) = node.name.split('.').next().filter(|_| node.name.starts_with("layer")) {
+            if !is_dropped(&node.name) {
+                last.insert(stage.to_owned(), node.name.clone());
+            }
+        }
+    }
+    network.nodes.retain(|node| !is_dropped(&node.name));
+    for node in &mut network.nodes {
+        for input in &mut node.inputs {
+            if is_dropped(input) {
+                *input = last[input.split('.').next().unwrap()].clone();
+            }
+        }
+    }
+    network.inputs[0].shape = [3, 16, 16];
+    network.preprocess = None;
+    network
+}
+
+/// The authors' layer in PyTorch, with its SGD.
+#[test]
+fn three_steps_are_those_of_pytorch() {
+    let bytes = include_bytes!("data/training-three-steps.safetensors");
+    let (tensors, metadata) = read_tensors("training-three-steps.safetensors", bytes).unwrap();
+    let losses: Vec<f64> =
+        metadata["losses"].trim_matches(['[', ']']).split(',').map(|loss| loss.trim().parse().unwrap()).collect();
+    let part = |prefix: &str| -> Weights {
+        let named = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
+        named.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect()
+    };
+    let (before, after) = (part("before."), part("after."));
+    let model = Model::new(one_block_per_stage(), before).unwrap();
+    let optimiser = Optimiser::Sgd { momentum: 0.9, nesterov: false, weight_decay: 5e-4 };
+    let options = Options { batch: 8, optimiser, ..Options::default() };
+    for (adapter_name, adapter) in adapters() {
+        let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+        for (step, &loss) in losses.iter().enumerate() {
+            let labels = tensors[&format!("labels{step}")].data().iter().map(|&label| label as usize);
+            let aims = targets(&labels.collect::<Vec<_>>(), 10, 0.0).unwrap();
+            block_on(trainer.step(tensors[&format!("input{step}")].data(), &aims, 0.05)).unwrap();
+            let got = block_on(trainer.totals()).unwrap().mean_loss();
+            assert!((got - loss).abs() < 2e-4 * loss, "{adapter_name}, step {step}: {got}, PyTorch has {loss}");
+        }
+        let trained = block_on(trainer.model()).unwrap();
+        assert_eq!(trained.weights().len(), after.len());
+        for (name, wanted) in &after {
+            let wanted: Vec<f64> = wanted.data().iter().map(|&value| f64::from(value)).collect();
+            let off = distance(trained.weights()[name].data(), &wanted);
+            assert!(off < 1e-3, "{adapter_name}: {name} is off by {off:.1e}");
+        }
+    }
+}
+
+fn bits(weights: &Weights) -> Vec<(&String, Vec<u32>)> {
+    let of = |tensor: &Tensor| tensor.data().iter().map(|value| value.to_bits()).collect();
+    weights.iter().map(|(name, tensor)| (name, of(tensor))).collect()
+}
+
+#[test]
+fn going_on_from_a_state_gives_the_same_bits() {
+    let (model, images, aims) = problem(networks().swap_remove(0).1, 5, 3);
+    for (adapter_name, adapter) in adapters() {
+        for (optimiser, _) in OPTIMISERS {
+            let options = Options { batch: 5, optimiser, ..Options::default() };
+            let start = || block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+            let go_on = |trainer: &mut Trainer, steps: usize| {
+                for _ in 0..steps {
+                    block_on(trainer.step(&images, &aims, 0.02)).unwrap();
+                }
+            };
+            let mut whole = start();
+            go_on(&mut whole, 4);
+            let mut first = start();
+            go_on(&mut first, 2);
+            let (state, steps) = (block_on(first.state()).unwrap(), first.steps());
+            let mut second = start();
+            go_on(&mut second, 1);
+            block_on(second.restore(&state, steps)).unwrap();
+            go_on(&mut second, 2);
+            let [whole, second] = [whole, second].map(|mut trainer| block_on(trainer.state()).unwrap());
+            assert_eq!(bits(&whole), bits(&second), "{adapter_name}, {optimiser:?}");
+        }
+    }
+}
+
+#[test]
+fn a_network_learns_and_folds() {
+    // Which third of the picture is bright.
+    let mut graph = Graph::new([1, 9, 9]);
+    let value = graph.add(Op::Conv2d(Conv2d { stride: [2, 2], ..square(1, 8) }), &["input"]);
+    let value = graph.add(norm(8), &[&value]);
+    let value = graph.add(Op::Activation(Activation::Relu), &[&value]);
+    let value = graph.add(Op::Flatten, &[&value]);
+    let value = graph.add(Op::Linear(Linear { in_features: 8 * 25, out_features: 3, bias: true }), &[&value]);
+    let network = graph.finish(&[&value]);
+    let model = Model::initialised(network, 5).unwrap().expand(None, 0.0, 0).unwrap();
+    let mut random = Rand64::new(9);
+    let mut batch = |labels: &[usize]| -> Vec<f32> {
+        let pixel = |label: usize, at: usize, noise: f64| (noise + if at / 27 == label { 0.7 } else { 0.0 }) as f32;
+        let places = labels.iter().flat_map(|&label| (0..81).map(move |at| (label, at)));
+        places.map(|(label, at)| pixel(label, at, random.rand_float())).collect()
+    };
+    let labels: Vec<usize> = (0..12).map(|index| index % 3).collect();
+    let held_back = batch(&labels);
+    for (adapter_name, adapter) in adapters() {
+        let options = Options { batch: 12, ..Options::default() };
+        let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+        let mut losses = vec![];
+        for step in 0..30 {
+            let rate = 0.05 * Schedule::Cosine.factor(f64::from(step) / 30.0) as f32;
+            block_on(trainer.step(&batch(&labels), &targets(&labels, 3, 0.0).unwrap(), rate)).unwrap();
+            losses.push(block_on(trainer.totals()).unwrap().mean_loss());
+        }
+        assert!(losses[29] < 0.2 * losses[0], "{adapter_name}: {losses:?}");
+        let folded = block_on(trainer.model()).unwrap().fold().unwrap();
+        assert!(!folded.is_composed());
+        let mut session = blocking::Session::load(&adapter, &folded, Mode::Folded).unwrap();
+        let logits = session.run(&[Tensor::new([12, 1, 9, 9], held_back.clone()).unwrap()]).unwrap().swap_remove(0);
+        let right = logits.data().chunks_exact(3).zip(&labels).filter(|(logits, label)| {
+            logits.iter().all(|logit| *logit <= logits[**label])
+        });
+        assert!(right.count() >= 11, "{adapter_name}: {logits:?}");
+    }
+}
+
+/// What is frozen stays as it is, to the bit, and its norms use what they have; the rest follows.
+#[test]
+fn frozen_parameters_stay() {
+    let (model, images, aims) = problem(networks().swap_remove(3).1, 4, 8);
+    let network = model.network().clone();
+    let head = network.nodes.last().unwrap().name.clone();
+    let frozen: Vec<String> =
+        network.nodes.iter().filter(|node| node.name != head).map(|node| format!("{}.*", node.name)).collect();
+    for (adapter_name, adapter) in adapters() {
+        let options = Options { batch: 4, frozen: frozen.clone(), ..Options::default() };
+        let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+        block_on(trainer.step(&images, &aims, 0.1)).unwrap();
+        let after = block_on(trainer.model()).unwrap();
+        for (name, tensor) in model.weights() {
+            let is_same = after.weights()[name] == *tensor;
+            assert_eq!(is_same, !name.starts_with(&head), "{adapter_name}: {name}");
+        }
+        // The loss is that of inference.
+        let loss = block_on(trainer.totals()).unwrap().mean_loss();
+        let mut session = blocking::Session::load(&adapter, &model, Mode::Folded).unwrap();
+        let logits = session.run(&[Tensor::new([4, 8, 6, 5], images.clone()).unwrap()]).unwrap().swap_remove(0);
+        let logits = Map::from_tensor(&logits.reshape([4, 3, 1, 1]).unwrap()).unwrap();
+        let aims = Map { shape: logits.shape, data: aims.iter().map(|&aim| f64::from(aim)).collect() };
+        let wanted = reference::cross_entropy(&logits, &aims).iter().sum::<f64>() / 4.0;
+        assert!((loss - wanted).abs() < 1e-4 * wanted, "{adapter_name}: {loss}, inference has {wanted}");
+    }
+}
+
+#[test]
+fn what_cannot_be_trained_is_named() {
+    let adapter = Adapter::cpu();
+    let refusal = |model: &Model, options: Options| -> String {
+        block_on(Trainer::new(&adapter, model, &options)).err().expect("it is refused").to_string()
+    };
+    let (model, ..) = problem(networks().swap_remove(0).1, 2, 1);
+    let options = || Options { batch: 2, ..Options::default() };
+    assert!(refusal(&model, Options { batch: 0, ..options() }).contains("at least one image"));
+    assert!(refusal(&model, Options { frozen: vec!["*".into()], ..options() }).contains("everything is frozen"));
+    let optimiser = Optimiser::Sgd { momentum: 1.5, nesterov: true, weight_decay: 0.0 };
+    assert!(refusal(&model, Options { optimiser, ..options() }).contains("momentum 1.5"));
+
+    let mut graph = Graph::new([2, 4, 4]);
+    let value = graph.add(Op::Conv2d(square(2, 4)), &["input"]);
+    let map = Model::initialised(graph.finish(&[&value]), 1).unwrap();
+    assert!(refusal(&map, options()).contains("[2, classes, 1, 1]"));
+
+    let mut graph = Graph::new([2, 4, 4]);
+    let value = graph.add(Op::Conv2d(Conv2d::new(2, 4, [4, 4])), &["input"]);
+    let value = graph.add(norm(4), &[&value]);
+    let single = Model::initialised(graph.finish(&[&value]), 1).unwrap();
+    let reason = refusal(&single, Options { batch: 1, ..options() });
+    assert!(reason.contains("one value per channel") && reason.contains("larger batch"), "{reason}");
+
+    let mut graph = Graph::new([2, 4, 4]);
+    let value = graph.add(Op::GlobalAvgPool, &["input"]);
+    let value = graph.add(Op::Linear(Linear { in_features: 2, out_features: 4, bias: true }), &[&value]);
+    let value = graph.add(Op::Softmax, &[&value]);
+    let ends = Model::initialised(graph.finish(&[&value]), 1).unwrap();
+    assert!(refusal(&ends, options()).contains("softmax"), "{}", refusal(&ends, options()));
+
+    let mut trainer = block_on(Trainer::new(&adapter, &model, &options())).unwrap();
+    let short = block_on(trainer.step(&[0.0; 5], &[0.0; 10], 0.1)).unwrap_err().to_string();
+    assert!(short.contains("expected [2, 3, 9, 7]") && short.contains('5'), "{short}");
+    let mut state = block_on(trainer.state()).unwrap();
+    state.pop_first();
+    assert!(block_on(trainer.restore(&state, 0)).unwrap_err().to_string().contains("missing"));
+}
