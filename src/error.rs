@@ -19,6 +19,14 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Something that should be a data set is none, or not one to train with.
+    #[error("{}: {reason}", path.display())]
+    Data {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Bytes that should be an image are not, or not one this crate can decode.
     #[error("{name}: {reason}")]
     Image {

@@ -17,6 +17,7 @@
 //! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
 //! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
 //! - `checkpoints`: reading PyTorch's `.pth` and `.pt`, and NumPy's `.npz`; see [`formats::StateDict`].
+//! - `datasets`: data sets for training; see [`training::data`].
 //! - `web`: the JavaScript interface, when built for the browser; it reads ONNX files through a module of its own,
 //!   `web-onnx`.
 //! - `cli`: what the command line needs, `bench::report` among it.

@@ -23,6 +23,7 @@ mod precision;
 mod progress;
 mod run;
 mod table;
+mod train;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ enum Command {
     Adapters(adapters::Arguments),
     Fold(fold::Arguments),
     Expand(expand::Arguments),
+    Train(train::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -62,6 +64,8 @@ Examples:
                                        a trained DO-Conv network as an ordinary one, half the size
   doconv fold trained.safetensors network.onnx
                                        the same for other runtimes
+  doconv train --arch resnet20 --data photos/ --out mine.safetensors
+                                       a classifier of your own images: photos/train/<class>/*.jpg
   doconv bench                         how fast this machine is, every result checked
 
 Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage,
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Adapters(arguments) => adapters::main(arguments),
         Command::Fold(arguments) => fold::main(arguments),
         Command::Expand(arguments) => expand::main(arguments),
+        Command::Train(arguments) => train::main(arguments),
         Command::Bench(arguments) => bench::main(arguments),
     };
     match result {

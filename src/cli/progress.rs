@@ -19,6 +19,16 @@ pub fn tuning() -> ProgressBar {
     styled(0, true, "timing kernels {bar:30} {pos}/{len} {msg}")
 }
 
+/// A bar on stderr for images that are decoded.
+pub fn decoding(count: usize) -> ProgressBar {
+    styled(count, true, "decoding {bar:30} {pos}/{len} images, {eta} left")
+}
+
+/// A bar on stderr for steps of an epoch, with how that goes as the message.
+pub fn training(steps: usize, epoch: u64, epochs: u64) -> ProgressBar {
+    styled(steps, true, &format!("epoch {epoch}/{epochs} {{bar:24}} {{pos}}/{{len}} {{msg}}, {{eta}} left"))
+}
+
 fn styled(count: usize, wanted: bool, template: &str) -> ProgressBar {
     let visible = std::io::stderr().is_terminal() && wanted;
     let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

@@ -11,6 +11,8 @@ mod resample;
 
 pub(crate) use preprocess::Square;
 pub use preprocess::preprocess;
+#[cfg(all(training, feature = "datasets"))]
+pub(crate) use preprocess::resized;
 pub(crate) use resample::{FRACTION_BITS, WeightTable};
 
 use crate::{Error, Result};

@@ -18,8 +18,7 @@ pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, 
     if out.is_empty() || !out.len().is_multiple_of(3) || height.checked_mul(width) != Some(out.len() / 3) {
         return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
     }
-    let square = Square::central([image.width, image.height], how.crop_fraction);
-    let resized = square.view(image).resample(how.filter, width, height);
+    let resized = resized(image, how, height, width);
     for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
         let (mean, std) = (how.mean[channel], how.std[channel]);
         for (value, pixel) in plane.iter_mut().zip(resized.as_chunks::<3>().0) {
@@ -27,6 +26,12 @@ pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, 
         }
     }
     Ok(())
+}
+
+/// The central square before it is normalised: rows of red, green and blue.
+pub(crate) fn resized(image: &Image, how: &Preprocess, height: usize, width: usize) -> Vec<u8> {
+    let square = Square::central([image.width, image.height], how.crop_fraction);
+    square.view(image).resample(how.filter, width, height)
 }
 
 /// A square part of an image, in pixels.

@@ -1,5 +1,7 @@
 //! A network's training step as a plan: parameters loaded, the way forward, the loss, the way back, the optimiser.
 
+use serde::{Deserialize, Serialize};
+
 use super::lower::{TrainedNorm, lower_for_training};
 use super::{
     AFFINE_PARTS, ArenaId, Blend, HYPERPARAMETERS, KernelSource, Load, LoadedPart, Plan, Rule, State, Step, TrainStep,
@@ -10,7 +12,8 @@ use crate::network::Shape;
 use crate::{Error, Model, Result};
 
 /// Which parameters decay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Decay {
     /// All of them, as in the DO-Conv authors' code and by PyTorch's default: W and the trainable part of D each by itself.
     #[default]

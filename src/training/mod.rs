@@ -2,14 +2,22 @@
 //!
 //! A [`Trainer`] replays a plan whose run is one step: parameters are loaded into kernels (and W and D composed), the network
 //! runs forward and backward, and the optimiser changes all parameters at once. Everything stays on the device; what is read
-//! back, and when, is the caller's affair.
+//! back, and when, is the caller's affair. A [`Course`] is the usual one: epochs over a [`data::DataSet`], with checkpoints.
 
+#[cfg(feature = "datasets")]
+mod course;
+#[cfg(feature = "datasets")]
+pub mod data;
+mod head;
 mod initial;
 mod optimiser;
 mod schedule;
 mod trainer;
 
 pub use crate::plan::Decay;
+#[cfg(feature = "datasets")]
+pub use course::{Advance, Checkpoint, Course, Epoch, Settings};
+pub use head::{adapt_input, head, with_classes};
 pub use optimiser::Optimiser;
 pub use schedule::Schedule;
 pub use trainer::{Options, Totals, Trainer, targets};

@@ -1,10 +1,13 @@
 //! How parameters follow their gradients.
 
+use serde::{Deserialize, Serialize};
+
 use crate::plan::{HYPERPARAMETERS, Rule};
 use crate::{Error, Result};
 
 /// How parameters follow their gradients. What PyTorch calls the learning rate comes with every step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Optimiser {
     /// PyTorch's `SGD`, without dampening.
     Sgd {

@@ -1,12 +1,14 @@
 //! A network that learns.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Decay, Optimiser};
 use crate::plan::{Parameter, Plan, Running, TrainingPlan, ValueId};
 use crate::session::{Checked, Executor};
 use crate::{Adapter, Error, Fault, Model, Result, Tensor, Weights};
 
 /// How a network is trained.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// Images of a step.
     pub batch: usize,
@@ -43,7 +45,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// What has come of the images since [`Trainer::totals`] was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Images.
     pub images: u64,
@@ -54,12 +56,18 @@ pub struct Totals {
 }
 
 impl Totals {
+    pub(crate) fn add(&mut self, other: Totals) {
+        self.images += other.images;
+        self.loss += other.loss;
+        self.correct += other.correct;
+    }
+
     /// The mean cross-entropy.
     pub fn mean_loss(&self) -> f64 {
         self.loss / self.images.max(1) as f64
     }
 
-    /// In 0…1.
+    /// The share of images that were classified as their targets, in 0…1.
     pub fn accuracy(&self) -> f64 {
         self.correct / self.images.max(1) as f64
     }
@@ -129,6 +137,12 @@ impl Trainer {
     /// Number of classes.
     pub fn classes(&self) -> usize {
         self.planned.classes
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        let tensors = self.planned.parameters.iter().flat_map(|parameter| &parameter.tensors);
+        tensors.map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
     /// Steps so far.

@@ -1,0 +1,436 @@
+//! `doconv train`: a network from a data set.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use doconv::formats::write_file;
+use doconv::network::zoo;
+use doconv::training::data::{Augment, DataSet, Shaping, Source};
+use doconv::training::{
+    Advance, Checkpoint, Course, Decay, Epoch, Optimiser, Options, Schedule, Settings, adapt_input, head, with_classes,
+};
+use doconv::{Adapter, Dtype, Model};
+use pollster::block_on;
+use serde::Serialize;
+
+use super::adapter::AdapterArguments;
+use super::interrupt::{Interrupt, Interrupted};
+use super::model::check_writable;
+use super::{output, progress};
+
+/// Train a DO-Conv network with your images, and fold it
+///
+/// DATA is a folder with train/<class>/*.jpg (and test/<class>/*.jpg or val/<class>/*.jpg to see how well it goes), a tar
+/// archive of such folders, CIFAR-10's binary files, or MNIST's and Fashion-MNIST's IDX files: which of them, its content
+/// says.
+///
+/// Every convolution larger than 1×1 is trained as W and D. OUT holds them; beside it lies the folded network, which every
+/// other command takes, and while training goes on a checkpoint to go on from.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  doconv train --arch resnet20 --data photos/ --out mine.safetensors
+  doconv classify new.jpg --model mine.folded.safetensors
+  doconv train --arch resnet20 --data photos/ --out plain.safetensors --plain --seed 7
+                                       the same network without DO-Conv
+  doconv train --init bundled --freeze backbone --data photos/ --out mine.safetensors --lr 0.01
+                                       the bundled ImageNet network with a last layer for your classes
+  doconv train --resume mine.checkpoint.safetensors --data photos/ --out mine.safetensors
+                                       go on after Ctrl-C or a power cut
+
+The same seed on the same adapter gives the same network, also by way of --resume. Without a hardware GPU it is the CPU
+that trains; a software adapter only does so by name.")]
+pub struct Arguments {
+    /// Folder, or tar archive, with the images
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// Architecture, with random weights (`doconv train --help` lists all)
+    #[arg(long, value_name = "NAME", long_help = arch_help(), required_unless_present_any = ["init", "resume"])]
+    arch: Option<String>,
+    /// Model file to begin with, or `bundled` for the bundled ImageNet network; for other classes its last layer is made anew
+    #[arg(long, value_name = "FILE", conflicts_with = "arch")]
+    init: Option<PathBuf>,
+    /// Checkpoint to go on from; everything but --data, --epochs, --out, --log and --adapter is as it was
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "arch", "init", "plain", "d_mul", "batch", "lr", "optimiser", "momentum", "weight_decay", "decay", "schedule",
+        "label_smoothing", "augment", "freeze", "seed",
+    ])]
+    resume: Option<PathBuf>,
+    /// Model file to write [default: the architecture's name, .safetensors]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Train ordinary convolutions, without W and D
+    #[arg(long)]
+    plain: bool,
+    /// Depth multiplier of D, at least a kernel's number of taps [default: that number]
+    #[arg(long, value_name = "N", conflicts_with = "plain")]
+    d_mul: Option<NonZeroUsize>,
+    /// How often every image is seen [default: 10]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u64>,
+    /// Images of a step
+    #[arg(long, value_name = "N", default_value = "128")]
+    batch: NonZeroUsize,
+    /// Learning rate at its highest [default: 0.1, with adamw 0.001]
+    #[arg(long, value_name = "X")]
+    lr: Option<f32>,
+    /// How parameters follow their gradients
+    #[arg(long, value_enum, default_value_t)]
+    optimiser: OptimiserName,
+    /// Momentum of sgd and nesterov
+    #[arg(long, value_name = "X", default_value_t = 0.9)]
+    momentum: f32,
+    /// Weight decay
+    #[arg(long, value_name = "X", default_value_t = 5e-4)]
+    weight_decay: f32,
+    /// Which parameters decay
+    #[arg(long, value_enum, default_value_t)]
+    decay: DecayName,
+    /// How the learning rate changes
+    #[arg(long, value_enum, default_value_t)]
+    schedule: ScheduleName,
+    /// How much of the probability of an image's class is shared among all
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    label_smoothing: f32,
+    /// How images are varied
+    #[arg(long, value_enum, default_value_t)]
+    augment: AugmentName,
+    /// Parameters that stay as they are, such as 'layer1.*', or `backbone` for all but the last layer; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    freeze: Vec<String>,
+    /// Hold back the last N images for validation, rather than using test images or a tenth
+    #[arg(long, value_name = "N")]
+    validation: Option<NonZeroUsize>,
+    /// Makes weights, order and variation of the images reproducible
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Append a line of JSON for every epoch to a file
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Write a checkpoint whenever so many seconds have passed, besides at the end of every epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    checkpoint_every: u64,
+    #[command(flatten)]
+    adapter: AdapterArguments,
+    /// Print one JSON document when all is done
+    #[arg(long)]
+    json: bool,
+}
+
+fn arch_help() -> String {
+    format!("Architecture, with random weights\n\nArchitectures: {}", zoo::NAMES.join(", "))
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum OptimiserName {
+    /// Stochastic gradient descent with momentum
+    Sgd,
+    /// The same with Nesterov's momentum
+    #[default]
+    Nesterov,
+    /// Adam with decoupled weight decay
+    Adamw,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum DecayName {
+    /// All of them, W and D each by itself, as in the DO-Conv authors' code
+    #[default]
+    All,
+    /// Kernels only, not biases and batch norms
+    Kernels,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum ScheduleName {
+    /// It does not
+    Constant,
+    /// Half a cosine down to 0
+    #[default]
+    Cosine,
+    /// A tenth from the middle on, a hundredth for the last quarter
+    Step,
+    /// Up over the first 30 %, then down, along cosines
+    Onecycle,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum AugmentName {
+    /// Moved by up to an eighth of their size, and those in colour mirrored
+    #[default]
+    Standard,
+    /// They are not
+    None,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    epochs: u64,
+    train_loss: f64,
+    train_accuracy: f64,
+    validation_loss: Option<f64>,
+    validation_accuracy: Option<f64>,
+    images_per_s: f64,
+    out: &'a Path,
+    folded: &'a Path,
+    history: &'a [Epoch],
+}
+
+/// The files that training writes.
+struct Outputs {
+    model: PathBuf,
+    folded: PathBuf,
+    checkpoint: PathBuf,
+    log: Option<PathBuf>,
+}
+
+impl Outputs {
+    fn new(model: PathBuf, log: Option<PathBuf>) -> Result<Self> {
+        let beside = |part: &str| model.with_extension(format!("{part}.safetensors"));
+        let outputs = Self { folded: beside("folded"), checkpoint: beside("checkpoint"), model, log };
+        for path in [Some(&outputs.model), Some(&outputs.folded), Some(&outputs.checkpoint), outputs.log.as_ref()] {
+            path.map_or(Ok(()), |path| check_writable(path))?;
+        }
+        Ok(outputs)
+    }
+}
+
+pub fn main(arguments: Arguments) -> Result<()> {
+    let checkpoint = arguments.resume.as_deref().map(read_checkpoint).transpose()?;
+    let name = || arguments.arch.clone().unwrap_or_else(|| "trained".into());
+    let outputs = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", name())));
+    let outputs = Outputs::new(outputs, arguments.log.clone())?;
+    let adapter = arguments.adapter.open()?;
+    let mut course = match checkpoint {
+        Some(checkpoint) => {
+            let data = Arc::new(load(&arguments, Source::find(&arguments.data)?, checkpoint.network())?);
+            let epochs = arguments.epochs.unwrap_or(checkpoint.settings().epochs);
+            block_on(Course::resume(&adapter, &checkpoint.with_epochs(epochs), data))?
+        }
+        None => begin(&arguments, &adapter)?,
+    };
+    output::note(&format!(
+        "training {} parameters in batches of {} on {}",
+        course.trainer().parameter_count(),
+        course.trainer().batch(),
+        adapter.info().name
+    ));
+    run(&arguments, &outputs, &mut course)?;
+    finish(&arguments, &outputs, &mut course)
+}
+
+fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(Checkpoint::from_bytes(&path.display().to_string(), &bytes)?)
+}
+
+/// A course from the beginning.
+fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
+    let source = Source::find(&arguments.data)?;
+    let classes = source.classes().to_vec();
+    let model = match (&arguments.init, &arguments.arch) {
+        (Some(path), _) => {
+            let model = if path.as_os_str() == "bundled" { Model::bundled()? } else { Model::open(path)? };
+            model.for_classes(&classes, arguments.seed)?
+        }
+        (None, Some(arch)) => {
+            let network = zoo::build(arch)?;
+            let network = source.size().map(|size| adapt_input(network.clone(), size)).unwrap_or(network);
+            Model::initialised(with_classes(network, &classes)?, arguments.seed)?
+        }
+        (None, None) => bail!("name an architecture with --arch, or a model with --init"),
+    };
+    let model = if arguments.plain {
+        model.fold()?
+    } else {
+        model.expand(arguments.d_mul.map(NonZeroUsize::get), 0.0, arguments.seed)?
+    };
+    let data = Arc::new(load(arguments, source, model.network())?);
+    let settings = settings(arguments, &model)?;
+    Ok(block_on(Course::new(adapter, &model, data, settings))?)
+}
+
+fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
+    let weight_decay = arguments.weight_decay;
+    let sgd = |nesterov| Optimiser::Sgd { momentum: arguments.momentum, nesterov, weight_decay };
+    let (optimiser, usual_rate) = match arguments.optimiser {
+        OptimiserName::Sgd => (sgd(false), 0.1),
+        OptimiserName::Nesterov => (sgd(true), 0.1),
+        OptimiserName::Adamw => (Optimiser::AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay }, 1e-3),
+    };
+    let decay = match arguments.decay {
+        DecayName::All => Decay::All,
+        DecayName::Kernels => Decay::Kernels,
+    };
+    Ok(Settings {
+        epochs: arguments.epochs.unwrap_or(Settings::default().epochs),
+        rate: arguments.lr.unwrap_or(usual_rate),
+        schedule: match arguments.schedule {
+            ScheduleName::Constant => Schedule::Constant,
+            ScheduleName::Cosine => Schedule::Cosine,
+            ScheduleName::Step => Schedule::Step,
+            ScheduleName::Onecycle => Schedule::OneCycle,
+        },
+        smoothing: arguments.label_smoothing,
+        augment: match arguments.augment {
+            AugmentName::Standard => Augment::Standard,
+            AugmentName::None => Augment::None,
+        },
+        seed: arguments.seed,
+        options: Options { batch: arguments.batch.get(), optimiser, decay, frozen: frozen(&arguments.freeze, model)? },
+    })
+}
+
+/// The names of what is frozen: `backbone` stands for all layers but the last.
+fn frozen(patterns: &[String], model: &Model) -> Result<Vec<String>> {
+    let mut frozen = vec![];
+    for pattern in patterns {
+        if pattern != "backbone" {
+            frozen.push(pattern.clone());
+            continue;
+        }
+        let head = head(model.network())?;
+        let layers = model.network().nodes.iter().filter(|node| node.name != head);
+        frozen.extend(layers.map(|node| format!("{}.*", node.name)));
+    }
+    Ok(frozen)
+}
+
+/// Decodes the data at the size that the network wants.
+fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Result<DataSet> {
+    let input = network.inputs.first().context("the network has no input")?;
+    let shaping = Shaping::new(input.shape, network.preprocess.as_ref())?;
+    let (kind, count) = (source.kind(), source.count());
+    let bar = progress::decoding(count);
+    let data = source.load(&shaping, arguments.validation.map(NonZeroUsize::get), || bar.inc(1))?;
+    bar.finish_and_clear();
+    for note in &data.notes {
+        output::note(&format!("note: {note}"));
+    }
+    let [channels, height, width] = data.shape;
+    output::note(&format!(
+        "{}: {kind}, {} classes, {} images to learn from, {} for validation, {channels}×{height}×{width}",
+        arguments.data.display(),
+        data.classes.len(),
+        data.train.labels.len(),
+        data.validation.labels.len()
+    ));
+    Ok(data)
+}
+
+/// All epochs that are left.
+fn run(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {
+    /// How often the bar is drawn, and Ctrl-C looked for.
+    const TICK: Duration = Duration::from_millis(300);
+    let interrupt = Interrupt::listen(|| output::note("writing a checkpoint; Ctrl-C again ends at once"))?;
+    let interval = Duration::from_secs(arguments.checkpoint_every);
+    let epochs = course.settings().epochs;
+    let mut saved = Instant::now();
+    let mut bar = None;
+    loop {
+        let (done, _, steps) = course.place();
+        let shown = bar.get_or_insert_with(|| progress::training(steps, done + 1, epochs));
+        match block_on(course.advance(TICK))? {
+            Advance::Done => {
+                shown.finish_and_clear();
+                return Ok(());
+            }
+            Advance::Steps => {
+                shown.set_position(course.place().1 as u64);
+                let totals = course.totals();
+                shown.set_message(format!(
+                    "loss {:.3}, {:.1} % right, {:.0} images/s",
+                    totals.mean_loss(),
+                    100.0 * totals.accuracy(),
+                    course.images_per_s()
+                ));
+            }
+            Advance::Epoch(epoch) => {
+                shown.finish_and_clear();
+                bar = None;
+                output::note(&describe(&epoch, epochs));
+                if let Some(path) = &outputs.log {
+                    append(path, &epoch)?;
+                }
+                saved = save(outputs, course)?;
+            }
+        }
+        if saved.elapsed() >= interval {
+            saved = save(outputs, course)?;
+        }
+        if interrupt.came() {
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
+            save(outputs, course)?;
+            let (done, step, steps) = course.place();
+            return Err(Interrupted(format!(
+                "interrupted in epoch {} of {epochs}, after {step} of {steps} steps; go on with --resume {}",
+                done + 1,
+                outputs.checkpoint.display()
+            ))
+            .into());
+        }
+    }
+}
+
+fn describe(epoch: &Epoch, epochs: u64) -> String {
+    let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
+        (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.4}, {:.2} % right", 100.0 * accuracy),
+        _ => String::new(),
+    };
+    format!(
+        "epoch {}/{epochs}: loss {:.4}, {:.2} % right{validation}, {:.0} images/s",
+        epoch.epoch,
+        epoch.train_loss,
+        100.0 * epoch.train_accuracy,
+        epoch.images_per_s
+    )
+}
+
+fn append(path: &Path, epoch: &Epoch) -> Result<()> {
+    use std::io::Write;
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let line = serde_json::to_string(epoch)? + "\n";
+    file.and_then(|mut file| file.write_all(line.as_bytes())).with_context(|| path.display().to_string())
+}
+
+/// Writes a checkpoint in the place of the last one, which stays where that fails.
+fn save(outputs: &Outputs, course: &mut Course) -> Result<Instant> {
+    write_file(&outputs.checkpoint, &block_on(course.checkpoint())?)?;
+    Ok(Instant::now())
+}
+
+fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {
+    let model = block_on(course.model())?;
+    write_file(&outputs.model, &model.to_bytes(Dtype::F32)?)?;
+    write_file(&outputs.folded, &model.fold_batch_norms()?.fold()?.to_bytes(Dtype::F32)?)?;
+    output::note(&format!("wrote {} and, folded, {}", outputs.model.display(), outputs.folded.display()));
+    let Some(last) = course.history().last() else {
+        ensure!(!arguments.json, "no epoch was trained");
+        return Ok(());
+    };
+    if arguments.json {
+        let document = Document {
+            epochs: last.epoch,
+            train_loss: last.train_loss,
+            train_accuracy: last.train_accuracy,
+            validation_loss: last.validation_loss,
+            validation_accuracy: last.validation_accuracy,
+            images_per_s: last.images_per_s,
+            out: &outputs.model,
+            folded: &outputs.folded,
+            history: course.history(),
+        };
+        return output::print_json(&document);
+    }
+    if let Some(accuracy) = last.validation_accuracy {
+        output::print(&format!("{:.2} % of the images for validation are right\n", 100.0 * accuracy))?;
+    }
+    Ok(())
+}

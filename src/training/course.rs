@@ -1,0 +1,381 @@
+//! Epochs over a data set, with checkpoints.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::data::{Augment, Batch, Batches, DataSet, Shaping};
+use super::{Options, Schedule, Totals, Trainer};
+use crate::formats::{Metadata, read_tensors, write_tensors};
+use crate::session::Executor;
+use crate::{Adapter, Dtype, Error, Mode, Model, Network, Result, Weights, plan::Plan};
+
+/// How a network is trained with a data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How often every image is seen.
+    pub epochs: u64,
+    /// The learning rate at its highest.
+    pub rate: f32,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// How much of the probability of an image's class is shared among all.
+    pub smoothing: f32,
+    /// How images are varied.
+    pub augment: Augment,
+    /// The order of the images, and how they are varied.
+    pub seed: u64,
+    /// Batch, optimiser, and what is frozen.
+    pub options: Options,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            rate: 0.1,
+            schedule: Schedule::default(),
+            smoothing: 0.0,
+            augment: Augment::default(),
+            seed: 0,
+            options: Options::default(),
+        }
+    }
+}
+
+/// What came of an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Its number, from 1 on.
+    pub epoch: u64,
+    /// The mean cross-entropy of the images when each was learned from.
+    pub train_loss: f64,
+    /// The share of them that was right then.
+    pub train_accuracy: f64,
+    /// The mean cross-entropy of the images for validation, by the folded network, after the epoch; none without such images.
+    pub validation_loss: Option<f64>,
+    /// The share of them that was right.
+    pub validation_accuracy: Option<f64>,
+    /// The learning rate at its end.
+    pub rate: f64,
+    /// Images learned from per second.
+    pub images_per_s: f64,
+}
+
+/// How far a course has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Progress {
+    /// Whole epochs.
+    epochs: u64,
+    /// Steps of the next one.
+    step: usize,
+    /// What has come of these.
+    totals: Totals,
+    /// How long they took.
+    seconds: f64,
+    /// What came of the epochs.
+    history: Vec<Epoch>,
+}
+
+/// What a checkpoint says beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    network: Network,
+    settings: Settings,
+    progress: Progress,
+    /// Images to learn from, for validation, and classes: those of another data set are told by these.
+    counts: [usize; 3],
+}
+
+const CHECKPOINT_KEY: &str = "doconv.training";
+
+/// Everything there is to go on from where a course was.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    state: Weights,
+    network: Network,
+    settings: Settings,
+    progress: Progress,
+    counts: [usize; 3],
+}
+
+impl Checkpoint {
+    /// Reads what [`Course::checkpoint`] gives; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// [`Error::TensorFile`] or [`Error::ModelFile`] if it is none, or was damaged.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
+        let fail = |reason: String| Error::ModelFile { name: name.into(), reason };
+        let (state, metadata) = read_tensors(name, bytes)?;
+        let json = metadata.get(CHECKPOINT_KEY).ok_or_else(|| {
+            fail(format!("is no checkpoint: it has no entry `{CHECKPOINT_KEY}`; to begin with a model, use it as the first weights"))
+        })?;
+        let description = serde_json::from_str(json).map_err(|error| fail(format!("its entry `{CHECKPOINT_KEY}`: {error}")))?;
+        let Description { network, settings, progress, counts } = description;
+        Ok(Self { state, network, settings, progress, counts })
+    }
+
+    /// How it was trained.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The same with another number of epochs: the learning rate follows that from here on.
+    #[must_use]
+    pub fn with_epochs(mut self, epochs: u64) -> Self {
+        self.settings.epochs = epochs;
+        self
+    }
+
+    /// The network, which says how images are to be shaped.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Epochs that are done.
+    pub fn epochs(&self) -> u64 {
+        self.progress.epochs
+    }
+
+    /// The model as it was.
+    ///
+    /// # Errors
+    /// [`Error::Weight`] if something is missing.
+    pub fn model(&self) -> Result<Model> {
+        let named = self.state.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("parameter.")?, tensor)));
+        Model::new(self.network.clone(), named.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect())
+    }
+}
+
+/// How a course goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Advance {
+    /// Some steps were taken.
+    Steps,
+    /// An epoch is over.
+    Epoch(Epoch),
+    /// All are.
+    Done,
+}
+
+/// A network on its way through a data set.
+///
+/// The same seed on the same adapter gives the same network, also by way of checkpoints.
+pub struct Course {
+    adapter: Adapter,
+    trainer: Trainer,
+    batches: Batches,
+    settings: Settings,
+    progress: Progress,
+    /// Made when it is first wanted.
+    ahead: Option<Receiver<Result<Batch>>>,
+}
+
+impl Course {
+    /// Begins with a model, whose network has to have the data's classes.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::new`]; [`Error::Unsupported`] for settings that are out of range, or a network for other data.
+    pub async fn new(adapter: &Adapter, model: &Model, data: Arc<DataSet>, settings: Settings) -> Result<Self> {
+        let fail = |reason: String| Err(Error::Unsupported(reason));
+        if !(settings.rate.is_finite() && settings.rate >= 0.0) {
+            return fail(format!("a learning rate of {} is not a finite number ≥ 0", settings.rate));
+        }
+        if !(0.0..1.0).contains(&settings.smoothing) {
+            return fail(format!("label smoothing {} is not at least 0 and below 1", settings.smoothing));
+        }
+        let network = model.network();
+        let wanted = network.inputs.first().map(|input| input.shape);
+        if wanted != Some(data.shape) {
+            return fail(format!("the images are {:?}, the network wants {wanted:?}", data.shape));
+        }
+        let trainer = Trainer::new(adapter, model, &settings.options).await?;
+        if trainer.classes() != data.classes.len() {
+            return fail(format!("the data has {} classes, the network {}", data.classes.len(), trainer.classes()));
+        }
+        let Shaping { preprocess, .. } = Shaping::new(data.shape, network.preprocess.as_ref())?;
+        let Settings { augment, smoothing, seed, .. } = settings;
+        let batches = Batches { data, preprocess, batch: settings.options.batch, augment, smoothing, seed };
+        let progress = Progress::default();
+        Ok(Self { adapter: adapter.clone(), trainer, batches, settings, progress, ahead: None })
+    }
+
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// Those of [`Course::new`]; [`Error::Unsupported`] if the data is not what it was.
+    pub async fn resume(adapter: &Adapter, checkpoint: &Checkpoint, data: Arc<DataSet>) -> Result<Self> {
+        let counts = counts(&data);
+        if counts != checkpoint.counts {
+            return Err(Error::Unsupported(format!(
+                "the checkpoint is of {:?} images to learn from, images for validation and classes, here are {counts:?}: go \
+                 on with the data that it was made with",
+                checkpoint.counts
+            )));
+        }
+        let model = checkpoint.model()?;
+        let mut course = Self::new(adapter, &model, data, checkpoint.settings.clone()).await?;
+        course.progress = checkpoint.progress.clone();
+        let steps = course.progress.epochs * course.batches.count() as u64 + course.progress.step as u64;
+        course.trainer.restore(&checkpoint.state, steps).await?;
+        Ok(course)
+    }
+
+    /// How it trains.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The trainer.
+    pub fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    /// Epochs that are done, and steps of the one that goes on, with how many it has.
+    pub fn place(&self) -> (u64, usize, usize) {
+        (self.progress.epochs, self.progress.step, self.batches.count())
+    }
+
+    /// What has come of the images of the epoch that goes on, when it was last looked at.
+    pub fn totals(&self) -> Totals {
+        self.progress.totals
+    }
+
+    /// Images per second in the epoch that goes on.
+    pub fn images_per_s(&self) -> f64 {
+        rate(&self.progress)
+    }
+
+    /// What came of the epochs.
+    pub fn history(&self) -> &[Epoch] {
+        &self.progress.history
+    }
+
+    /// Takes steps for about so long, at least one, and at most to the end of the epoch, when the images for validation are
+    /// classified.
+    ///
+    /// # Errors
+    /// Those of the adapter; [`Error::Unsupported`] when the loss is no longer a number.
+    pub async fn advance(&mut self, time: Duration) -> Result<Advance> {
+        if self.progress.epochs >= self.settings.epochs {
+            return Ok(Advance::Done);
+        }
+        let count = self.batches.count();
+        let start = Instant::now();
+        loop {
+            if self.ahead.is_none() {
+                self.ahead = Some(self.batches.ahead(self.progress.epochs, self.progress.step)?);
+            }
+            let next = self.ahead.as_ref().and_then(|ahead| ahead.recv().ok());
+            let Batch { images, targets } =
+                next.unwrap_or_else(|| Err(Error::Unsupported("the thread that makes batches has ended".into())))?;
+            self.trainer.step(&images, &targets, self.rate() as f32).await?;
+            self.progress.step += 1;
+            if self.progress.step == count || start.elapsed() >= time {
+                break;
+            }
+        }
+        let totals = self.trainer.totals().await?;
+        self.progress.seconds += start.elapsed().as_secs_f64();
+        self.progress.totals.add(totals);
+        if !totals.loss.is_finite() {
+            return Err(Error::Unsupported(format!(
+                "the loss is {} in epoch {}: the learning rate of {} is too high, or the weights or images it began with are broken",
+                totals.loss,
+                self.progress.epochs + 1,
+                self.settings.rate
+            )));
+        }
+        if self.progress.step < count {
+            return Ok(Advance::Steps);
+        }
+        let validation = self.validate().await?;
+        let Progress { totals, .. } = self.progress;
+        let epoch = Epoch {
+            epoch: self.progress.epochs + 1,
+            train_loss: totals.mean_loss(),
+            train_accuracy: totals.accuracy(),
+            validation_loss: validation.map(|totals| totals.mean_loss()),
+            validation_accuracy: validation.map(|totals| totals.accuracy()),
+            rate: self.rate(),
+            images_per_s: rate(&self.progress),
+        };
+        self.progress.history.push(epoch.clone());
+        self.progress = Progress {
+            epochs: self.progress.epochs + 1,
+            history: std::mem::take(&mut self.progress.history),
+            ..Progress::default()
+        };
+        Ok(Advance::Epoch(epoch))
+    }
+
+    /// The learning rate of the next step.
+    fn rate(&self) -> f64 {
+        let count = self.batches.count() as f64;
+        let done = (self.progress.epochs as f64 * count + self.progress.step as f64) / (self.settings.epochs as f64 * count);
+        f64::from(self.settings.rate) * self.settings.schedule.factor(done.min(1.0))
+    }
+
+    /// What the folded network makes of the images for validation, if there are any.
+    async fn validate(&mut self) -> Result<Option<Totals>> {
+        let count = self.batches.data.validation.labels.len();
+        if count == 0 {
+            return Ok(None);
+        }
+        let model = self.trainer.model().await?;
+        let plan = Plan::new(&model, Mode::Folded)?;
+        let mut executor = Executor::checked(&self.adapter, &plan).await?.executor;
+        let classes = self.trainer.classes();
+        let mut totals = Totals::default();
+        for first in (0..count).step_by(self.settings.options.batch) {
+            let (images, labels) = self.batches.validation(first, self.settings.options.batch);
+            let logits = executor.run(labels.len(), &[&images]).await?.swap_remove(0);
+            for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
+                let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+                totals.images += 1;
+                totals.loss += sum.ln() - f64::from(logits[label] - largest);
+                let best = (0..classes).fold(0, |best, at| if logits[at] > logits[best] { at } else { best });
+                totals.correct += f64::from(u8::from(best == label));
+            }
+        }
+        Ok(Some(totals))
+    }
+
+    /// The model as it is now, composed where it was.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::model`].
+    pub async fn model(&mut self) -> Result<Model> {
+        self.trainer.model().await
+    }
+
+    /// A file with everything there is to go on from here: weights, the optimiser's moments, settings and place.
+    ///
+    /// # Errors
+    /// Those of the adapter.
+    pub async fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        let mut state = self.trainer.state().await?;
+        let model = self.trainer.model().await?;
+        state.extend(model.weights().iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor.clone())));
+        let description = Description {
+            network: model.network().clone(),
+            settings: self.settings.clone(),
+            progress: self.progress.clone(),
+            counts: counts(&self.batches.data),
+        };
+        let json = serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))?;
+        let tensors = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        write_tensors(tensors, &Metadata::from([(CHECKPOINT_KEY.to_owned(), json)]), Dtype::F32)
+    }
+}
+
+fn rate(progress: &Progress) -> f64 {
+    if progress.seconds > 0.0 { progress.totals.images as f64 / progress.seconds } else { 0.0 }
+}
+
+fn counts(data: &DataSet) -> [usize; 3] {
+    [data.train.labels.len(), data.validation.labels.len(), data.classes.len()]
+}

@@ -1,0 +1,99 @@
+//! MNIST's files, also of Fashion-MNIST and others like it: <http://yann.lecun.com/exdb/mnist/>, gzipped or not.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::{Encoded, Item, Kind, Source};
+use crate::{Error, Result};
+
+/// Numbers of so many axes: an IDX file of bytes.
+struct Array {
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+pub(super) fn find(path: &Path) -> Result<Option<Source>> {
+    let Some(train) = pair(path, "train")? else { return Ok(None) };
+    let test = match pair(path, "t10k")? {
+        Some(test) => Some(test),
+        None => pair(path, "test")?,
+    };
+    let classes = train.iter().map(|item| item.class).max().map_or(0, |most| most + 1);
+    let mut source = Source::new(path, Kind::Idx, (0..classes).map(|class| class.to_string()).collect());
+    let (test, unknown): (Vec<Item>, Vec<Item>) =
+        test.unwrap_or_default().into_iter().partition(|item| item.class < classes);
+    if !unknown.is_empty() {
+        source.notes.push(format!(
+            "{} test images have labels beyond the {classes} classes to learn and are left out",
+            unknown.len()
+        ));
+    }
+    (source.train, source.test) = (train, test);
+    Ok(Some(source))
+}
+
+/// The images and labels of a part, if it is there.
+fn pair(folder: &Path, part: &str) -> Result<Option<Vec<Item>>> {
+    let [images, labels] = ["images", "labels"].map(|what| named(folder, part, what));
+    let (Some(images), Some(labels)) = (images?, labels?) else { return Ok(None) };
+    let fail = |path: &Path, reason: String| Err(Error::Data { path: path.into(), reason });
+    let (pixels, classes) = (read(&images)?, read(&labels)?);
+    let [count, height, width] = pixels.shape[..] else {
+        return fail(&images, format!("images have 3 axes, these have {}", pixels.shape.len()));
+    };
+    if classes.shape != [count] {
+        return fail(&labels, format!("{:?} labels for {count} images", classes.shape));
+    }
+    if count == 0 || height == 0 || width == 0 {
+        return fail(&images, format!("there is nothing in {:?}", pixels.shape));
+    }
+    let images = pixels.bytes.chunks_exact(height * width).zip(classes.bytes);
+    let item = |(pixels, class): (&[u8], u8)| Item {
+        class: class.into(),
+        image: Encoded::Raw([1, height, width], pixels.to_vec()),
+    };
+    Ok(Some(images.map(item).collect()))
+}
+
+/// The file of a part, whatever else is in its name.
+fn named(folder: &Path, part: &str, what: &str) -> Result<Option<PathBuf>> {
+    let io = |source| Error::Io { path: folder.into(), source };
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        if name.starts_with(part) && name.contains(what) && name.contains("idx") {
+            found.push(path);
+        }
+    }
+    // What is unpacked comes before what is packed.
+    found.sort();
+    Ok(found.into_iter().next())
+}
+
+fn read(path: &Path) -> Result<Array> {
+    let io = |source| Error::Io { path: path.into(), source };
+    let fail = |reason: String| Err(Error::Data { path: path.into(), reason });
+    let mut bytes = std::fs::read(path).map_err(io)?;
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut unpacked = vec![];
+        if let Err(error) = flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut unpacked) {
+            return fail(format!("cannot be unpacked: {error}"));
+        }
+        bytes = unpacked;
+    }
+    let [0, 0, 8, axes, rest @ ..] = &bytes[..] else {
+        return fail("no IDX file of bytes: it does not begin with 0, 0, 8".into());
+    };
+    let extents = rest.as_chunks::<4>().0;
+    let axes = usize::from(*axes);
+    if extents.len() < axes {
+        return fail("ends in its header".into());
+    }
+    let shape: Vec<usize> = extents[..axes].iter().map(|&extent| u32::from_be_bytes(extent) as usize).collect();
+    let values = bytes.len() - 4 - 4 * axes;
+    if shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent)) != Some(values) {
+        return fail(format!("has {values} values, its header says {shape:?}"));
+    }
+    Ok(Array { shape, bytes: bytes.split_off(4 + 4 * axes) })
+}

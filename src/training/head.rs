@@ -1,0 +1,81 @@
+//! Networks made to fit a data set.
+
+use crate::network::{Linear, Node, Op, Shape};
+use crate::{Error, Model, Network, Result};
+
+/// The name of the layer that gives the logits.
+///
+/// # Errors
+/// [`Error::Unsupported`] if they do not come from a fully connected layer or a convolution, perhaps by way of an activation,
+/// pooling or flattening.
+pub fn head(network: &Network) -> Result<&str> {
+    let mut name = network.outputs.first().map(String::as_str).unwrap_or_default();
+    loop {
+        let node = network.nodes.iter().find(|node| node.name == name);
+        match node {
+            Some(Node { op: Op::Linear(_) | Op::Conv2d(_), .. }) => return Ok(name),
+            Some(Node {
+                op: Op::Activation(_) | Op::GlobalAvgPool | Op::GlobalMaxPool | Op::AvgPool(_) | Op::MaxPool(_) | Op::Flatten,
+                inputs,
+                ..
+            }) => name = inputs[0].as_str(),
+            _ => {
+                return Err(Error::Unsupported(format!(
+                    "`{}` does not end in a layer whose outputs are classes",
+                    network.name
+                )));
+            }
+        }
+    }
+}
+
+/// A network for other classes: its last layer gets as many outputs, and the classes their names.
+///
+/// # Errors
+/// Those of [`head`].
+pub fn with_classes(mut network: Network, classes: &[String]) -> Result<Network> {
+    let head = head(&network)?.to_owned();
+    for node in network.nodes.iter_mut().filter(|node| node.name == head) {
+        match &mut node.op {
+            Op::Linear(Linear { out_features, .. }) => *out_features = classes.len(),
+            Op::Conv2d(conv) => conv.out_channels = classes.len(),
+            _ => {}
+        }
+    }
+    network.labels = classes.to_vec();
+    network.infer(1)?;
+    Ok(network)
+}
+
+/// The same network for images of another size, where its layers allow that; else as it was.
+pub fn adapt_input(network: Network, [height, width]: [usize; 2]) -> Network {
+    let mut adapted = network.clone();
+    let Some(input) = adapted.inputs.first_mut() else { return network };
+    (input.shape[1], input.shape[2]) = (height, width);
+    if adapted.infer(1).is_ok() { adapted } else { network }
+}
+
+impl Model {
+    /// The same model for other classes: where their number is another, the last layer begins anew, with weights as in
+    /// [`Model::initialised`].
+    ///
+    /// # Errors
+    /// Those of [`head`].
+    pub fn for_classes(&self, classes: &[String], seed: u64) -> Result<Self> {
+        let head = head(self.network())?;
+        let network = with_classes(self.network().clone(), classes)?;
+        let outputs = |network: &Network| -> Result<Vec<Shape>> {
+            let inferred = network.infer(1)?;
+            Ok(inferred.outputs.iter().map(|&source| inferred.shape(source)).collect())
+        };
+        if outputs(&network)? == outputs(self.network())? {
+            return Self::new(network, self.weights().clone());
+        }
+        let is_of_head = |name: &str| name.rsplit_once('.').is_some_and(|(layer, _)| layer == head);
+        let mut weights = self.weights().clone();
+        weights.retain(|name, _| !is_of_head(name));
+        let fresh = Self::initialised(network.clone(), seed)?;
+        weights.extend(fresh.weights().iter().filter(|(name, _)| is_of_head(name)).map(|(n, t)| (n.clone(), t.clone())));
+        Self::new(network, weights)
+    }
+}
