@@ -29,8 +29,8 @@ fn shaders() -> Vec<Shader> {
 /// Those that only training has.
 fn training_shaders() -> Vec<TrainShader> {
     use TrainShader::{
-        ActivationGradient, BatchStatistics, Blend, CrossEntropy, JoinStatistics, Load, NormGradient, NormSums, Normalise,
-        PoolGradient, Update,
+        ActivationGradient, BatchStatistics, Blend, CrossEntropy, JoinStatistics, Load, NormGradient, NormSums,
+        Normalise, PoolGradient, Update,
     };
     let parts = [LoadedPart::Kernel, LoadedPart::W, LoadedPart::D, LoadedPart::Bias].map(Load);
     let mut shaders = vec![BatchStatistics, JoinStatistics, Normalise, NormSums, NormGradient, Blend];

@@ -50,7 +50,11 @@ fn assert_is_gradient(what: &str, argument: &Map, gradient: &Map, loss: impl Fn(
         };
         let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
         let off = (difference - gradient.data[at]).abs();
-        assert!(off < 1e-7 * (1.0 + difference.abs()), "{what} {at}: {}, by differences {difference}", gradient.data[at]);
+        assert!(
+            off < 1e-7 * (1.0 + difference.abs()),
+            "{what} {at}: {}, by differences {difference}",
+            gradient.data[at]
+        );
     }
 }
 
@@ -197,7 +201,8 @@ fn distance(got: &[f32], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let range = want.iter().fold(1e-6f64, |range, &value| range.max(value.abs()));
     let off = |(&got, &want): (&f32, &f64)| (f64::from(got) - want).abs();
-    got.iter().zip(want).map(off).fold(0.0, |worst, off| if off.is_nan() { f64::INFINITY } else { worst.max(off) }) / range
+    got.iter().zip(want).map(off).fold(0.0, |worst, off| if off.is_nan() { f64::INFINITY } else { worst.max(off) })
+        / range
 }
 
 const OPTIMISERS: [(Optimiser, Rule); 3] = [
@@ -398,9 +403,11 @@ fn a_network_learns_and_folds() {
         assert!(!folded.is_composed());
         let mut session = blocking::Session::load(&adapter, &folded, Mode::Folded).unwrap();
         let logits = session.run(&[Tensor::new([12, 1, 9, 9], held_back.clone()).unwrap()]).unwrap().swap_remove(0);
-        let right = logits.data().chunks_exact(3).zip(&labels).filter(|(logits, label)| {
-            logits.iter().all(|logit| *logit <= logits[**label])
-        });
+        let right = logits
+            .data()
+            .chunks_exact(3)
+            .zip(&labels)
+            .filter(|(logits, label)| logits.iter().all(|logit| *logit <= logits[**label]));
         assert!(right.count() >= 11, "{adapter_name}: {logits:?}");
     }
 }

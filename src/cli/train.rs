@@ -245,6 +245,12 @@ fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
         }
         (None, None) => bail!("name an architecture with --arch, or a model with --init"),
     };
+    // Whoever classifies with it later has to know how images were shaped.
+    let shaping = shaping(model.network())?;
+    let model = match model.network().preprocess {
+        None if shaping.channels == 3 => model.with_preprocess(Some(shaping.preprocess))?,
+        _ => model,
+    };
     let model = if arguments.plain {
         model.fold()?
     } else {
@@ -301,10 +307,14 @@ fn frozen(patterns: &[String], model: &Model) -> Result<Vec<String>> {
     Ok(frozen)
 }
 
+fn shaping(network: &doconv::Network) -> Result<Shaping> {
+    let input = network.inputs.first().context("the network has no input")?;
+    Ok(Shaping::new(input.shape, network.preprocess.as_ref())?)
+}
+
 /// Decodes the data at the size that the network wants.
 fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Result<DataSet> {
-    let input = network.inputs.first().context("the network has no input")?;
-    let shaping = Shaping::new(input.shape, network.preprocess.as_ref())?;
+    let shaping = shaping(network)?;
     let (kind, count) = (source.kind(), source.count());
     let bar = progress::decoding(count);
     let data = source.load(&shaping, arguments.validation.map(NonZeroUsize::get), || bar.inc(1))?;

@@ -152,7 +152,8 @@ impl Executor {
         let weight = &self.value(step.affine, batch)[channels..];
         let count = (input.len() / channels) as f32;
         let (plain, normalised) = self.value(step.sums, batch).split_at(channels);
-        let of_channel = |c: usize| [norm.scale[c] * weight[c], plain[c] / count, norm.scale[c] * normalised[c] / count];
+        let of_channel =
+            |c: usize| [norm.scale[c] * weight[c], plain[c] / count, norm.scale[c] * normalised[c] / count];
         let factors: Vec<[f32; 3]> = (0..channels).map(of_channel).collect();
         let [scale, mean, slope] = [0, 1, 2].map(|at| factors.iter().map(|factors| factors[at]).collect::<Vec<f32>>());
         for_each_pixels(output, channels, |range, output| {
@@ -275,9 +276,7 @@ fn activation_gradient(activation: Activation, of: &[f32], grad_output: &[f32], 
             )
         };
     }
-    let between = |lower: f32, upper: f32| {
-        move |x: f32| if x > lower && x < upper { 1.0 } else { 0.0 }
-    };
+    let between = |lower: f32, upper: f32| move |x: f32| if x > lower && x < upper { 1.0 } else { 0.0 };
     match activation {
         Activation::Relu => slope!(|x| if x > 0.0 { 1.0 } else { 0.0 }),
         Activation::Relu6 => {

@@ -423,9 +423,7 @@ impl Executor {
                             binding,
                             resource: match resource {
                                 Resource::Map(value) => maps.binding(value),
-                                Resource::Arena(arena) => {
-                                    maps.get(self.plan.arenas[arena.0][0]).as_entire_binding()
-                                }
+                                Resource::Arena(arena) => maps.get(self.plan.arenas[arena.0][0]).as_entire_binding(),
                                 Resource::Scratch(place, _) => maps.scratch[place as usize]
                                     .as_ref()
                                     .expect("made for the largest that a dispatch wants")

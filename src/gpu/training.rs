@@ -109,8 +109,7 @@ impl Lowering<'_> {
                 let (class, [lower, upper]) = ActivationClass::of(Some(*activation));
                 let [n, c, h, w] = self.shape(*output);
                 let maps = n * slices(c);
-                let params =
-                    params::Elementwise { maps: maps as u32, area: (h * w) as u32, b_area: 1, lower, upper };
+                let params = params::Elementwise { maps: maps as u32, area: (h * w) as u32, b_area: 1, lower, upper };
                 let shader = Shader::Train(TrainShader::ActivationGradient(class));
                 let bound = vec![(1, *of), (2, *grad_output), (3, *output)];
                 self.maps_dispatch(shader, &params, bound, [h * w, maps, 1])?
@@ -219,8 +218,7 @@ impl Lowering<'_> {
         };
         // Something has to be bound as the residual even if there is none.
         let residual = step.residual.unwrap_or(step.input);
-        let bound =
-            vec![(1, step.input), (2, step.statistics), (3, step.affine), (4, residual), (5, step.output)];
+        let bound = vec![(1, step.input), (2, step.statistics), (3, step.affine), (4, residual), (5, step.output)];
         self.maps_dispatch(Shader::Train(TrainShader::Normalise), &params, bound, [area, n * slices, 1])
     }
 

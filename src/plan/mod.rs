@@ -18,16 +18,16 @@ mod view;
 
 pub(crate) use gradient::Gradients;
 pub(crate) use lower::expand_marked;
-#[cfg(training)]
-pub use train::{Decay, Parameter, Running, TrainingPlan};
 pub use memory::Memory;
 #[cfg(training)]
+pub use train::{Decay, Parameter, Running, TrainingPlan};
+#[cfg(training)]
 pub(crate) use training::AFFINE_PARTS;
+pub use training::{ArenaId, State, TrainStep};
 #[cfg(training)]
 pub use training::{
     Blend, HYPERPARAMETERS, Load, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, Rule, Update,
 };
-pub use training::{ArenaId, State, TrainStep};
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};
 

@@ -74,13 +74,7 @@ impl TrainingPlan {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for what has no gradient here, or a batch that is too small; those of [`Plan::new`].
-    pub fn new(
-        model: &Model,
-        batch: usize,
-        rule: Rule,
-        decay: Decay,
-        trains: &dyn Fn(&str) -> bool,
-    ) -> Result<Self> {
+    pub fn new(model: &Model, batch: usize, rule: Rule, decay: Decay, trains: &dyn Fn(&str) -> bool) -> Result<Self> {
         let (plan, norms) = lower_for_training(model, batch, trains)?;
         let logits = logits(model, &plan, batch)?;
         let classes = plan.value(logits).shape[1];
@@ -191,7 +185,8 @@ impl Builder<'_> {
                     continue;
                 }
                 let own = tensor.shape().to_vec();
-                let initial = if loaded == LoadedPart::D { self.residual(index, &name) } else { tensor.data().to_vec() };
+                let initial =
+                    if loaded == LoadedPart::D { self.residual(index, &name) } else { tensor.data().to_vec() };
                 let value = self.state(&full, shape, initial);
                 loads.push(Load { kernel: super::KernelId(index), part: loaded, input: value });
                 let is_kernel = loaded != LoadedPart::Bias;
@@ -302,7 +297,8 @@ impl Builder<'_> {
     /// Parameters in one list, those that decay first, and the optimiser's step over it.
     fn update(&mut self, rule: Rule, decay: Decay, hyperparameters: ValueId) -> Result<Vec<Parameter>> {
         let decays = |found: &Found| decay == Decay::All || found.is_kernel;
-        let (decayed, others): (Vec<Found>, Vec<Found>) = std::mem::take(&mut self.parameters).into_iter().partition(decays);
+        let (decayed, others): (Vec<Found>, Vec<Found>) =
+            std::mem::take(&mut self.parameters).into_iter().partition(decays);
         let count = decayed.len();
         let mut parameters = vec![];
         for found in decayed.into_iter().chain(others) {

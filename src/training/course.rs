@@ -112,7 +112,8 @@ impl Checkpoint {
         let json = metadata.get(CHECKPOINT_KEY).ok_or_else(|| {
             fail(format!("is no checkpoint: it has no entry `{CHECKPOINT_KEY}`; to begin with a model, use it as the first weights"))
         })?;
-        let description = serde_json::from_str(json).map_err(|error| fail(format!("its entry `{CHECKPOINT_KEY}`: {error}")))?;
+        let description =
+            serde_json::from_str(json).map_err(|error| fail(format!("its entry `{CHECKPOINT_KEY}`: {error}")))?;
         let Description { network, settings, progress, counts } = description;
         Ok(Self { state, network, settings, progress, counts })
     }
@@ -314,7 +315,8 @@ impl Course {
     /// The learning rate of the next step.
     fn rate(&self) -> f64 {
         let count = self.batches.count() as f64;
-        let done = (self.progress.epochs as f64 * count + self.progress.step as f64) / (self.settings.epochs as f64 * count);
+        let done =
+            (self.progress.epochs as f64 * count + self.progress.step as f64) / (self.settings.epochs as f64 * count);
         f64::from(self.settings.rate) * self.settings.schedule.factor(done.min(1.0))
     }
 

@@ -15,7 +15,13 @@ pub fn head(network: &Network) -> Result<&str> {
         match node {
             Some(Node { op: Op::Linear(_) | Op::Conv2d(_), .. }) => return Ok(name),
             Some(Node {
-                op: Op::Activation(_) | Op::GlobalAvgPool | Op::GlobalMaxPool | Op::AvgPool(_) | Op::MaxPool(_) | Op::Flatten,
+                op:
+                    Op::Activation(_)
+                    | Op::GlobalAvgPool
+                    | Op::GlobalMaxPool
+                    | Op::AvgPool(_)
+                    | Op::MaxPool(_)
+                    | Op::Flatten,
                 inputs,
                 ..
             }) => name = inputs[0].as_str(),
@@ -75,7 +81,8 @@ impl Model {
         let mut weights = self.weights().clone();
         weights.retain(|name, _| !is_of_head(name));
         let fresh = Self::initialised(network.clone(), seed)?;
-        weights.extend(fresh.weights().iter().filter(|(name, _)| is_of_head(name)).map(|(n, t)| (n.clone(), t.clone())));
+        weights
+            .extend(fresh.weights().iter().filter(|(name, _)| is_of_head(name)).map(|(n, t)| (n.clone(), t.clone())));
         Self::new(network, weights)
     }
 }

@@ -50,7 +50,10 @@ mod tests {
         let at = |schedule: Schedule, done: f64| (schedule.factor(done) * 1e6).round() / 1e6;
         assert_eq!([0.0, 0.25, 0.5, 1.0].map(|done| at(Schedule::Cosine, done)), [1.0, 0.853553, 0.5, 0.0]);
         assert_eq!([0.0, 0.49, 0.5, 0.75, 1.0].map(|done| at(Schedule::Step, done)), [1.0, 1.0, 0.1, 0.01, 0.01]);
-        assert_eq!([0.0, 0.15, 0.3, 0.65, 1.0].map(|done| at(Schedule::OneCycle, done)), [0.04, 0.52, 1.0, 0.500002, 4e-6]);
+        assert_eq!(
+            [0.0, 0.15, 0.3, 0.65, 1.0].map(|done| at(Schedule::OneCycle, done)),
+            [0.04, 0.52, 1.0, 0.500002, 4e-6]
+        );
         assert_eq!(at(Schedule::Constant, 0.7), 1.0);
     }
 }

@@ -10,5 +10,6 @@ mod info;
 mod layer;
 mod onnx;
 mod run;
+mod train;
 mod tuning;
 mod weights;

@@ -91,7 +91,9 @@ impl<'a> Machine<'a> {
         let kernel = &self.plan.kernels()[index];
         self.kernels[index] = Some(match &kernel.source {
             KernelSource::Plain(values) => values.clone(),
-            KernelSource::Composed(composed) => fold(&kernel.conv, &self.composed(index, composed)).unwrap().into_data(),
+            KernelSource::Composed(composed) => {
+                fold(&kernel.conv, &self.composed(index, composed)).unwrap().into_data()
+            }
             // Not before its step.
             KernelSource::Transposed(_) => return Ok(()),
         });
@@ -306,7 +308,9 @@ impl<'a> Machine<'a> {
                         let KernelSource::Composed(composed) = &kernel.source else { panic!("{load:?} of no kernel") };
                         let residual: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
                         let effective = match part {
-                            LoadedPart::D => reference::effective_d(&kernel.conv, composed.attributes.d_mul, &residual, None),
+                            LoadedPart::D => {
+                                reference::effective_d(&kernel.conv, composed.attributes.d_mul, &residual, None)
+                            }
                             _ => residual,
                         };
                         let effective = effective.iter().map(|&value| value as f32).collect();
@@ -372,9 +376,8 @@ impl<'a> Machine<'a> {
                 let classes = logits.shape[1];
                 let items = logits.data.chunks_exact(classes).zip(targets.data.chunks_exact(classes));
                 let losses = reference::cross_entropy(&logits, &targets);
-                let of_item = |((logits, targets), loss)| {
-                    [loss, if largest(logits) == largest(targets) { 1.0 } else { 0.0 }]
-                };
+                let of_item =
+                    |((logits, targets), loss)| [loss, if largest(logits) == largest(targets) { 1.0 } else { 0.0 }];
                 let data = items.zip(losses).flat_map(of_item).collect();
                 self.write(*output, Map { shape: [logits.shape[0], 2, 1, 1], data });
             }

@@ -60,7 +60,10 @@ impl Variation {
                 for (x, value) in row.iter_mut().enumerate() {
                     let from = x as isize - self.shift[1];
                     let at = if self.mirrored { width as isize - 1 - from } else { from };
-                    *value = usize::try_from(at).ok().and_then(|at| pixels.get(at)).map_or(levels[0], |&v| levels[usize::from(v)]);
+                    *value = usize::try_from(at)
+                        .ok()
+                        .and_then(|at| pixels.get(at))
+                        .map_or(levels[0], |&v| levels[usize::from(v)]);
                 }
             }
         }

@@ -8,8 +8,7 @@ use crate::{Error, Result};
 const SHAPE: [usize; 3] = [3, 32, 32];
 const RECORD: usize = 1 + 3 * 32 * 32;
 /// Those that come with the files are read; this is what they say.
-const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 pub(super) fn find(path: &Path) -> Result<Option<Source>> {
     let io = |source| Error::Io { path: path.into(), source };

@@ -40,7 +40,10 @@ fn walk(folder: &Path, parts: &mut Vec<String>, found: &mut Vec<Found>) -> Resul
             if parts.len() < DEPTH {
                 // An empty class is one, too.
                 if parts.len() <= 2 && std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none()) {
-                    found.push(Found { parts: [&parts[..], &[String::new()]].concat(), image: Encoded::File(PathBuf::new()) });
+                    found.push(Found {
+                        parts: [&parts[..], &[String::new()]].concat(),
+                        image: Encoded::File(PathBuf::new()),
+                    });
                 }
                 walk(&path, parts, found)?;
             }
@@ -97,8 +100,9 @@ fn is_one_of(names: &[&str], part: &str) -> bool {
 /// Images by class, and of every class one after the other, so that any part of the list has a bit of all.
 fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     found.sort_by(|a, b| a.parts.cmp(&b.parts));
-    let has_splits =
-        found.iter().any(|found| found.parts.split_last().is_some_and(|(_, folders)| folders.iter().any(|part| is_one_of(&TRAIN, part))));
+    let has_splits = found.iter().any(|found| {
+        found.parts.split_last().is_some_and(|(_, folders)| folders.iter().any(|part| is_one_of(&TRAIN, part)))
+    });
     let mut by_class: [BTreeMap<String, Vec<Encoded>>; 2] = Default::default();
     let mut classes = BTreeSet::new();
     let mut outside = 0;
@@ -126,7 +130,8 @@ fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
         notes.push(format!("{outside} files lie in no folder of a class and are left out"));
     }
     let classes: Vec<String> = train.keys().cloned().collect();
-    let unknown: usize = test.iter().filter(|(class, _)| !classes.contains(class)).map(|(_, images)| images.len()).sum();
+    let unknown: usize =
+        test.iter().filter(|(class, _)| !classes.contains(class)).map(|(_, images)| images.len()).sum();
     if unknown > 0 {
         notes.push(format!("{unknown} test images are of classes that are not among those to learn and are left out"));
     }

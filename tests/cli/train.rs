@@ -1,0 +1,205 @@
+//! `doconv train`.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use doconv::network::{Activation, BatchNorm, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
+use doconv::{Dtype, Model, Network};
+use image::{Rgb, RgbImage};
+
+use crate::command::{command, finish, folder, on_cpu, text};
+
+/// Pictures of disks, squares and stripes, in all colours.
+fn picture(path: &Path, class: usize, index: u32) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let (size, centre, radius) = (20 + index % 5, 8 + index % 5, 4 + index % 3);
+    let colour = Rgb([(60 * index) as u8 | 64, (100 * index) as u8 | 32, (37 * index) as u8 | 128]);
+    let inside = |x: u32, y: u32| {
+        let (dx, dy) = (x.abs_diff(centre), y.abs_diff(centre));
+        match class {
+            0 => dx * dx + dy * dy <= radius * radius,
+            1 => dx <= radius && dy <= radius && (dx >= radius - 1 || dy >= radius - 1),
+            _ => y % 4 < 2,
+        }
+    };
+    RgbImage::from_fn(size, size, |x, y| if inside(x, y) { colour } else { Rgb([8, 8, 8]) }).save(path).unwrap();
+}
+
+const CLASSES: [&str; 3] = ["disk", "frame", "stripes"];
+
+fn pictures(root: &Path) {
+    for (class, name) in CLASSES.into_iter().enumerate() {
+        for index in 0..30 {
+            let split = if index < 24 { "train" } else { "val" };
+            picture(&root.join(split).join(name).join(format!("{index}.png")), class, index);
+        }
+    }
+}
+
+/// Two convolutions with norms, small enough for a test.
+fn network() -> Network {
+    let node = |name: &str, input: &str, op: Op| Node { name: name.into(), inputs: vec![input.into()], op };
+    let conv = |inputs, outputs| {
+        Op::Conv2d(Conv2d { stride: [2, 2], padding: [1; 4], ..Conv2d::new(inputs, outputs, [3, 3]) })
+    };
+    let norm = |channels| Op::BatchNorm(BatchNorm { channels, eps: 1e-5 });
+    Network {
+        version: FORMAT_VERSION,
+        name: "small".into(),
+        inputs: vec![Input::new("image", [3, 20, 20])],
+        nodes: vec![
+            node("conv1", "image", conv(3, 8)),
+            node("bn1", "conv1", norm(8)),
+            node("relu1", "bn1", Op::Activation(Activation::Relu)),
+            node("conv2", "relu1", conv(8, 16)),
+            node("bn2", "conv2", norm(16)),
+            node("relu2", "bn2", Op::Activation(Activation::Relu)),
+            node("pool", "relu2", Op::GlobalAvgPool),
+            node("fc", "pool", Op::Linear(Linear { in_features: 16, out_features: 5, bias: true })),
+        ],
+        outputs: vec!["fc".into()],
+        preprocess: None,
+        labels: vec![],
+    }
+}
+
+fn write_model(path: &Path) {
+    let model = Model::initialised(network(), 4).unwrap();
+    std::fs::write(path, model.to_bytes(Dtype::F32).unwrap()).unwrap();
+}
+
+#[test]
+fn pictures_of_three_kinds_are_told_apart_afterwards() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    write_model(&at("small.safetensors"));
+    let (data, init, out, log) = (at("set"), at("small.safetensors"), at("out.safetensors"), at("log.jsonl"));
+    let common = ["train", "--data", text(&data), "--init", text(&init), "--out", text(&out), "--batch", "12"];
+    let more = ["--epochs", "20", "--lr", "0.1", "--log", text(&log), "--json"];
+    let trained = on_cpu(&[&common[..], &more].concat()).success();
+    let document = trained.json();
+    assert_eq!(document["epochs"], 20);
+    assert!(document["validation_accuracy"].as_f64().unwrap() > 0.85, "{document}");
+    assert!(document["train_loss"].as_f64().unwrap() < 0.5 && document["images_per_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(document["out"], text(&out));
+    assert!(trained.stderr.contains("3 classes, 72 images to learn from, 18 for validation, 3×20×20"), "{trained:?}");
+    let lines = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(lines.lines().count(), 20);
+    assert!(lines.lines().next().unwrap().contains("\"epoch\":1"));
+
+    // What lies beside it is folded, and says what is in pictures.
+    let folded = Model::open(at("out.folded.safetensors")).unwrap();
+    assert!(!folded.is_composed() && Model::open(&out).unwrap().is_composed());
+    assert_eq!(folded.network().labels, CLASSES);
+    let held: Vec<String> = CLASSES.iter().map(|class| format!("{}/val/{class}/24.png", text(&data))).collect();
+    let held: Vec<&str> = held.iter().map(String::as_str).collect();
+    let model = at("out.folded.safetensors");
+    let classified =
+        on_cpu(&[&["classify", "--json", "--top", "1", "--model", text(&model)], &held[..]].concat()).success();
+    let classified = classified.json();
+    let right = CLASSES
+        .iter()
+        .enumerate()
+        .filter(|(index, class)| classified["results"][index]["predictions"][0]["label"] == **class);
+    assert!(right.count() >= 2, "{classified}");
+
+    // Fine-tuning: only the last layer.
+    let tuned = at("tuned.safetensors");
+    let tune = ["train", "--data", text(&data), "--init", text(&out), "--out", text(&tuned), "--freeze", "backbone"];
+    on_cpu(&[&tune[..], &["--epochs", "1", "--batch", "12", "--seed", "9"]].concat()).success();
+    let [before, after] = [&out, &tuned].map(|path| Model::open(path).unwrap());
+    for (name, tensor) in before.weights() {
+        assert_eq!(after.weights()[name] == *tensor, !name.starts_with("fc."), "{name}");
+    }
+}
+
+/// Whenever it is killed, what is there is whole, and leads to the same network.
+#[test]
+fn killed_and_resumed_it_ends_as_if_nothing_had_been() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    write_model(&at("small.safetensors"));
+    let (data, init) = (at("set"), at("small.safetensors"));
+    let (whole, parts, checkpoint) =
+        (at("whole.safetensors"), at("parts.safetensors"), at("parts.checkpoint.safetensors"));
+    let arguments = |out: &Path| {
+        let fixed = ["train", "--batch", "6", "--epochs", "30", "--checkpoint-every", "0"].map(str::to_owned);
+        let named = [("--data", &*data), ("--init", &*init), ("--out", out)];
+        fixed
+            .into_iter()
+            .chain(named.iter().flat_map(|(flag, path)| [flag.to_string(), text(path).to_owned()]))
+            .collect()
+    };
+    let run = |arguments: Vec<String>| on_cpu(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    run(arguments(&whole)).success();
+
+    let first: Vec<String> = arguments(&parts);
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let mut child =
+        command(&first).env("DOCONV_ADAPTER", "cpu").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while !checkpoint.exists() && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resume = ["train", "--resume", text(&checkpoint), "--data", text(&data), "--out", text(&parts)];
+    on_cpu(&resume).success();
+    let [whole, parts] = [&whole, &parts].map(|path| std::fs::read(path).unwrap());
+    assert!(whole == parts, "another network");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_it_says_how_to_go_on() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    write_model(&at("small.safetensors"));
+    let (data, init, out) = (at("set"), at("small.safetensors"), at("out.safetensors"));
+    let arguments = ["train", "--data", text(&data), "--init", text(&init), "--out", text(&out), "--epochs", "100000"];
+    let child =
+        command(&arguments).env("DOCONV_ADAPTER", "cpu").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let checkpoint = at("out.checkpoint.safetensors");
+    let start = Instant::now();
+    while !checkpoint.exists() && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = format!("kill -INT {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let finished = finish(child.wait_with_output().unwrap());
+    assert_eq!(finished.code, Some(130), "{finished:?}");
+    assert!(
+        finished.stderr.contains("--resume") && finished.stderr.contains("out.checkpoint.safetensors"),
+        "{finished:?}"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_in_one_line() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("nothing")).unwrap();
+    let (nothing, out) = (at("nothing"), at("out.safetensors"));
+    let train = |more: &[&str]| on_cpu(&[&["train", "--out", text(&out)], more].concat());
+    train(&["--arch", "resnet20", "--data", text(&nothing)]).fails_with(&["nothing", "no data set is recognised"]);
+    train(&["--arch", "resnet21", "--data", text(&nothing)]).fails_with(&["no data set"]);
+    train(&["--arch", "resnet20", "--data", "/nowhere"]).fails_with(&["/nowhere", "No such file"]);
+    pictures(&at("set"));
+    let set = at("set");
+    train(&["--arch", "resnet21", "--data", text(&set)]).fails_with(&["no architecture is called `resnet21`"]);
+    train(&["--init", text(&set.join("val/disk/24.png")), "--data", text(&set)]).fails_with(&["24.png"]);
+    train(&["--resume", "photos/chelsea.png", "--data", text(&set)]).fails_with(&["chelsea.png"]);
+    let missing = folder.path().join("missing/out.safetensors");
+    on_cpu(&["train", "--arch", "resnet20", "--data", text(&set), "--out", text(&missing)])
+        .fails_with(&["no directory"]);
+    let usage = train(&["--data", text(&set)]);
+    assert_eq!(usage.code, Some(2));
+    assert!(usage.stderr.contains("--arch"), "{usage:?}");
+    let usage = train(&["--data", text(&set), "--resume", "x", "--lr", "1"]);
+    assert_eq!(usage.code, Some(2), "{usage:?}");
+}

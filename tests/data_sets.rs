@@ -1,0 +1,314 @@
+//! Data sets of every kind, whole and broken, and courses through them.
+#![cfg(feature = "datasets")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doconv::network::{Activation, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
+use doconv::training::data::{Augment, DataSet, Shaping, Source};
+use doconv::training::{Advance, Checkpoint, Course, Options, Settings, with_classes};
+use doconv::{Adapter, Model, Network, Result, Selector};
+use image::{Rgb, RgbImage};
+use pollster::block_on;
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A picture of one colour with a bit of noise.
+fn picture(path: &Path, [width, height]: [u32; 2], [r, g, b]: [u8; 3]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let noise = |x: u32, y: u32| (7 * x + 13 * y + width) as u8 % 32;
+    RgbImage::from_fn(width, height, |x, y| Rgb([r, g, b].map(|level| level.saturating_add(noise(x, y)))))
+        .save(path)
+        .unwrap();
+}
+
+const COLOURS: [(&str, [u8; 3]); 3] = [("blue", [10, 20, 200]), ("green", [10, 200, 30]), ("red", [200, 20, 10])];
+
+/// Twelve pictures of each of three colours to learn from, two to test with.
+fn coloured(root: &Path) {
+    for (class, colour) in COLOURS {
+        for index in 0..14 {
+            let split = if index < 12 { "train" } else { "test" };
+            picture(&root.join(split).join(class).join(format!("{index:02}.png")), [16 + index, 16], colour);
+        }
+    }
+}
+
+fn shaping(channels: usize, size: usize) -> Shaping {
+    Shaping::new([channels, size, size], None).unwrap()
+}
+
+fn load(path: &Path, shaping: &Shaping, hold_back: Option<usize>) -> Result<DataSet> {
+    Source::find(path)?.load(shaping, hold_back, || {})
+}
+
+fn error(path: &Path) -> String {
+    load(path, &shaping(3, 8), None).expect_err("it is broken").to_string()
+}
+
+#[test]
+fn folders_and_archives_are_the_same() {
+    let folder = folder();
+    let root = folder.path().join("set");
+    coloured(&root);
+    let data = load(&root, &shaping(3, 8), None).unwrap();
+    assert_eq!(data.classes, ["blue", "green", "red"]);
+    assert_eq!((data.train.labels.len(), data.validation.labels.len(), data.shape), (36, 6, [3, 8, 8]));
+    assert_eq!(data.train.labels[..6], [0, 1, 2, 0, 1, 2]);
+    assert_eq!(data.notes, [""; 0]);
+    // Blue, of the first picture.
+    let mean = |channel: usize| data.train.pixels[64 * channel..][..64].iter().map(|&v| u32::from(v)).sum::<u32>() / 64;
+    assert!(mean(2) > 190 && mean(0) < 40, "{} {}", mean(0), mean(2));
+
+    for (name, prefix) in [("plain.tar", ""), ("nested.tar", "photos/of/mine")] {
+        let path = folder.path().join(name);
+        let mut archive = tar::Builder::new(fs::File::create(&path).unwrap());
+        archive.append_dir_all(if prefix.is_empty() { "." } else { prefix }, &root).unwrap();
+        archive.finish().unwrap();
+        assert_eq!(load(&path, &shaping(3, 8), None).unwrap(), data);
+    }
+    let held = load(&root, &shaping(3, 8), Some(5)).unwrap();
+    assert_eq!((held.train.labels.len(), held.validation.labels.len()), (31, 5));
+    assert_eq!(held.validation.labels, [1, 2, 0, 1, 2]);
+    assert!(
+        load(&root, &shaping(3, 8), Some(36)).unwrap_err().to_string().contains("36 images cannot be held back of 36")
+    );
+
+    // Without test images a tenth is held back, of all classes alike.
+    fs::remove_dir_all(root.join("test")).unwrap();
+    let data = load(&root, &shaping(1, 8), None).unwrap();
+    assert_eq!((data.train.labels.len(), data.validation.labels.len(), data.shape), (33, 3, [1, 8, 8]));
+    assert_eq!(data.validation.labels, [0, 1, 2]);
+    assert!(data.notes[0].contains("no test images") && data.notes[0].contains('3'), "{:?}", data.notes);
+
+    // Nor need the folders be in one that is called so.
+    let data = load(&root.join("train"), &shaping(1, 8), None).unwrap();
+    assert_eq!(data.classes, ["blue", "green", "red"]);
+}
+
+#[test]
+fn what_is_broken_in_folders_is_named_or_left_out() {
+    let folder = folder();
+    let root = folder.path();
+    coloured(root);
+    fs::write(root.join("train/red/broken.jpg"), b"no image").unwrap();
+    fs::write(root.join("train/red/empty.png"), b"").unwrap();
+    fs::write(root.join("train/stray.txt"), b"?").unwrap();
+    fs::write(root.join("train/red/.hidden"), b"?").unwrap();
+    fs::create_dir(root.join("train/yellow")).unwrap();
+    picture(&root.join("test/purple/1.png"), [8, 8], [100, 0, 100]);
+    let data = load(root, &shaping(3, 8), None).unwrap();
+    assert_eq!((data.classes.len(), data.train.labels.len(), data.validation.labels.len()), (3, 36, 6));
+    let notes = data.notes.join("\n");
+    for part in [
+        "2 images cannot be read",
+        "`yellow` have no images",
+        "1 files lie in no folder",
+        "1 test images are of classes",
+    ] {
+        assert!(notes.contains(part), "`{part}` is not in {notes}");
+    }
+
+    // A class of which nothing is left, one class, nothing at all, no archive, no path.
+    for entry in fs::read_dir(root.join("train/blue")).unwrap() {
+        fs::write(entry.unwrap().path(), b"gone").unwrap();
+    }
+    let reason = error(root);
+    assert!(reason.contains("class `blue` has no image left"), "{reason}");
+    fs::remove_dir_all(root.join("train/blue")).unwrap();
+    fs::remove_dir_all(root.join("train/green")).unwrap();
+    let reason = error(root);
+    assert!(reason.contains("one class, `red`") && reason.contains("two or more"), "{reason}");
+    fs::remove_dir_all(root.join("train")).unwrap();
+    fs::remove_dir_all(root.join("test")).unwrap();
+    let reason = error(root);
+    assert!(reason.contains("no data set is recognised"), "{reason}");
+    fs::write(root.join("x.tar"), [7u8; 2000]).unwrap();
+    let reason = error(&root.join("x.tar"));
+    assert!(reason.contains("x.tar") && reason.contains("no tar archive"), "{reason}");
+    let reason = error(&root.join("missing"));
+    assert!(reason.contains("missing") && reason.contains("No such file"), "{reason}");
+}
+
+/// An IDX file of bytes.
+fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let extents = shape.iter().flat_map(|extent| extent.to_be_bytes());
+    [0, 0, 8, shape.len() as u8].into_iter().chain(extents).chain(bytes.iter().copied()).collect()
+}
+
+#[test]
+fn idx_files_are_read_and_checked() {
+    use std::io::Write;
+    let folder = folder();
+    let root = folder.path();
+    let pixels: Vec<u8> = (0..6 * 4 * 4).collect();
+    fs::write(root.join("train-images-idx3-ubyte"), idx(&[6, 4, 4], &pixels)).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    packed.write_all(&idx(&[6], &[0, 1, 2, 0, 1, 2])).unwrap();
+    fs::write(root.join("train-labels-idx1-ubyte.gz"), packed.finish().unwrap()).unwrap();
+    fs::write(root.join("t10k-images-idx3-ubyte"), idx(&[2, 4, 4], &pixels[..32])).unwrap();
+    fs::write(root.join("t10k-labels-idx1-ubyte"), idx(&[2], &[1, 9])).unwrap();
+    assert_eq!(Source::find(root).unwrap().size(), Some([4, 4]));
+    let data = load(root, &shaping(1, 4), None).unwrap();
+    assert_eq!(data.classes, ["0", "1", "2"]);
+    assert_eq!((data.train.pixels.as_slice(), data.train.labels.as_slice()), (&pixels[..], &[0, 1, 2, 0, 1, 2][..]));
+    assert_eq!(data.validation.labels, [1]);
+    assert!(data.notes[0].contains("1 test images have labels beyond the 3 classes"), "{:?}", data.notes);
+    // Grey in three channels, and at another size.
+    let data = load(root, &shaping(3, 4), None).unwrap();
+    assert_eq!(data.train.pixels[..16], data.train.pixels[32..48]);
+    assert_eq!(load(root, &shaping(1, 8), None).unwrap().train.pixels.len(), 6 * 64);
+
+    let broken = |name: &str, bytes: Vec<u8>, parts: &[&str]| {
+        let path = root.join(name);
+        let before = fs::read(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let reason = error(root);
+        assert!(parts.iter().all(|part| reason.contains(part)) && reason.contains(name), "{reason}");
+        fs::write(&path, before).unwrap();
+    };
+    broken("train-images-idx3-ubyte", idx(&[7, 4, 4], &pixels), &["has 96 values", "[7, 4, 4]"]);
+    broken("train-images-idx3-ubyte", vec![0, 0, 8, 3, 1], &["header"]);
+    broken("train-images-idx3-ubyte", b"PNG?".to_vec(), &["no IDX file"]);
+    broken("train-images-idx3-ubyte", idx(&[6, 16], &pixels), &["3 axes"]);
+    broken("t10k-labels-idx1-ubyte", idx(&[3], &[0, 1, 2]), &["[3] labels for 2 images"]);
+    broken("train-labels-idx1-ubyte.gz", vec![0x1f, 0x8b, 8, 0, 1, 2], &["unpacked"]);
+    broken("train-images-idx3-ubyte", idx(&[u32::MAX, u32::MAX, u32::MAX], &[]), &["has 0 values"]);
+}
+
+#[test]
+fn cifar_binaries_are_read_and_checked() {
+    let folder = folder();
+    let root = folder.path().join("cifar-10-batches-bin");
+    fs::create_dir(&root).unwrap();
+    let record = |label: u8, level: u8| [vec![label], vec![level; 3072]].concat();
+    let records = |labels: &[u8]| labels.iter().flat_map(|&label| record(label, 10 * label)).collect::<Vec<u8>>();
+    fs::write(root.join("data_batch_1.bin"), records(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])).unwrap();
+    fs::write(root.join("test_batch.bin"), records(&[3])).unwrap();
+    let data = load(folder.path(), &shaping(3, 32), None).unwrap();
+    assert_eq!(
+        (data.classes[3].as_str(), data.train.labels.len(), data.validation.labels.as_slice()),
+        ("cat", 10, &[3][..])
+    );
+    assert_eq!(data.train.pixels[3072 * 2], 20);
+    assert!(data.notes[0].contains("1 images have labels beyond the 10 classes"), "{:?}", data.notes);
+    fs::write(root.join("data_batch_2.bin"), [0; 100]).unwrap();
+    let reason = error(&root);
+    assert!(reason.contains("data_batch_2.bin") && reason.contains("100 bytes"), "{reason}");
+}
+
+/// A convolution over the picture, and one layer over that.
+fn tiny(classes: &[String]) -> Network {
+    let node = |name: &str, input: &str, op: Op| Node { name: name.into(), inputs: vec![input.into()], op };
+    let conv = Conv2d { stride: [2, 2], padding: [1; 4], bias: true, ..Conv2d::new(3, 4, [3, 3]) };
+    let network = Network {
+        version: FORMAT_VERSION,
+        name: "tiny".into(),
+        inputs: vec![Input::new("image", [3, 8, 8])],
+        nodes: vec![
+            node("conv", "image", Op::Conv2d(conv)),
+            node("relu", "conv", Op::Activation(Activation::Relu)),
+            node("pool", "relu", Op::GlobalAvgPool),
+            node("fc", "pool", Op::Linear(Linear { in_features: 4, out_features: 2, bias: true })),
+        ],
+        outputs: vec!["fc".into()],
+        preprocess: None,
+        labels: vec![],
+    };
+    with_classes(network, classes).unwrap()
+}
+
+fn settings() -> Settings {
+    let options = Options { batch: 7, ..Options::default() };
+    Settings { epochs: 3, rate: 0.1, augment: Augment::Standard, options, ..Settings::default() }
+}
+
+fn to_the_end(course: &mut Course) -> Vec<u8> {
+    while block_on(course.advance(Duration::ZERO)).unwrap() != Advance::Done {}
+    block_on(course.model()).unwrap().to_bytes(doconv::Dtype::F32).unwrap()
+}
+
+/// Wherever a course was left, it goes on to the same network, on every adapter.
+#[test]
+fn a_course_goes_on_from_its_checkpoints() {
+    let folder = folder();
+    coloured(folder.path());
+    let data = Arc::new(load(folder.path(), &shaping(3, 8), None).unwrap());
+    let model = Model::initialised(tiny(&data.classes), 3).unwrap().expand(None, 0.0, 0).unwrap();
+    for (index, info) in block_on(Adapter::list()).iter().enumerate() {
+        let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+        let mut whole = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
+        let expected = to_the_end(&mut whole);
+        assert_eq!(whole.history().len(), 3);
+        assert!(whole.history()[2].validation_accuracy.unwrap() > 0.9, "{}: {:?}", info.name, whole.history());
+
+        // Six steps an epoch: in the middle of one, and between two.
+        for steps in [2, 6, 9] {
+            let mut first = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
+            for _ in 0..steps {
+                block_on(first.advance(Duration::ZERO)).unwrap();
+            }
+            let bytes = block_on(first.checkpoint()).unwrap();
+            drop(first);
+            let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
+            let mut second = block_on(Course::resume(&adapter, &checkpoint, data.clone())).unwrap();
+            assert_eq!(second.place(), ((steps / 6) as u64, steps % 6, 6));
+            assert_eq!(to_the_end(&mut second), expected, "{} from step {steps} on", info.name);
+        }
+    }
+}
+
+#[test]
+fn courses_refuse_what_does_not_fit() {
+    let folder = folder();
+    coloured(folder.path());
+    let adapter = Adapter::cpu();
+    let data = Arc::new(load(folder.path(), &shaping(3, 8), None).unwrap());
+    let model = Model::initialised(tiny(&data.classes), 3).unwrap();
+    let refusal = |model: &Model, data: &Arc<DataSet>, settings: Settings| {
+        block_on(Course::new(&adapter, model, data.clone(), settings)).err().expect("it is refused").to_string()
+    };
+    let reason = refusal(&model, &data, Settings { rate: f32::NAN, ..settings() });
+    assert!(reason.contains("learning rate of NaN"), "{reason}");
+    let reason = refusal(&model, &data, Settings { smoothing: 1.0, ..settings() });
+    assert!(reason.contains("label smoothing 1"), "{reason}");
+    let larger = Arc::new(load(folder.path(), &shaping(3, 9), None).unwrap());
+    let reason = refusal(&model, &larger, settings());
+    assert!(reason.contains("[3, 9, 9]") && reason.contains("[3, 8, 8]"), "{reason}");
+    let two = Model::initialised(tiny(&["a".into(), "b".into()]), 3).unwrap();
+    let reason = refusal(&two, &data, settings());
+    assert!(reason.contains("3 classes, the network 2"), "{reason}");
+
+    // A rate that is too high is told, not carried on with.
+    let mut wild =
+        block_on(Course::new(&adapter, &model, data.clone(), Settings { rate: 1e20, ..settings() })).unwrap();
+    let outcome = (0..18).find_map(|_| block_on(wild.advance(Duration::ZERO)).err());
+    let reason = outcome.expect("it overflows").to_string();
+    assert!(reason.contains("too high"), "{reason}");
+
+    let mut course = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
+    let bytes = block_on(course.checkpoint()).unwrap();
+    let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
+    let other = Arc::new(load(folder.path(), &shaping(3, 8), Some(3)).unwrap());
+    let reason = block_on(Course::resume(&adapter, &checkpoint, other)).err().unwrap().to_string();
+    assert!(reason.contains("[36, 6, 3]") && reason.contains("[33, 3, 3]"), "{reason}");
+    let model = model.to_bytes(doconv::Dtype::F32).unwrap();
+    assert!(Checkpoint::from_bytes("model", &model).unwrap_err().to_string().contains("no checkpoint"));
+    for cut in [0, 7, 100, bytes.len() - 1] {
+        assert!(Checkpoint::from_bytes("cut", &bytes[..cut]).is_err());
+    }
+}
+
+#[test]
+fn other_classes_get_a_last_layer_of_their_own() {
+    let model = Model::initialised(tiny(&["a".into(), "b".into()]), 3).unwrap();
+    let same = model.for_classes(&["c".into(), "d".into()], 1).unwrap();
+    assert_eq!((same.weights(), &same.network().labels[..]), (model.weights(), &["c".to_owned(), "d".into()][..]));
+    let three = model.for_classes(&["c".into(), "d".into(), "e".into()], 1).unwrap();
+    assert_eq!(three.weights()["fc.weight"].shape(), [3, 4]);
+    assert_eq!(three.weights()["conv.weight"], model.weights()["conv.weight"]);
+}
