@@ -149,7 +149,7 @@ enum DecayName {
 enum ScheduleName {
     /// It does not
     Constant,
-    /// Half a cosine down to 0
+    /// Up over the first twentieth, then down to 0 along half a cosine
     #[default]
     Cosine,
     /// A tenth from the middle on, a hundredth for the last quarter

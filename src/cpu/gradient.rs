@@ -65,6 +65,8 @@ impl KernelGradient<'_> {
         });
         if parts > 1 {
             parallel::for_each_chunk(output, 4096, |index, output| {
+                // Another value may have lain here.
+                output.fill(0.0);
                 for part in partial.chunks_exact(length) {
                     output.iter_mut().zip(&part[index * 4096..]).for_each(|(sum, &value)| *sum += value);
                 }

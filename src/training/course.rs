@@ -282,12 +282,7 @@ impl Course {
         self.progress.seconds += start.elapsed().as_secs_f64();
         self.progress.totals.add(totals);
         if !totals.loss.is_finite() {
-            return Err(Error::Unsupported(format!(
-                "the loss is {} in epoch {}: the learning rate of {} is too high, or the weights or images it began with are broken",
-                totals.loss,
-                self.progress.epochs + 1,
-                self.settings.rate
-            )));
+            return Err(self.diverged(&format!("the loss is {}", totals.loss)));
         }
         if self.progress.step < count {
             return Ok(Advance::Steps);
@@ -326,7 +321,7 @@ impl Course {
         if count == 0 {
             return Ok(None);
         }
-        let model = self.trainer.model().await?;
+        let model = self.model().await?;
         let plan = Plan::new(&model, Mode::Folded)?;
         let mut executor = Executor::checked(&self.adapter, &plan).await?.executor;
         let classes = self.trainer.classes();
@@ -349,9 +344,20 @@ impl Course {
     /// The model as it is now, composed where it was.
     ///
     /// # Errors
-    /// Those of [`Trainer::model`].
+    /// Those of [`Trainer::model`]; [`Error::Unsupported`] if something is no longer a finite number.
     pub async fn model(&mut self) -> Result<Model> {
-        self.trainer.model().await
+        self.trainer.model().await.map_err(|error| match error {
+            Error::Weight { tensor, reason } => self.diverged(&format!("`{tensor}`: {reason}")),
+            other => other,
+        })
+    }
+
+    fn diverged(&self, what: &str) -> Error {
+        Error::Unsupported(format!(
+            "training diverges in epoch {}, {what}: use a lower learning rate than {}",
+            self.progress.epochs + 1,
+            self.settings.rate
+        ))
     }
 
     /// A file with everything there is to go on from here: weights, the optimiser's moments, settings and place.
@@ -360,7 +366,7 @@ impl Course {
     /// Those of the adapter.
     pub async fn checkpoint(&mut self) -> Result<Vec<u8>> {
         let mut state = self.trainer.state().await?;
-        let model = self.trainer.model().await?;
+        let model = self.model().await?;
         state.extend(model.weights().iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor.clone())));
         let description = Description {
             network: model.network().clone(),

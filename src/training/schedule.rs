@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Schedule {
     /// It does not.
     Constant,
-    /// Half a cosine from the rate down to 0.
+    /// Up from 0 over the first twentieth, along a line, and then down to 0 along half a cosine.
     #[default]
     Cosine,
     /// A tenth of it from the middle on, and a hundredth for the last quarter.
@@ -26,12 +26,15 @@ impl Schedule {
         fn cosine(done: f64) -> f64 {
             (1.0 + (PI * done).cos()) / 2.0
         }
+        // Before statistics and moments mean anything, steps are to be small.
+        const WARM_UP: f64 = 0.05;
         const RISE: f64 = 0.3;
         const START: f64 = 1.0 / 25.0;
         const END: f64 = START / 1e4;
         match self {
             Schedule::Constant => 1.0,
-            Schedule::Cosine => cosine(done),
+            Schedule::Cosine if done < WARM_UP => done / WARM_UP,
+            Schedule::Cosine => cosine((done - WARM_UP) / (1.0 - WARM_UP)),
             Schedule::Step if done < 0.5 => 1.0,
             Schedule::Step if done < 0.75 => 0.1,
             Schedule::Step => 0.01,
@@ -48,7 +51,7 @@ mod tests {
     #[test]
     fn rates_are_those_of_pytorch() {
         let at = |schedule: Schedule, done: f64| (schedule.factor(done) * 1e6).round() / 1e6;
-        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|done| at(Schedule::Cosine, done)), [1.0, 0.853553, 0.5, 0.0]);
+        assert_eq!([0.0, 0.025, 0.05, 0.525, 1.0].map(|done| at(Schedule::Cosine, done)), [0.0, 0.5, 1.0, 0.5, 0.0]);
         assert_eq!([0.0, 0.49, 0.5, 0.75, 1.0].map(|done| at(Schedule::Step, done)), [1.0, 1.0, 0.1, 0.01, 0.01]);
         assert_eq!(
             [0.0, 0.15, 0.3, 0.65, 1.0].map(|done| at(Schedule::OneCycle, done)),
