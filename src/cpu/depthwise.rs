@@ -91,6 +91,7 @@ impl Filters {
     }
 
     /// The OIHW kernel again.
+    #[cfg(training)]
     pub(super) fn values(&self) -> Vec<f32> {
         let mut kernel = vec![0.0; self.channels * self.taps];
         for block in 0..self.count() {

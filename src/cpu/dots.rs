@@ -44,6 +44,7 @@ impl Dots {
     }
 
     /// They lie as they came.
+    #[cfg(training)]
     pub(super) fn values(&self) -> &[f32] {
         &self.weights
     }

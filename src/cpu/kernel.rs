@@ -92,6 +92,7 @@ impl Prepared {
     }
 
     /// The values that it has, OIHW.
+    #[cfg(training)]
     pub(super) fn values(&self, conv: &Conv2d) -> Vec<f32> {
         match self {
             Prepared::Matmul(packed) => packed.values(conv),

@@ -28,6 +28,7 @@ mod depthwise;
 mod dots;
 mod elementwise;
 mod geometry;
+#[cfg(training)]
 mod gradient;
 mod kernel;
 mod layout;
@@ -55,8 +56,8 @@ use web_time::Instant;
 
 use crate::load_times::LoadTimes;
 use crate::network::Shape;
-use crate::plan::{Factor, Kernel, KernelId, KernelSource, Memory, Plan, Step, Transposed, ValueId};
-use crate::{Error, Result, doconv};
+use crate::plan::{Kernel, KernelId, KernelSource, Memory, Plan, Step, Transposed, ValueId};
+use crate::{Error, Result};
 
 /// A plan with its weights packed for this machine's CPU.
 ///
@@ -322,37 +323,20 @@ impl Executor {
         let value = |id| self.value(id, batch);
         match step {
             Step::Compose(_) | Step::Transpose(_) => {}
-            Step::KernelMap { kernel, output: id } => {
-                let [_, channels, height, width] = shape(*id);
-                let values = self.kernels[kernel.0].values(&self.plan.kernel(*kernel).conv);
-                layout::transpose(&values, output, channels, height * width);
-            }
-            Step::KernelGradient(step) => {
-                let geometry = Geometry::of_conv(&step.conv, shape(step.input), shape(step.grad_output));
-                let (input, grad_output) = (value(step.input), value(step.grad_output));
-                gradient::KernelGradient { conv: &step.conv, geometry, input, grad_output }.run(output);
-            }
-            Step::BiasGradient { grad_output, .. } => {
-                gradient::bias(shape(*grad_output)[1], value(*grad_output), output);
-            }
-            Step::ComposeGradient(step) => {
-                let kernel = self.plan.kernel(step.kernel);
-                let KernelSource::Composed(composed) = &kernel.source else {
-                    return Err(Error::Unsupported(format!("{}: a plain kernel has no W and D", kernel.name)));
-                };
-                let [_, channels, height, width] = shape(step.grad_kernel);
-                let mut grad_kernel = vec![0.0; value(step.grad_kernel).len()];
-                layout::transpose(value(step.grad_kernel), &mut grad_kernel, height * width, channels);
-                let values = match step.factor {
-                    Factor::W => doconv::w_gradient(&kernel.conv, composed, &grad_kernel),
-                    Factor::D => doconv::d_gradient(&kernel.conv, composed, &grad_kernel),
-                };
-                let [_, channels, height, width] = shape(step.output);
-                layout::transpose(&values, output, channels, height * width);
-            }
-            Step::PadGradient(step) => {
-                gradient::pad(step, shape(step.grad_output), value(step.grad_output), shape(step.output), output);
-            }
+            #[cfg(training)]
+            Step::KernelMap { .. }
+            | Step::KernelGradient(_)
+            | Step::BiasGradient { .. }
+            | Step::ComposeGradient(_)
+            | Step::PadGradient(_)
+            | Step::Train(_) => self.backward(step, batch, output)?,
+            #[cfg(not(training))]
+            Step::KernelMap { .. }
+            | Step::KernelGradient(_)
+            | Step::BiasGradient { .. }
+            | Step::ComposeGradient(_)
+            | Step::PadGradient(_)
+            | Step::Train(_) => return Err(Error::Unsupported("this build has no gradients".into())),
             Step::Conv(conv) => {
                 let operands = Operands {
                     conv: &conv.conv,
@@ -402,10 +386,6 @@ impl Executor {
             Step::Softmax { logarithm, input, .. } => {
                 elementwise::softmax(*logarithm, shape(*input)[1], value(*input), output);
             }
-            #[cfg(training)]
-            Step::Train(step) => self.training_step(step, batch, output),
-            #[cfg(not(training))]
-            Step::Train(step) => match *step {},
         }
         Ok(())
     }

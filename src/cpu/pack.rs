@@ -111,6 +111,7 @@ impl Packed {
     }
 
     /// The OIHW kernel again.
+    #[cfg(training)]
     pub(super) fn values(&self, conv: &Conv2d) -> Vec<f32> {
         let (taps, channels) = (conv.taps(), conv.channels_per_group());
         let mut kernel = vec![0.0; conv.out_channels * channels * taps];

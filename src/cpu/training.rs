@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use super::geometry::Geometry;
 use super::parallel::{self, SharedMut};
-use super::{Executor, elements, layout};
-use crate::doconv::add_identity;
+use super::{Executor, elements, gradient, layout};
+use crate::doconv::{self, add_identity};
 use crate::network::{Activation, Shape};
 use crate::plan::{
-    KernelSource, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, Step, TrainStep, Update,
-    ValueId,
+    Factor, KernelSource, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, Step, TrainStep,
+    Update, ValueId,
 };
 use crate::{Error, Result};
 
@@ -72,7 +72,49 @@ impl Executor {
         Ok(())
     }
 
-    pub(super) fn training_step(&self, step: &TrainStep, batch: usize, output: &mut [f32]) {
+    /// Steps of the way back, and of looking at a layer.
+    pub(super) fn backward(&self, step: &Step, batch: usize, output: &mut [f32]) -> Result<()> {
+        let shape = |id| self.shape(id, batch);
+        let value = |id| self.value(id, batch);
+        match step {
+            Step::KernelMap { kernel, output: id } => {
+                let [_, channels, height, width] = shape(*id);
+                let values = self.kernels[kernel.0].values(&self.plan.kernel(*kernel).conv);
+                layout::transpose(&values, output, channels, height * width);
+            }
+            Step::KernelGradient(step) => {
+                let geometry = Geometry::of_conv(&step.conv, shape(step.input), shape(step.grad_output));
+                let (input, grad_output) = (value(step.input), value(step.grad_output));
+                gradient::KernelGradient { conv: &step.conv, geometry, input, grad_output }.run(output);
+            }
+            Step::BiasGradient { grad_output, .. } => {
+                gradient::bias(shape(*grad_output)[1], value(*grad_output), output);
+            }
+            Step::ComposeGradient(step) => {
+                let kernel = self.plan.kernel(step.kernel);
+                let KernelSource::Composed(composed) = &kernel.source else {
+                    return Err(Error::Unsupported(format!("{}: a plain kernel has no W and D", kernel.name)));
+                };
+                let [_, channels, height, width] = shape(step.grad_kernel);
+                let mut grad_kernel = vec![0.0; value(step.grad_kernel).len()];
+                layout::transpose(value(step.grad_kernel), &mut grad_kernel, height * width, channels);
+                let values = match step.factor {
+                    Factor::W => doconv::w_gradient(&kernel.conv, composed, &grad_kernel),
+                    Factor::D => doconv::d_gradient(&kernel.conv, composed, &grad_kernel),
+                };
+                let [_, channels, height, width] = shape(step.output);
+                layout::transpose(&values, output, channels, height * width);
+            }
+            Step::PadGradient(step) => {
+                gradient::pad(step, shape(step.grad_output), value(step.grad_output), shape(step.output), output);
+            }
+            Step::Train(step) => self.training_step(step, batch, output),
+            _ => return Err(Error::Unsupported("no step of the way back".into())),
+        }
+        Ok(())
+    }
+
+    fn training_step(&self, step: &TrainStep, batch: usize, output: &mut [f32]) {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
         match step {

@@ -10,9 +10,11 @@
 //! Source: Cao et al., *DO-Conv: Depthwise Over-Parameterized Convolutional Layer*, 2020, section 3.
 
 mod expand;
+#[cfg(training)]
 mod gradient;
 
 pub use expand::{Expanded, Expansion};
+#[cfg(training)]
 pub(crate) use gradient::{d_gradient, w_gradient};
 
 use crate::network::{Conv2d, DoConv, Pairing};

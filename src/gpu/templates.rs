@@ -60,8 +60,20 @@ const NATIVE_SOURCES: &[(&str, &str)] = sources!["conv_cooperative.wgsl"];
 #[cfg(target_arch = "wasm32")]
 const NATIVE_SOURCES: &[(&str, &str)] = &[];
 
+/// Those of gradients.
 #[cfg(training)]
 const TRAINING_SOURCES: &[(&str, &str)] = sources![
+    "bias_gradient.wgsl",
+    "common/kernel_gradient.wgsl",
+    "compose_gradient.wgsl",
+    "kernel_gradient_depthwise.wgsl",
+    "kernel_gradient_direct.wgsl",
+    "kernel_gradient_grouped.wgsl",
+    "kernel_gradient_tiled.wgsl",
+    "kernel_map.wgsl",
+    "pad_gradient.wgsl",
+    "sum_parts.wgsl",
+    "transpose_kernel.wgsl",
     "training/activation_gradient.wgsl",
     "training/batch_statistics.wgsl",
     "training/blend.wgsl",
@@ -78,15 +90,12 @@ const TRAINING_SOURCES: &[(&str, &str)] = sources![
 const TRAINING_SOURCES: &[(&str, &str)] = &[];
 
 const SOURCES: &[(&str, &str)] = sources![
-    "bias_gradient.wgsl",
     "common/activation.wgsl",
     "common/conv_bindings.wgsl",
     "common/conv_store.wgsl",
-    "common/kernel_gradient.wgsl",
     "common/map.wgsl",
     "common/resample.wgsl",
     "compose.wgsl",
-    "compose_gradient.wgsl",
     "constant.wgsl",
     "conv_depthwise.wgsl",
     "conv_direct.wgsl",
@@ -97,14 +106,8 @@ const SOURCES: &[(&str, &str)] = sources![
     "copy_channels.wgsl",
     "elementwise.wgsl",
     "global_pool.wgsl",
-    "kernel_gradient_depthwise.wgsl",
-    "kernel_gradient_direct.wgsl",
-    "kernel_gradient_grouped.wgsl",
-    "kernel_gradient_tiled.wgsl",
-    "kernel_map.wgsl",
     "lrn.wgsl",
     "pad.wgsl",
-    "pad_gradient.wgsl",
     "peak_copy.wgsl",
     "peak_count.wgsl",
     "peak_fma.wgsl",
@@ -114,9 +117,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "resample_rows.wgsl",
     "resize.wgsl",
     "softmax.wgsl",
-    "sum_parts.wgsl",
     "top_k.wgsl",
-    "transpose_kernel.wgsl",
     "winograd_input.wgsl",
     "winograd_kernel.wgsl",
     "winograd_output.wgsl",

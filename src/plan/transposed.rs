@@ -106,6 +106,7 @@ impl SubPixel {
 
     /// The same as numbers: tap `u` for remainder `r` comes from tap `t` with `t · dilation = r + reach − u · step`, along
     /// rows and columns, given as `[reach, step]`.
+    #[cfg(training)]
     pub(crate) fn reach(&self) -> [[isize; 2]; 2] {
         self.axes.map(|axis| {
             let stride = axis.stride as isize;

@@ -1,15 +1,34 @@
-//! Steps of the way back: gradients of kernels, biases, W, D and padding.
+//! Steps of the way back: kernels transposed and as maps, and gradients of kernels, biases, W, D and padding.
 
 use super::kernel::composed;
 use super::{Dispatch, Lowering, Place, Resource, dispatch, flat};
-use crate::Result;
 use crate::gpu::choose::{Split, choose_kernel_gradient};
-use crate::gpu::layout::slices;
+use crate::gpu::layout::{KernelLayout, slices};
 use crate::gpu::params;
 use crate::gpu::shader::{GRADIENT_DEPTH, Shader};
-use crate::plan::{ComposeGradient, Factor, KernelGradient, PadGradient, ValueId};
+use crate::plan::{ComposeGradient, Factor, KernelGradient, KernelId, KernelSource, PadGradient, Plan, ValueId};
+use crate::{Error, Result};
 
 impl Lowering<'_> {
+    pub(super) fn kernel_map(&self, id: KernelId, output: ValueId) -> Result<Dispatch> {
+        let conv = &self.plan.kernel(id).conv;
+        let layout = KernelLayout::of(conv);
+        let in_slices = slices(conv.channels_per_group());
+        let length = conv.out_channels * in_slices * layout.taps;
+        let (row, invocations) = flat(length);
+        let params = params::KernelMap {
+            row,
+            length: length as u32,
+            taps: layout.taps as u32,
+            in_slices: in_slices as u32,
+            group_inputs: conv.channels_per_group() as u32,
+            row_inputs: layout.row_inputs as u32,
+            row_outputs: layout.row_outputs as u32,
+        };
+        let bindings = vec![(1, Resource::Kernel(id)), (2, Resource::Map(output))];
+        dispatch(&self.plan.value(output).name, Shader::KernelMap, &params, bindings, invocations)
+    }
+
     pub(super) fn kernel_gradient(&self, step: &KernelGradient) -> Result<Vec<Dispatch>> {
         let conv = &step.conv;
         let [n, in_channels, in_height, in_width] = self.shape(step.input);
@@ -162,4 +181,41 @@ impl Lowering<'_> {
         let shader = Shader::PadGradient { mode: step.mode };
         self.maps_dispatch(shader, &params, maps_bound, [out_height * out_width, maps, 1])
     }
+}
+
+pub(super) fn transpose(plan: &Plan, id: KernelId) -> Result<Dispatch> {
+    let kernel = plan.kernel(id);
+    let KernelSource::Transposed(transposed) = &kernel.source else {
+        return Err(Error::Unsupported(format!("{}: not the transposed kernel of another", kernel.name)));
+    };
+    let (conv, forward) = (&kernel.conv, &plan.kernel(transposed.of).conv);
+    let (layout, from_layout) = (KernelLayout::of(conv), KernelLayout::of(forward));
+    let (row, invocations) = flat(layout.len());
+    let [[reach_y, step_y], [reach_x, step_x]] =
+        transposed.sub_pixel.reach().map(|axis| axis.map(|value| value as i32));
+    let params = params::TransposeKernel {
+        row,
+        length: layout.len() as u32,
+        outputs: conv.out_channels as u32,
+        group_inputs: conv.channels_per_group() as u32,
+        group_outputs: conv.outputs_per_group() as u32,
+        row_inputs: layout.row_inputs as u32,
+        row_outputs: layout.row_outputs as u32,
+        kernel_height: conv.kernel[0] as u32,
+        kernel_width: conv.kernel[1] as u32,
+        from_row_inputs: from_layout.row_inputs as u32,
+        from_row_outputs: from_layout.row_outputs as u32,
+        from_height: forward.kernel[0] as u32,
+        from_width: forward.kernel[1] as u32,
+        stride_y: forward.stride[0] as u32,
+        stride_x: forward.stride[1] as u32,
+        dilation_y: forward.dilation[0] as u32,
+        dilation_x: forward.dilation[1] as u32,
+        reach_y,
+        reach_x,
+        step_y,
+        step_x,
+    };
+    let bindings = vec![(1, Resource::Kernel(transposed.of)), (2, Resource::Kernel(id))];
+    dispatch(&kernel.name, Shader::TransposeKernel, &params, bindings, invocations)
 }

@@ -1,11 +1,12 @@
 //! From steps to dispatches: shader, parameters, bindings and grid, all without a device.
 
+#[cfg(training)]
 mod gradient;
 mod kernel;
 mod moving;
 mod winograd;
 
-use kernel::{compose, transpose};
+use kernel::compose;
 
 use super::choose::{Chosen, Policy, Transformed, choose, choose_feature, transformed};
 use super::layout::{KernelLayout, slices};
@@ -184,16 +185,13 @@ impl Lowering<'_> {
 
     fn step(&self, step: &Step) -> Result<Vec<Dispatch>> {
         Ok(vec![match step {
-            Step::KernelGradient(step) => return self.kernel_gradient(step),
-            Step::BiasGradient { grad_output, output } => return self.bias_gradient(*grad_output, *output),
-            Step::ComposeGradient(step) => return self.compose_gradient(step),
-            #[cfg(training)]
-            Step::Train(step) => return self.training_step(step),
-            #[cfg(not(training))]
-            Step::Train(step) => match *step {},
-            Step::Transpose(kernel) => transpose(self.plan, *kernel)?,
-            Step::KernelMap { kernel, output } => self.kernel_map(*kernel, *output)?,
-            Step::PadGradient(step) => self.pad_gradient(step)?,
+            Step::KernelGradient(_)
+            | Step::BiasGradient { .. }
+            | Step::ComposeGradient(_)
+            | Step::PadGradient(_)
+            | Step::Transpose(_)
+            | Step::KernelMap { .. }
+            | Step::Train(_) => return self.backward(step),
             Step::Compose(kernel) => compose(self.plan, *kernel, self.transformed.get(*kernel))?,
             Step::Conv(conv) => match self.transformed.get(conv.kernel) {
                 Some(size) => return self.winograd(conv, size),
@@ -263,6 +261,27 @@ impl Lowering<'_> {
                 let invocations = [columns * lanes, (h * w).div_ceil(columns), n];
                 self.maps_dispatch(shader, &params, vec![(1, *input), (2, *output)], invocations)?
             }
+        }])
+    }
+
+    /// What builds without training have no plans with.
+    #[cfg(not(training))]
+    fn backward(&self, _: &Step) -> Result<Vec<Dispatch>> {
+        Err(Error::Unsupported("this build has no gradients".into()))
+    }
+
+    /// Steps of training, and of looking at a layer.
+    #[cfg(training)]
+    fn backward(&self, step: &Step) -> Result<Vec<Dispatch>> {
+        Ok(vec![match step {
+            Step::KernelGradient(step) => return self.kernel_gradient(step),
+            Step::BiasGradient { grad_output, output } => return self.bias_gradient(*grad_output, *output),
+            Step::ComposeGradient(step) => return self.compose_gradient(step),
+            Step::Train(step) => return self.training_step(step),
+            Step::Transpose(kernel) => gradient::transpose(self.plan, *kernel)?,
+            Step::KernelMap { kernel, output } => self.kernel_map(*kernel, *output)?,
+            Step::PadGradient(step) => self.pad_gradient(step)?,
+            _ => return Err(Error::Unsupported("no step of the way back".into())),
         }])
     }
 
