@@ -270,7 +270,7 @@ fn courses_refuse_what_does_not_fit() {
     let data = Arc::new(load(folder.path(), &shaping(3, 8), None).unwrap());
     let model = Model::initialised(tiny(&data.classes), 3).unwrap();
     let refusal = |model: &Model, data: &Arc<DataSet>, settings: Settings| {
-        block_on(Course::new(&adapter, model, data.clone(), settings)).err().expect("it is refused").to_string()
+        block_on(Course::new(&adapter, model, data.clone(), settings)).expect_err("it is refused").to_string()
     };
     let reason = refusal(&model, &data, Settings { rate: f32::NAN, ..settings() });
     assert!(reason.contains("learning rate of NaN"), "{reason}");
@@ -294,7 +294,7 @@ fn courses_refuse_what_does_not_fit() {
     let bytes = block_on(course.checkpoint()).unwrap();
     let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
     let other = Arc::new(load(folder.path(), &shaping(3, 8), Some(3)).unwrap());
-    let reason = block_on(Course::resume(&adapter, &checkpoint, other)).err().unwrap().to_string();
+    let reason = block_on(Course::resume(&adapter, &checkpoint, other)).unwrap_err().to_string();
     assert!(reason.contains("[36, 6, 3]") && reason.contains("[33, 3, 3]"), "{reason}");
     let model = model.to_bytes(doconv::Dtype::F32).unwrap();
     assert!(Checkpoint::from_bytes("model", &model).unwrap_err().to_string().contains("no checkpoint"));

@@ -296,10 +296,8 @@ fn one_block_per_stage() -> Network {
     // The last value of every first block stands for that of the last one.
     let mut last = BTreeMap::new();
     for node in &network.nodes {
-        if let Some(stage) = node.name.split('.').next().filter(|_| node.name.starts_with("layer")) {
-            if !is_dropped(&node.name) {
-                last.insert(stage.to_owned(), node.name.clone());
-            }
+        if node.name.starts_with("layer") && !is_dropped(&node.name) {
+            last.insert(node.name.split('.').next().unwrap().to_owned(), node.name.clone());
         }
     }
     network.nodes.retain(|node| !is_dropped(&node.name));
@@ -455,7 +453,7 @@ fn frozen_parameters_stay() {
 fn what_cannot_be_trained_is_named() {
     let adapter = Adapter::cpu();
     let refusal = |model: &Model, options: Options| -> String {
-        block_on(Trainer::new(&adapter, model, &options)).err().expect("it is refused").to_string()
+        block_on(Trainer::new(&adapter, model, &options)).expect_err("it is refused").to_string()
     };
     let (model, ..) = problem(networks().swap_remove(0).1, 2, 1);
     let options = || Options { batch: 2, ..Options::default() };

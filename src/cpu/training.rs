@@ -299,59 +299,43 @@ fn statistics(channels: usize, input: &[f32], output: &mut [f32]) {
 }
 
 fn activation_gradient(activation: Activation, of: &[f32], grad_output: &[f32], output: &mut [f32]) {
+    let inside = |x: f32, lower: f32, upper: f32| if x > lower && x < upper { 1.0 } else { 0.0 };
     // One loop per activation, so that none is chosen inside a loop.
-    let with = |slope: &(dyn Fn(&[f32], &[f32], &mut [f32]) + Sync), output: &mut [f32]| {
-        parallel::for_each_chunk(output, CHUNK, |index, output| {
-            let range = index * CHUNK..index * CHUNK + output.len();
-            slope(&of[range.clone()], &grad_output[range], output);
-        });
-    };
-    macro_rules! slope {
-        (|$x:ident| $slope:expr) => {
-            with(
-                &|of, gradient, output| {
-                    for ((output, &$x), gradient) in output.iter_mut().zip(of).zip(gradient) {
-                        *output = $slope * gradient;
-                    }
-                },
-                output,
-            )
-        };
-    }
-    let between = |lower: f32, upper: f32| move |x: f32| if x > lower && x < upper { 1.0 } else { 0.0 };
+    let mut multiply = |slope: &dyn Slopes| slope.multiply(of, grad_output, output);
     match activation {
-        Activation::Relu => slope!(|x| if x > 0.0 { 1.0 } else { 0.0 }),
-        Activation::Relu6 => {
-            let inside = between(0.0, 6.0);
-            slope!(|x| inside(x))
-        }
+        Activation::Relu => multiply(&|x: f32| if x > 0.0 { 1.0 } else { 0.0 }),
+        Activation::Relu6 => multiply(&|x| inside(x, 0.0, 6.0)),
         Activation::Clip { min, max } => {
-            let inside = between(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY));
-            slope!(|x| inside(x))
+            let (min, max) = (min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY));
+            multiply(&|x| inside(x, min, max));
         }
-        Activation::LeakyRelu { slope } => slope!(|x| if x > 0.0 { 1.0 } else { slope }),
-        Activation::HardSigmoid => {
-            let inside = between(0.0, 1.0);
-            slope!(|x| inside(x / 6.0 + 0.5) / 6.0)
-        }
-        Activation::Ramp { slope, offset } => {
-            let inside = between(0.0, 1.0);
-            slope!(|x| inside(x * slope + offset) * slope)
-        }
-        Activation::HardSwish => slope!(|x| match x {
+        Activation::LeakyRelu { slope } => multiply(&|x: f32| if x > 0.0 { 1.0 } else { slope }),
+        Activation::HardSigmoid => multiply(&|x| inside(x / 6.0 + 0.5, 0.0, 1.0) / 6.0),
+        Activation::Ramp { slope, offset } => multiply(&|x| inside(x * slope + offset, 0.0, 1.0) * slope),
+        Activation::HardSwish => multiply(&|x: f32| match x {
             x if x <= -3.0 => 0.0,
             x if x < 3.0 => x / 3.0 + 0.5,
             _ => 1.0,
         }),
-        Activation::Sigmoid => slope!(|x| {
-            let s = logistic(x);
-            s * (1.0 - s)
-        }),
-        Activation::Silu => slope!(|x| {
-            let s = logistic(x);
-            s * (1.0 + x * (1.0 - s))
-        }),
-        Activation::Tanh => slope!(|x| 1.0 - x.tanh() * x.tanh()),
+        Activation::Sigmoid => multiply(&|x| logistic(x) * (1.0 - logistic(x))),
+        Activation::Silu => multiply(&|x| logistic(x) * (1.0 + x * (1.0 - logistic(x)))),
+        Activation::Tanh => multiply(&|x: f32| 1.0 - x.tanh() * x.tanh()),
+    }
+}
+
+/// The slope of an activation, for whole maps.
+trait Slopes {
+    /// `output = slope(of) · grad_output`.
+    fn multiply(&self, of: &[f32], grad_output: &[f32], output: &mut [f32]);
+}
+
+impl<F: Fn(f32) -> f32 + Sync> Slopes for F {
+    fn multiply(&self, of: &[f32], grad_output: &[f32], output: &mut [f32]) {
+        parallel::for_each_chunk(output, CHUNK, |index, output| {
+            let range = index * CHUNK..index * CHUNK + output.len();
+            let pairs = of[range.clone()].iter().zip(&grad_output[range]);
+            output.iter_mut().zip(pairs).for_each(|(output, (&x, gradient))| *output = self(x) * gradient);
+        });
     }
 }
 

@@ -164,6 +164,7 @@ pub enum Advance {
 /// A network on its way through a data set.
 ///
 /// The same seed on the same adapter gives the same network, also by way of checkpoints.
+#[derive(Debug)]
 pub struct Course {
     adapter: Adapter,
     trainer: Trainer,
