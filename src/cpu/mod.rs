@@ -120,7 +120,7 @@ impl Executor {
     /// Packs the weights, composing the kernels that come as W and D and that no step composes anew.
     ///
     /// # Errors
-    /// Those of [`doconv::fold`].
+    /// Those of [`crate::doconv::fold`].
     pub fn new(plan: &Plan) -> Result<Self> {
         let every_run = |id| plan.composes_every_run(id);
         let mut times = LoadTimes::default();
@@ -169,7 +169,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::Input`] if `batch` is 0, or the number of inputs or the length of one is wrong;
-    /// [`Error::OutOfMemory`]; those of [`doconv::fold`] in [`Mode::Kernel`](crate::plan::Mode::Kernel).
+    /// [`Error::OutOfMemory`]; those of [`crate::doconv::fold`] in [`Mode::Kernel`](crate::plan::Mode::Kernel).
     pub fn run(&mut self, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         self.plan.check_inputs(batch, inputs)?;
         let images = self.images_at_a_time().min(batch);
