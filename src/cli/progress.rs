@@ -25,8 +25,8 @@ pub fn decoding(count: usize) -> ProgressBar {
 }
 
 /// A bar on stderr for steps of an epoch, with how that goes as the message.
-pub fn training(steps: usize, epoch: u64, epochs: u64) -> ProgressBar {
-    styled(steps, true, &format!("epoch {epoch}/{epochs} {{bar:24}} {{pos}}/{{len}} {{msg}}, {{eta}} left"))
+pub fn training(title: &str, steps: usize, epoch: u64, epochs: u64) -> ProgressBar {
+    styled(steps, true, &format!("{title}epoch {epoch}/{epochs} {{bar:24}} {{pos}}/{{len}} {{msg}}, {{eta}} left"))
 }
 
 fn styled(count: usize, wanted: bool, template: &str) -> ProgressBar {

@@ -4,6 +4,8 @@
 //! runs forward and backward, and the optimiser changes all parameters at once. Everything stays on the device; what is read
 //! back, and when, is the caller's affair. A [`Course`] is the usual one: epochs over a [`data::DataSet`], with checkpoints.
 
+#[cfg(feature = "cli")]
+mod comparison;
 #[cfg(feature = "datasets")]
 mod course;
 #[cfg(feature = "datasets")]
@@ -15,6 +17,8 @@ mod schedule;
 mod trainer;
 
 pub use crate::plan::Decay;
+#[cfg(feature = "cli")]
+pub use comparison::{Comparison, Kind, Run, Spread};
 #[cfg(feature = "datasets")]
 pub use course::{Advance, Checkpoint, Course, Epoch, Settings};
 pub use head::{adapt_input, head, with_classes};

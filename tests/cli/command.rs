@@ -55,6 +55,14 @@ impl Finished {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The same where notes come before the error.
+    #[track_caller]
+    pub fn fails_with_last(&self, parts: &[&str]) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        let last = self.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: ") && parts.iter().all(|part| last.contains(part)), "{self:?}");
+    }
+
     /// Exit code 1, nothing on stdout, and one line on stderr that contains all of `parts`.
     #[track_caller]
     pub fn fails_with(&self, parts: &[&str]) {

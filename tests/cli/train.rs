@@ -203,3 +203,32 @@ fn what_cannot_be_trained_is_said_in_one_line() {
     let usage = train(&["--data", text(&set), "--resume", "x", "--lr", "1"]);
     assert_eq!(usage.code, Some(2), "{usage:?}");
 }
+
+#[test]
+fn a_comparison_has_every_seed_once() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    write_model(&at("small.safetensors"));
+    let (data, init, out) = (at("set"), at("small.safetensors"), at("compare"));
+    let common = ["train", "--compare", "--data", text(&data), "--init", text(&init), "--out", text(&out)];
+    let compare = |more: &[&str]| on_cpu(&[&common[..], &["--batch", "12", "--epochs", "2"], more].concat());
+    let first = compare(&["--seeds", "1", "--json"]).success().json();
+    assert_eq!(first["runs"].as_array().unwrap().len(), 2);
+    let second = compare(&["--seeds", "2"]).success();
+    assert!(second.stderr.contains("2 runs are there already"), "{second:?}");
+    assert!(second.stdout.contains("| plain | 2 |") && second.stdout.contains("| DO-Conv | 2 |"), "{second:?}");
+    assert_eq!(std::fs::read_to_string(at("compare.md")).unwrap(), second.stdout);
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(at("compare.json")).unwrap()).unwrap();
+    let runs = record["runs"].as_array().unwrap();
+    assert_eq!(runs[..2], first["runs"].as_array().unwrap()[..]);
+    let made: Vec<(&str, u64)> =
+        runs.iter().map(|run| (run["kind"].as_str().unwrap(), run["seed"].as_u64().unwrap())).collect();
+    assert_eq!(made, [("plain", 0), ("doconv", 0), ("plain", 1), ("doconv", 1)]);
+    // Both begin with the same function and see the same images: the first losses are close.
+    let loss = |run: usize| runs[run]["epochs"][0]["train_loss"].as_f64().unwrap();
+    assert!((loss(0) - loss(1)).abs() < 0.2 * loss(0), "{record}");
+    assert!(std::fs::read_to_string(at("compare.html")).unwrap().contains("<polyline"));
+    assert!(!at("compare.checkpoint.safetensors").exists());
+    compare(&["--seeds", "2", "--lr", "0.5"]).fails_with_last(&["compare.json", "other data, settings"]);
+}

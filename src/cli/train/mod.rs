@@ -1,5 +1,7 @@
 //! `doconv train`: a network from a data set.
 
+mod compare;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ Examples:
                                        the bundled ImageNet network with a last layer for your classes
   doconv train --resume mine.checkpoint.safetensors --data photos/ --out mine.safetensors
                                        go on after Ctrl-C or a power cut
+  doconv train --compare --arch resnet20 --data photos/ --seeds 5 --out compare
+                                       what DO-Conv gains: compare.md, compare.json, compare.html
 
 The same seed on the same adapter gives the same network, also by way of --resume. Without a hardware GPU it is the CPU
 that trains; a software adapter only does so by name.")]
@@ -102,6 +106,13 @@ pub struct Arguments {
     /// Parameters that stay as they are, such as 'layer1.*', or `backbone` for all but the last layer; may be repeated
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<String>,
+    /// Train the plain network and DO-Conv side by side, with several seeds, and write a table, a record and a page: OUT with
+    /// .md, .json and .html; runs that the record has already are not made again
+    #[arg(long, conflicts_with_all = ["plain", "resume", "log"])]
+    compare: bool,
+    /// How many seeds to compare with, from --seed on
+    #[arg(long, value_name = "N", default_value = "3", requires = "compare")]
+    seeds: NonZeroUsize,
     /// Hold back the last N images for validation, rather than using test images or a tenth
     #[arg(long, value_name = "N")]
     validation: Option<NonZeroUsize>,
@@ -201,6 +212,9 @@ impl Outputs {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
+    if arguments.compare {
+        return compare::main(&arguments);
+    }
     let checkpoint = arguments.resume.as_deref().map(read_checkpoint).transpose()?;
     let name = || arguments.arch.clone().unwrap_or_else(|| "trained".into());
     let outputs = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", name())));
@@ -220,7 +234,10 @@ pub fn main(arguments: Arguments) -> Result<()> {
         course.trainer().batch(),
         adapter.info().name
     ));
-    run(&arguments, &outputs, &mut course)?;
+    let interrupt = listen()?;
+    let interval = Duration::from_secs(arguments.checkpoint_every);
+    let watch = Watch { checkpoint: &outputs.checkpoint, log: outputs.log.as_deref(), interval, interrupt: &interrupt };
+    watch.follow("", &mut course)?;
     finish(&arguments, &outputs, &mut course)
 }
 
@@ -232,33 +249,39 @@ fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
 /// A course from the beginning.
 fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
     let source = Source::find(&arguments.data)?;
+    let model = first_model(arguments, &source, arguments.seed)?;
+    let data = Arc::new(load(arguments, source, model.network())?);
+    let model = if arguments.plain { model.fold()? } else { composed(arguments, &model)? };
+    let settings = settings(arguments, &model)?;
+    Ok(block_on(Course::new(adapter, &model, data, settings))?)
+}
+
+/// With W and D, and the same function.
+fn composed(arguments: &Arguments, model: &Model) -> Result<Model> {
+    Ok(model.expand(arguments.d_mul.map(NonZeroUsize::get), 0.0, arguments.seed)?)
+}
+
+/// What training begins with, for the classes of the data.
+fn first_model(arguments: &Arguments, source: &Source, seed: u64) -> Result<Model> {
     let classes = source.classes().to_vec();
     let model = match (&arguments.init, &arguments.arch) {
         (Some(path), _) => {
             let model = if path.as_os_str() == "bundled" { Model::bundled()? } else { Model::open(path)? };
-            model.for_classes(&classes, arguments.seed)?
+            model.for_classes(&classes, seed)?
         }
         (None, Some(arch)) => {
             let network = zoo::build(arch)?;
             let network = source.size().map(|size| adapt_input(network.clone(), size)).unwrap_or(network);
-            Model::initialised(with_classes(network, &classes)?, arguments.seed)?
+            Model::initialised(with_classes(network, &classes)?, seed)?
         }
         (None, None) => bail!("name an architecture with --arch, or a model with --init"),
     };
     // Whoever classifies with it later has to know how images were shaped.
     let shaping = shaping(model.network())?;
-    let model = match model.network().preprocess {
+    Ok(match model.network().preprocess {
         None if shaping.channels == 3 => model.with_preprocess(Some(shaping.preprocess))?,
         _ => model,
-    };
-    let model = if arguments.plain {
-        model.fold()?
-    } else {
-        model.expand(arguments.d_mul.map(NonZeroUsize::get), 0.0, arguments.seed)?
-    };
-    let data = Arc::new(load(arguments, source, model.network())?);
-    let settings = settings(arguments, &model)?;
-    Ok(block_on(Course::new(adapter, &model, data, settings))?)
+    })
 }
 
 fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
@@ -333,59 +356,80 @@ fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Res
     Ok(data)
 }
 
-/// All epochs that are left.
-fn run(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {
-    /// How often the bar is drawn, and Ctrl-C looked for.
-    const TICK: Duration = Duration::from_millis(300);
-    let interrupt = Interrupt::listen(|| output::note("writing a checkpoint; Ctrl-C again ends at once"))?;
-    let interval = Duration::from_secs(arguments.checkpoint_every);
-    let epochs = course.settings().epochs;
-    let mut saved = Instant::now();
-    let mut bar = None;
-    loop {
-        let (done, _, steps) = course.place();
-        let shown = bar.get_or_insert_with(|| progress::training(steps, done + 1, epochs));
-        match block_on(course.advance(TICK))? {
-            Advance::Done => {
-                shown.finish_and_clear();
-                return Ok(());
-            }
-            Advance::Steps => {
-                shown.set_position(course.place().1 as u64);
-                let totals = course.totals();
-                shown.set_message(format!(
-                    "loss {:.3}, {:.1} % right, {:.0} images/s",
-                    totals.mean_loss(),
-                    100.0 * totals.accuracy(),
-                    course.images_per_s()
-                ));
-            }
-            Advance::Epoch(epoch) => {
-                shown.finish_and_clear();
-                bar = None;
-                output::note(&describe(&epoch, epochs));
-                if let Some(path) = &outputs.log {
-                    append(path, &epoch)?;
+/// Where a course leaves what it has, and whether somebody wants it to end.
+struct Watch<'a> {
+    checkpoint: &'a Path,
+    log: Option<&'a Path>,
+    /// Between two checkpoints within an epoch.
+    interval: Duration,
+    interrupt: &'a Interrupt,
+}
+
+fn listen() -> Result<Interrupt> {
+    Interrupt::listen(|| output::note("writing a checkpoint; Ctrl-C again ends at once"))
+}
+
+impl Watch<'_> {
+    /// All epochs that are left; `title` says which course it is.
+    fn follow(&self, title: &str, course: &mut Course) -> Result<()> {
+        /// How often the bar is drawn, and Ctrl-C looked for.
+        const TICK: Duration = Duration::from_millis(300);
+        let epochs = course.settings().epochs;
+        let mut saved = Instant::now();
+        let mut bar = None;
+        loop {
+            let (done, _, steps) = course.place();
+            let shown = bar.get_or_insert_with(|| progress::training(title, steps, done + 1, epochs));
+            match block_on(course.advance(TICK))? {
+                Advance::Done => {
+                    shown.finish_and_clear();
+                    return Ok(());
                 }
-                saved = save(outputs, course)?;
+                Advance::Steps => {
+                    shown.set_position(course.place().1 as u64);
+                    let totals = course.totals();
+                    shown.set_message(format!(
+                        "loss {:.3}, {:.1} % right, {:.0} images/s",
+                        totals.mean_loss(),
+                        100.0 * totals.accuracy(),
+                        course.images_per_s()
+                    ));
+                }
+                Advance::Epoch(epoch) => {
+                    shown.finish_and_clear();
+                    bar = None;
+                    output::note(&format!("{title}{}", describe(&epoch, epochs)));
+                    if let Some(path) = self.log {
+                        append(path, &epoch)?;
+                    }
+                    saved = self.save(course)?;
+                }
+            }
+            if saved.elapsed() >= self.interval {
+                saved = self.save(course)?;
+            }
+            if self.interrupt.came() {
+                if let Some(bar) = bar {
+                    bar.finish_and_clear();
+                }
+                self.save(course)?;
+                return Err(Interrupted(self.interrupted(title, course)).into());
             }
         }
-        if saved.elapsed() >= interval {
-            saved = save(outputs, course)?;
-        }
-        if interrupt.came() {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-            save(outputs, course)?;
-            let (done, step, steps) = course.place();
-            return Err(Interrupted(format!(
-                "interrupted in epoch {} of {epochs}, after {step} of {steps} steps; go on with --resume {}",
-                done + 1,
-                outputs.checkpoint.display()
-            ))
-            .into());
-        }
+    }
+
+    fn interrupted(&self, title: &str, course: &Course) -> String {
+        let ((done, step, steps), epochs) = (course.place(), course.settings().epochs);
+        let (epoch, checkpoint) = (done + 1, self.checkpoint.display());
+        format!(
+            "{title}interrupted in epoch {epoch} of {epochs}, after {step} of {steps} steps; go on with --resume {checkpoint}"
+        )
+    }
+
+    /// Writes a checkpoint in the place of the last one, which stays where that fails.
+    fn save(&self, course: &mut Course) -> Result<Instant> {
+        write_file(self.checkpoint, &block_on(course.checkpoint())?)?;
+        Ok(Instant::now())
     }
 }
 
@@ -408,12 +452,6 @@ fn append(path: &Path, epoch: &Epoch) -> Result<()> {
     let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
     let line = serde_json::to_string(epoch)? + "\n";
     file.and_then(|mut file| file.write_all(line.as_bytes())).with_context(|| path.display().to_string())
-}
-
-/// Writes a checkpoint in the place of the last one, which stays where that fails.
-fn save(outputs: &Outputs, course: &mut Course) -> Result<Instant> {
-    write_file(&outputs.checkpoint, &block_on(course.checkpoint())?)?;
-    Ok(Instant::now())
 }
 
 fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {
