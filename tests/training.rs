@@ -260,9 +260,12 @@ fn every_adapter_takes_the_step_that_the_plan_says() {
             block_on(trainer.step(&images, &aims, 0.05)).unwrap();
             let gradients = block_on(trainer.gradients()).unwrap();
             let after = block_on(trainer.model()).unwrap();
+            // Thousands of terms nearly cancel in the sums over many pixels, since what a batch norm follows does not depend on
+            // the scale of its kernel.
+            let tolerance = if name == "pixels" { 5e-3 } else { 2e-4 };
             let mut check = |what: &str, got: &[f32], want: &[f64]| {
                 let off = distance(got, want);
-                assert!(off < 2e-4, "{name} on {adapter_name}: {what} is off by {off:.1e}");
+                assert!(off < tolerance, "{name} on {adapter_name}: {what} is off by {off:.1e}");
                 let worst = worst.entry(adapter_name.clone()).or_default();
                 *worst = worst.max(off);
             };
