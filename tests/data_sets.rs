@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doconv::formats::{read_tensors, write_tensors};
 use doconv::network::{Activation, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
 use doconv::training::data::{Augment, DataSet, Shaping, Source};
 use doconv::training::{Advance, Checkpoint, Course, Options, Settings, with_classes};
@@ -130,6 +131,19 @@ fn what_is_broken_in_folders_is_named_or_left_out() {
     fs::write(root.join("x.tar"), [7u8; 2000]).unwrap();
     let reason = error(&root.join("x.tar"));
     assert!(reason.contains("x.tar") && reason.contains("no tar archive"), "{reason}");
+    // Names that lead nowhere.
+    let mut archive = tar::Builder::new(fs::File::create(root.join("dots.tar")).unwrap());
+    for name in [".", "./"] {
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(3);
+        header.set_cksum();
+        archive.append(&header, &b"abc"[..]).unwrap();
+    }
+    archive.finish().unwrap();
+    let reason = error(&root.join("dots.tar"));
+    assert!(reason.contains("no data set is recognised"), "{reason}");
     let reason = error(&root.join("missing"));
     assert!(reason.contains("missing") && reason.contains("No such file"), "{reason}");
 }
@@ -283,6 +297,16 @@ fn courses_refuse_what_does_not_fit() {
     let reason = refusal(&two, &data, settings());
     assert!(reason.contains("3 classes, the network 2"), "{reason}");
 
+    let reason = refusal(&model, &data, Settings { epochs: 0, ..settings() });
+    assert!(reason.contains("0 epochs"), "{reason}");
+    let frozen = Options { frozen: vec!["conv2.*".into()], ..settings().options };
+    let reason = refusal(&model, &data, Settings { options: frozen, ..settings() });
+    assert!(reason.contains("`conv2.*`") && reason.contains("`conv.bias`"), "{reason}");
+    let large = Options { batch: usize::MAX, ..settings().options };
+    let course =
+        block_on(Course::new(&adapter, &model, data.clone(), Settings { options: large, ..settings() })).unwrap();
+    assert_eq!((course.trainer().batch(), course.place()), (36, (0, 0, 1)));
+
     // A rate that is too high is told, not carried on with.
     let mut wild =
         block_on(Course::new(&adapter, &model, data.clone(), Settings { rate: 1e20, ..settings() })).unwrap();
@@ -296,6 +320,21 @@ fn courses_refuse_what_does_not_fit() {
     let other = Arc::new(load(folder.path(), &shaping(3, 8), Some(3)).unwrap());
     let reason = block_on(Course::resume(&adapter, &checkpoint, other)).unwrap_err().to_string();
     assert!(reason.contains("[36, 6, 3]") && reason.contains("[33, 3, 3]"), "{reason}");
+    // Places that are none.
+    let tensors = read_tensors("here", &bytes).unwrap();
+    for (from, to) in
+        [("\"step\":0", "\"step\":6"), ("\"progress\":{\"epochs\":0", "\"progress\":{\"epochs\":18446744073709551615")]
+    {
+        let (weights, mut metadata) = tensors.clone();
+        let entry = metadata.get_mut("doconv.training").unwrap();
+        assert!(entry.contains(from), "{entry}");
+        *entry = entry.replace(from, to);
+        let named = weights.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let damaged = write_tensors(named, &metadata, doconv::Dtype::F32).unwrap();
+        let damaged = Checkpoint::from_bytes("here", &damaged).unwrap();
+        let reason = block_on(Course::resume(&adapter, &damaged, data.clone())).unwrap_err().to_string();
+        assert!(reason.contains("damaged"), "{reason}");
+    }
     let model = model.to_bytes(doconv::Dtype::F32).unwrap();
     assert!(Checkpoint::from_bytes("model", &model).unwrap_err().to_string().contains("no checkpoint"));
     for cut in [0, 7, 100, bytes.len() - 1] {

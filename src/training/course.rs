@@ -27,7 +27,7 @@ pub struct Settings {
     pub augment: Augment,
     /// The order of the images, and how they are varied.
     pub seed: u64,
-    /// Batch, optimiser, and what is frozen.
+    /// Batch, optimiser, and what is frozen. A batch is no larger than all images to learn from.
     pub options: Options,
 }
 
@@ -42,6 +42,15 @@ impl Default for Settings {
             seed: 0,
             options: Options::default(),
         }
+    }
+}
+
+impl Settings {
+    /// The same with a batch that holds no image twice.
+    #[must_use]
+    pub fn within(mut self, data: &DataSet) -> Self {
+        self.options.batch = self.options.batch.min(data.train.labels.len());
+        self
     }
 }
 
@@ -188,6 +197,10 @@ impl Course {
         if !(0.0..1.0).contains(&settings.smoothing) {
             return fail(format!("label smoothing {} is not at least 0 and below 1", settings.smoothing));
         }
+        if settings.epochs == 0 {
+            return fail("a course of 0 epochs learns nothing; use 1 or more".into());
+        }
+        let settings = settings.within(&data);
         let network = model.network();
         let wanted = network.inputs.first().map(|input| input.shape);
         if wanted != Some(data.shape) {
@@ -220,7 +233,13 @@ impl Course {
         let model = checkpoint.model()?;
         let mut course = Self::new(adapter, &model, data, checkpoint.settings.clone()).await?;
         course.progress = checkpoint.progress.clone();
-        let steps = course.progress.epochs * course.batches.count() as u64 + course.progress.step as u64;
+        let (epochs, step, count) = course.place();
+        let steps = epochs.checked_mul(count as u64).and_then(|steps| steps.checked_add(step as u64));
+        let Some(steps) = steps.filter(|_| step < count) else {
+            return Err(Error::Unsupported(format!(
+                "the checkpoint is damaged: it says {epochs} epochs and {step} of {count} steps"
+            )));
+        };
         course.trainer.restore(&checkpoint.state, steps).await?;
         Ok(course)
     }

@@ -110,11 +110,20 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for operators without a gradient, networks that are no classifiers, options that are out of
-    /// range, and half precision; those of [`Plan::new`] and of the adapter.
+    /// range, patterns that match no parameter, and half precision; those of [`Plan::new`] and of the adapter.
     pub async fn new(adapter: &Adapter, model: &Model, options: &Options) -> Result<Self> {
         options.optimiser.check()?;
         if options.batch == 0 {
             return Err(Error::Unsupported("a batch needs at least one image".into()));
+        }
+        for pattern in &options.frozen {
+            if !model.weights().keys().any(|name| matches(pattern, name)) {
+                let first = model.weights().keys().next().map(String::as_str).unwrap_or_default();
+                return Err(Error::Unsupported(format!(
+                    "nothing is called `{pattern}`, so it cannot be frozen; parameters are called like `{first}`, and `*` \
+                     stands for anything"
+                )));
+            }
         }
         let (rule, trains) = (options.optimiser.rule(), |name: &str| options.trains(name));
         let mut planned = TrainingPlan::new(model, options.batch, rule, options.decay, &trains)?;

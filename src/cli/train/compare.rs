@@ -59,7 +59,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
         data: arguments.data.display().to_string(),
         counts: [data.train.labels.len(), data.validation.labels.len(), data.classes.len()],
         adapter: adapter.info().name.clone(),
-        settings: settings(arguments, &models[0])?,
+        settings: settings(arguments, &models[0])?.within(&data),
         runs: vec![],
     };
     comparison.runs = earlier(&outputs, &comparison)?;

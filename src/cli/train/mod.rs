@@ -2,7 +2,7 @@
 
 mod compare;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,21 +75,21 @@ pub struct Arguments {
     d_mul: Option<NonZeroUsize>,
     /// How often every image is seen [default: 10]
     #[arg(long, value_name = "N")]
-    epochs: Option<u64>,
-    /// Images of a step
+    epochs: Option<NonZeroU64>,
+    /// Images of a step; at most all
     #[arg(long, value_name = "N", default_value = "128")]
     batch: NonZeroUsize,
     /// Learning rate at its highest [default: 0.1, with adamw 0.001]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     lr: Option<f32>,
     /// How parameters follow their gradients
     #[arg(long, value_enum, default_value_t)]
     optimiser: OptimiserName,
     /// Momentum of sgd and nesterov
-    #[arg(long, value_name = "X", default_value_t = 0.9)]
+    #[arg(long, value_name = "X", default_value_t = 0.9, allow_negative_numbers = true)]
     momentum: f32,
     /// Weight decay
-    #[arg(long, value_name = "X", default_value_t = 5e-4)]
+    #[arg(long, value_name = "X", default_value_t = 5e-4, allow_negative_numbers = true)]
     weight_decay: f32,
     /// Which parameters decay
     #[arg(long, value_enum, default_value_t)]
@@ -98,7 +98,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     schedule: ScheduleName,
     /// How much of the probability of an image's class is shared among all
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f32,
     /// How images are varied
     #[arg(long, value_enum, default_value_t)]
@@ -223,7 +223,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
     let mut course = match checkpoint {
         Some(checkpoint) => {
             let data = Arc::new(load(&arguments, Source::find(&arguments.data)?, checkpoint.network())?);
-            let epochs = arguments.epochs.unwrap_or(checkpoint.settings().epochs);
+            let epochs = arguments.epochs.map_or(checkpoint.settings().epochs, NonZeroU64::get);
             block_on(Course::resume(&adapter, &checkpoint.with_epochs(epochs), data))?
         }
         None => begin(&arguments, &adapter)?,
@@ -297,7 +297,7 @@ fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
         DecayName::Kernels => Decay::Kernels,
     };
     Ok(Settings {
-        epochs: arguments.epochs.unwrap_or(Settings::default().epochs),
+        epochs: arguments.epochs.map_or(Settings::default().epochs, NonZeroU64::get),
         rate: arguments.lr.unwrap_or(usual_rate),
         schedule: match arguments.schedule {
             ScheduleName::Constant => Schedule::Constant,
@@ -324,8 +324,8 @@ fn frozen(patterns: &[String], model: &Model) -> Result<Vec<String>> {
             continue;
         }
         let head = head(model.network())?;
-        let layers = model.network().nodes.iter().filter(|node| node.name != head);
-        frozen.extend(layers.map(|node| format!("{}.*", node.name)));
+        let is_of_backbone = |name: &&String| name.rsplit_once('.').is_some_and(|(layer, _)| layer != head);
+        frozen.extend(model.weights().keys().filter(is_of_backbone).cloned());
     }
     Ok(frozen)
 }

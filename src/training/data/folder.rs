@@ -61,7 +61,10 @@ fn is_ignored(name: &str) -> bool {
 
 pub(super) fn find_tar(path: &Path) -> Result<Source> {
     let io = |source| Error::Io { path: path.into(), source };
-    let broken = |error: std::io::Error| Error::Data { path: path.into(), reason: format!("no tar archive: {error}") };
+    let broken = |error: std::io::Error| Error::Data {
+        path: path.into(),
+        reason: format!("no tar archive, or a broken one: {error}"),
+    };
     let file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
     let mut found = vec![];
     for entry in tar::Archive::new(file).entries().map_err(broken)? {
@@ -72,7 +75,8 @@ pub(super) fn find_tar(path: &Path) -> Result<Source> {
         let name = entry.path().map_err(broken)?.to_string_lossy().into_owned();
         let parts: Vec<String> =
             name.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
-        if parts.iter().any(|part| is_ignored(part)) {
+        // A name may be nothing but dots and slashes.
+        if parts.is_empty() || parts.iter().any(|part| is_ignored(part)) {
             continue;
         }
         let mut bytes = vec![];
@@ -85,7 +89,7 @@ pub(super) fn find_tar(path: &Path) -> Result<Source> {
 /// What is to be learned from, and the class, of a file: that of the folder behind `train`, or, where nothing is called so, of
 /// the folder that it lies in.
 fn place(parts: &[String], has_splits: bool) -> Option<(bool, &str)> {
-    let folders = &parts[..parts.len() - 1];
+    let (_, folders) = parts.split_last()?;
     if !has_splits {
         return folders.last().map(|class| (true, class.as_str()));
     }
