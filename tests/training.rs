@@ -408,7 +408,7 @@ fn a_network_learns_and_folds() {
             block_on(trainer.step(&batch(&labels), &targets(&labels, 3, 0.0).unwrap(), rate)).unwrap();
             losses.push(block_on(trainer.totals()).unwrap().mean_loss());
         }
-        assert!(losses[29] < 0.5 * losses[0], "{adapter_name}: {losses:?}");
+        assert!(losses[29] < 0.2 * losses[0], "{adapter_name}: {losses:?}");
         let folded = block_on(trainer.model()).unwrap().fold().unwrap();
         assert!(!folded.is_composed());
         let mut session = blocking::Session::load(&adapter, &folded, Mode::Folded).unwrap();

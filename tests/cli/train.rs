@@ -81,8 +81,8 @@ fn pictures_of_three_kinds_are_told_apart_afterwards() {
     let trained = on_cpu(&[&common[..], &more].concat()).success();
     let document = trained.json();
     assert_eq!(document["epochs"], 20);
-    assert!(document["validation_accuracy"].as_f64().unwrap() > 0.7, "{document}");
-    assert!(document["train_loss"].as_f64().unwrap() < 0.8 && document["images_per_s"].as_f64().unwrap() > 0.0);
+    assert!(document["validation_accuracy"].as_f64().unwrap() > 0.85, "{document}");
+    assert!(document["train_loss"].as_f64().unwrap() < 0.5 && document["images_per_s"].as_f64().unwrap() > 0.0);
     assert_eq!(document["out"], text(&out));
     assert!(trained.stderr.contains("3 classes, 72 images to learn from, 18 for validation, 3×20×20"), "{trained:?}");
     let lines = std::fs::read_to_string(&log).unwrap();
