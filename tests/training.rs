@@ -5,34 +5,17 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use common::adapters::adapters;
 use common::graph::Graph;
 use common::plan_interpreter::interpret_step;
 use doconv::formats::read_tensors;
-use doconv::gpu::Tier;
 use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Op, Pairing, zoo};
 use doconv::plan::{Decay, Rule, TrainingPlan};
 use doconv::reference::{self, Map};
 use doconv::training::{Optimiser, Options, Schedule, Trainer, targets};
-use doconv::{Adapter, Mode, Model, Network, Selector, Tensor, Weights, blocking};
+use doconv::{Adapter, Mode, Model, Network, Tensor, Weights, blocking};
 use oorandom::Rand64;
 use pollster::block_on;
-
-/// Every adapter, GPUs once with the kernels of either tier.
-fn adapters() -> Vec<(String, Adapter)> {
-    let mut adapters = vec![];
-    for (index, info) in block_on(Adapter::list()).iter().enumerate() {
-        let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
-        if adapter.gpu().is_none() {
-            adapters.push((info.name.clone(), adapter));
-            continue;
-        }
-        for tier in [Tier::Software, Tier::Hardware] {
-            let adapter = adapter.clone().with_device(|device| device.set_tier(tier));
-            adapters.push((format!("{} ({tier:?})", info.name), adapter));
-        }
-    }
-    adapters
-}
 
 fn map(shape: [usize; 4], seed: u64) -> Map {
     let mut random = Rand64::new(seed.into());

@@ -213,7 +213,7 @@ impl Executor {
         let hyperparameters = self.value(step.hyperparameters, 1).to_vec();
         let memory = self.buffers.memory.as_ref().expect("`run` makes the buffers first");
         let at = |arena| memory.arena(&self.plan, arena);
-        let decayed = match self.plan.arenas[step.parameters.0].get(step.decayed) {
+        let decayed = match self.plan.arena(step.parameters).get(step.decayed) {
             Some(&first_other) => memory.offset_of(first_other),
             None => usize::MAX,
         };

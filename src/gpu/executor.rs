@@ -1,6 +1,9 @@
 //! Replays a plan on a device.
 
 mod repeat;
+#[cfg(training)]
+mod states;
+mod weights;
 
 use std::collections::HashMap;
 
@@ -8,15 +11,16 @@ use wgpu::util::DeviceExt;
 
 use super::Device;
 use super::arena::{Layout, Region};
-use super::choose::{Policy, Transformed, transformed};
+use super::choose::{Policy, transformed};
 use super::dispatch::{self, Dispatch, Resource};
-use super::layout::{KernelLayout, loaded, map_len, pack_d, pack_map, pack_w, stored, unpack_map};
+use super::layout::{loaded, map_len, pack_map, stored, unpack_map};
 use super::photographs::Preprocessor;
 use super::ranking::Ranker;
 use super::shader::Scalar;
 use crate::load_times::{LoadTimes, timed};
-use crate::plan::{ConstantId, KernelId, KernelSource, Plan, ValueId};
+use crate::plan::{Plan, ValueId};
 use crate::{Precision, Result};
+use weights::{Arena, Weights};
 
 /// A plan on a device: weights uploaded, kernels folded, pipelines compiled.
 ///
@@ -42,44 +46,6 @@ const FOLDING: &str = "folding kernels";
 
 /// How many batch sizes are kept ready: the usual one and the remainder.
 const PROGRAMS_KEPT: usize = 2;
-
-/// Kernels, biases, W and D on the device.
-#[derive(Debug)]
-struct Weights {
-    /// By arena.
-    buffers: [Vec<wgpu::Buffer>; Arena::ALL.len()],
-    /// Where everything lies.
-    regions: HashMap<Resource, (Arena, Region)>,
-}
-
-/// No buffer is both read and written by one dispatch, so what is written lies apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arena {
-    /// What the shaders only read.
-    Parameters,
-    /// Kernels that are to be transformed, until they are.
-    Taps,
-    /// What transforming them writes.
-    Transformed,
-    /// What composing writes.
-    Composed,
-    /// What transposing writes.
-    Transposed,
-}
-
-impl Arena {
-    const ALL: [Self; 5] = [Self::Parameters, Self::Taps, Self::Transformed, Self::Composed, Self::Transposed];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Parameters => "weights",
-            Self::Taps => "kernels to be transformed",
-            Self::Transformed => "transformed kernels",
-            Self::Composed => "composed kernels",
-            Self::Transposed => "transposed kernels",
-        }
-    }
-}
 
 /// Everything for one batch size.
 #[derive(Debug)]
@@ -112,6 +78,12 @@ pub(super) struct Maps {
 impl Maps {
     pub(super) fn get(&self, value: ValueId) -> &wgpu::Buffer {
         &self.buffers[self.buffer_of[value.0]]
+    }
+
+    /// A value's buffer, and where it begins there.
+    #[cfg(training)]
+    fn place(&self, value: ValueId) -> (&wgpu::Buffer, u64) {
+        (self.get(value), self.regions.get(&value).map_or(0, |region| region.offset))
     }
 
     fn binding(&self, value: ValueId) -> wgpu::BindingResource<'_> {
@@ -223,7 +195,7 @@ impl Executor {
         Ok(outputs)
     }
 
-    pub(super) fn pack(&self, program: &mut Program, inputs: &[&[f32]]) {
+    fn pack(&self, program: &mut Program, inputs: &[&[f32]]) {
         for ((&value, input), packed) in self.plan.inputs.iter().zip(inputs).zip(&mut program.packed) {
             pack_map(self.plan.value(value).batched(program.batch), input, packed);
         }
@@ -336,48 +308,9 @@ impl Executor {
             packed,
             ranker: None,
         };
-        for state in self.plan.states.iter().filter(|state| !state.initial.is_empty()) {
-            self.write_value(&program, state.value, &state.initial).await?;
-        }
+        #[cfg(training)]
+        self.initialise(&program).await?;
         Ok(program)
-    }
-
-    /// Sets what a value is before the next run, NCHW.
-    pub(super) async fn write_value(&self, program: &Program, value: ValueId, values: &[f32]) -> Result<()> {
-        let shape = self.plan.value(value).batched(program.batch);
-        let mut packed = vec![0.0; map_len(shape)];
-        pack_map(shape, values, &mut packed);
-        let (buffer, offset) = (program.maps.get(value), program.maps.regions.get(&value).map_or(0, |it| it.offset));
-        self.device
-            .checked("uploading a state", || {
-                self.device.queue.write_buffer(buffer, offset, &stored(self.storage(), &packed));
-            })
-            .await
-    }
-
-    /// What a value is now, NCHW.
-    #[cfg(training)]
-    pub(super) async fn read_value(&self, program: &Program, value: ValueId) -> Result<Vec<f32>> {
-        let shape = self.plan.value(value).batched(program.batch);
-        let size = self.map_bytes(value, program.batch);
-        let readback = self.device.checked("making room for a state", || self.readback_buffer(size)).await?;
-        let (buffer, offset) = (program.maps.get(value), program.maps.regions.get(&value).map_or(0, |it| it.offset));
-        let encode =
-            |encoder: &mut wgpu::CommandEncoder| encoder.copy_buffer_to_buffer(buffer, offset, &readback, 0, size);
-        let take = |bytes: &[u8]| unpack_map(shape, &loaded(self.storage(), bytes));
-        self.device.submit_and_read("reading a state", &readback, encode, take).await
-    }
-
-    /// Uploads inputs and submits the program, without waiting; gives what was under way before.
-    #[cfg(training)]
-    pub(super) async fn hand_over(&self, program: &mut Program) -> Result<Option<super::submission::Submitted>> {
-        let maps = &program.maps;
-        for (&value, packed) in self.plan.inputs.iter().zip(&program.packed) {
-            self.device.queue.write_buffer(maps.get(value), 0, &stored(self.storage(), packed));
-        }
-        let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &program.commands);
-        let submitted = self.device.hand_over("training", encode).await?;
-        Ok(program.in_flight.replace(submitted))
     }
 
     pub(super) fn map_buffer(&self, size: u64) -> wgpu::Buffer {
@@ -423,7 +356,7 @@ impl Executor {
                             binding,
                             resource: match resource {
                                 Resource::Map(value) => maps.binding(value),
-                                Resource::Arena(arena) => maps.get(self.plan.arenas[arena.0][0]).as_entire_binding(),
+                                Resource::Arena(arena) => maps.get(self.plan.arena(arena)[0]).as_entire_binding(),
                                 Resource::Scratch(place, _) => maps.scratch[place as usize]
                                     .as_ref()
                                     .expect("made for the largest that a dispatch wants")
@@ -444,109 +377,10 @@ impl Executor {
     }
 }
 
-impl Weights {
-    async fn upload(device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) -> Result<Self> {
-        let mut layouts: [Layout; Arena::ALL.len()] = Default::default();
-        let mut regions = HashMap::new();
-        let mut place = |resource, arena: Arena, what: &str, bytes: u64| -> Result<()> {
-            let region = layouts[arena as usize].place(device, what, bytes)?;
-            regions.insert(resource, (arena, region));
-            Ok(())
-        };
-        for (index, kernel) in plan.kernels.iter().enumerate() {
-            let (id, name) = (KernelId(index), &kernel.name);
-            let size = winograd.get(id);
-            let storage = dispatch::kernel_precision(policy, size).storage();
-            let kernel_bytes = (storage.bytes() * KernelLayout::with(&kernel.conv, size).len()) as u64;
-            let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
-            place(Resource::Bias(id), Arena::Parameters, &format!("bias of `{name}`"), bias_bytes)?;
-            let what = format!("kernel of `{name}`");
-            let arena = match &kernel.source {
-                KernelSource::Plain(_) if size.is_some() && policy.transforms_kernels() => {
-                    let taps_bytes = 4 * KernelLayout::of(&kernel.conv).len() as u64;
-                    place(Resource::Taps(id), Arena::Taps, &what, taps_bytes)?;
-                    Arena::Transformed
-                }
-                KernelSource::Plain(_) => Arena::Parameters,
-                KernelSource::Transposed(_) => Arena::Transposed,
-                KernelSource::Composed(parts) => {
-                    let (w, d) = (parts.w.data().len(), parts.d.data().len());
-                    let d = size.map_or(d, |size| d / kernel.conv.taps() * size.places());
-                    for (resource, length, part) in [(Resource::W(id), w, "W"), (Resource::D(id), d, "D")] {
-                        place(resource, Arena::Parameters, &format!("{part} of `{name}`"), 4 * length as u64)?;
-                    }
-                    Arena::Composed
-                }
-            };
-            place(Resource::Kernel(id), arena, &what, kernel_bytes)?;
-        }
-        for (index, constant) in plan.constants.iter().enumerate() {
-            let (id, what) = (ConstantId(index), format!("constant `{}`", constant.name));
-            place(Resource::Constant(id), Arena::Parameters, &what, 4 * map_len(constant.shape) as u64)?;
-        }
-        let mut weights = Self { buffers: Default::default(), regions };
-        for (arena, layout) in Arena::ALL.into_iter().zip(&layouts) {
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            weights.buffers[arena as usize] = layout.create(device, arena.label(), usage).await?;
-        }
-        device
-            .checked("uploading weights", || {
-                weights.fill(device, plan, winograd, policy);
-                // Without this the copies would wait for the first run.
-                device.queue.submit([]);
-            })
-            .await?;
-        Ok(weights)
-    }
-
-    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) {
-        let write_as = |scalar: Scalar, resource: Resource, values: &[f32]| {
-            let (arena, region) = &self.regions[&resource];
-            device.queue.write_buffer(
-                &self.buffers[*arena as usize][region.buffer],
-                region.offset,
-                &stored(scalar, values),
-            );
-        };
-        let write = |resource, values: &[f32]| write_as(Scalar::F32, resource, values);
-        for (index, constant) in plan.constants.iter().enumerate() {
-            let mut packed = vec![0.0; map_len(constant.shape)];
-            pack_map(constant.shape, &constant.values, &mut packed);
-            write(Resource::Constant(ConstantId(index)), &packed);
-        }
-        for (index, kernel) in plan.kernels.iter().enumerate() {
-            let (id, conv) = (KernelId(index), &kernel.conv);
-            let size = winograd.get(id);
-            write(Resource::Bias(id), &padded_bias(&kernel.bias));
-            match &kernel.source {
-                KernelSource::Plain(values) => {
-                    let packed = KernelLayout::of(conv).pack(conv, values);
-                    match size {
-                        Some(_) if policy.transforms_kernels() => write(Resource::Taps(id), &packed),
-                        Some(size) => write(Resource::Kernel(id), &size.transform(&packed)),
-                        None => write_as(policy.precision.storage(), Resource::Kernel(id), &packed),
-                    }
-                }
-                KernelSource::Composed(parts) => {
-                    write(Resource::W(id), &pack_w(conv, parts.attributes.d_mul, parts.w.data()));
-                    let d = pack_d(conv, parts.d.data());
-                    write(Resource::D(id), &size.map(|size| size.transform(&d)).unwrap_or(d));
-                }
-                KernelSource::Transposed(_) => {}
-            }
-        }
-    }
-
-    fn binding(&self, resource: Resource) -> wgpu::BindingResource<'_> {
-        let (arena, region) = &self.regions[&resource];
-        bind(&self.buffers[*arena as usize], region)
-    }
-}
-
 /// How many images at a time keep every map, the results together, and every grid within the device's limits.
 fn largest_batch(device: &Device, plan: &Plan, policy: &Policy) -> Result<usize> {
     #[cfg(training)]
-    super::training::check_arenas(device, plan)?;
+    states::check_arenas(device, plan)?;
     let storage = policy.precision.storage();
     let bytes = |value: ValueId| (storage.bytes() * map_len(plan.value(value).shape)) as u64;
     let mut largest = u64::MAX;
@@ -598,10 +432,4 @@ fn bind<'a>(buffers: &'a [wgpu::Buffer], region: &Region) -> wgpu::BindingResour
         offset: region.offset,
         size: wgpu::BufferSize::new(region.size),
     })
-}
-
-fn padded_bias(bias: &[f32]) -> Vec<f32> {
-    let mut padded = bias.to_vec();
-    padded.resize(bias.len().next_multiple_of(4), 0.0);
-    padded
 }

@@ -93,6 +93,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "common/activation.wgsl",
     "common/conv_bindings.wgsl",
     "common/conv_store.wgsl",
+    "common/logistic.wgsl",
     "common/map.wgsl",
     "common/resample.wgsl",
     "compose.wgsl",

@@ -7,11 +7,11 @@ use super::dispatch::{Dispatch, Lowering, Place, Resource, dispatch, flat};
 use super::layout::{KernelLayout, map_len, slices};
 use super::params;
 use super::shader::{ActivationClass, Shader};
+use crate::Result;
 use crate::plan::{
     KernelSource, Load, LoadedPart, Memory, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, TrainStep,
     Update, ValueId,
 };
-use crate::{Error, Result};
 
 /// A shader that only training has, with how it is specialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -291,55 +291,6 @@ impl Lowering<'_> {
 
 /// How many vectors of the parameters decay, unless all do.
 fn decayed(plan: &crate::plan::Plan, memory: &Memory, step: &Update) -> Option<usize> {
-    let first_other = plan.arenas()[step.parameters.0].get(step.decayed)?;
+    let first_other = plan.arena(step.parameters).get(step.decayed)?;
     Some(memory.offset_of(*first_other) / 4)
-}
-
-impl super::Executor {
-    /// A training step: inputs are uploaded, and the plan is replayed; nothing is read. It is under way when this returns, and
-    /// the one before it is done.
-    pub(crate) async fn step(&mut self, inputs: &[&[f32]]) -> Result<()> {
-        self.plan.check_inputs(1, inputs)?;
-        self.device.check_alive()?;
-        let mut program = self.take_program(1).await?;
-        self.pack(&mut program, inputs);
-        let before = self.hand_over(&mut program).await?;
-        self.programs.push(program);
-        match before {
-            Some(before) => self.device.finish("training", before).await,
-            None => Ok(()),
-        }
-    }
-
-    /// What a value holds after a run, NCHW. Only states and what lies in arenas is there still.
-    pub(crate) async fn read(&mut self, value: ValueId) -> Result<Vec<f32>> {
-        let program = self.take_program(1).await?;
-        let values = self.read_value(&program, value).await?;
-        self.programs.push(program);
-        Ok(values)
-    }
-
-    /// Sets a state, NCHW.
-    pub(crate) async fn write(&mut self, value: ValueId, values: &[f32]) -> Result<()> {
-        let program = self.take_program(1).await?;
-        self.write_value(&program, value, values).await?;
-        self.programs.push(program);
-        Ok(())
-    }
-}
-
-/// What a plan keeps between runs must fit a binding, list by list.
-pub(super) fn check_arenas(device: &super::Device, plan: &crate::plan::Plan) -> Result<()> {
-    let memory = plan.memory(1, map_len);
-    for arena in plan.arenas().iter().filter(|arena| !arena.is_empty()) {
-        let bytes = 4 * memory.sizes[memory.buffer_of(arena[0])] as u64;
-        device.check_binding("all parameters together", bytes).map_err(|error| match error {
-            Error::Limit { what, needed, limit, limit_name, .. } => {
-                let way_out = "freeze some of them, or use `cpu` as the adapter";
-                Error::Limit { what, needed, limit, limit_name, way_out }
-            }
-            other => other,
-        })?;
-    }
-    Ok(())
 }

@@ -461,6 +461,11 @@ impl Activation {
         Activation::Tanh,
     ];
 
+    /// Whether it only bounds its argument, so that its result says where its slope is one and where nothing.
+    pub fn only_bounds(self) -> bool {
+        matches!(self, Activation::Relu | Activation::Relu6 | Activation::Clip { .. })
+    }
+
     /// What is wrong with its parameters, if anything.
     pub(crate) fn check(self) -> Result<(), String> {
         let parameters = match self {

@@ -8,7 +8,7 @@ use super::{
     Plan, Step, SubPixel, Transposed, Value, ValueId,
 };
 #[cfg(training)]
-use super::{NormGradient, NormSums, Normalise, Pool, PoolGradient, TrainStep, View, is_bounds};
+use super::{NormGradient, NormSums, Normalise, Pool, PoolGradient, TrainStep, View};
 #[cfg(training)]
 use crate::network::{Activation, Slice};
 use crate::network::{ConvTranspose2d, Shape};
@@ -290,7 +290,7 @@ impl<'a> Backward<'a> {
                 self.accumulate(binary.b, gradient);
             }
             Step::Activation { activation, input, output } => {
-                let of = if is_bounds(*activation) { *output } else { *input };
+                let of = if activation.only_bounds() { *output } else { *input };
                 let gradient = self.activation(*activation, of, gradient);
                 self.accumulate(*input, gradient);
             }
@@ -338,7 +338,7 @@ impl<'a> Backward<'a> {
     ) -> Result<ValueId> {
         match activation {
             None => Ok(grad_output),
-            Some(activation) if is_bounds(activation) => Ok(self.activation(activation, output, grad_output)),
+            Some(activation) if activation.only_bounds() => Ok(self.activation(activation, output, grad_output)),
             Some(_) => Err(self.unsupported(output)),
         }
     }

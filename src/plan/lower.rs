@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::resize::Table;
 use super::{
     Binary, BinaryOp, Constant, ConstantId, Conv, Kernel, KernelId, KernelSource, Mode, Pad, Plan, Pool, PoolKind,
-    Step, SubPixel, Value, ValueId, View, is_bounds,
+    Step, SubPixel, Value, ValueId, View,
 };
 #[cfg(training)]
 use super::{Normalise, TrainStep};
@@ -270,7 +270,7 @@ impl<'a> Lowering<'a> {
     fn fuse_activation(&mut self, activation: Activation, source: Source) -> Option<ValueId> {
         let value = self.value_of[&source];
         // The way back through any other wants to know what it was applied to.
-        let is_kept_apart = self.is_for_training() && !is_bounds(activation);
+        let is_kept_apart = self.is_for_training() && !activation.only_bounds();
         if is_kept_apart || !self.private(source) || self.shares_value(source) {
             return None;
         }

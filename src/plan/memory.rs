@@ -30,7 +30,7 @@ impl Memory {
 
     /// The buffer of an arena.
     pub fn arena(&self, plan: &Plan, arena: ArenaId) -> usize {
-        self.buffer_of(plan.arenas[arena.0][0])
+        self.buffer_of(plan.arena(arena)[0])
     }
 
     /// Whether a value's buffer holds other values at other times.

@@ -1,295 +1,328 @@
-//! What only training needs: parameters that change, batch norms that take the batch's own statistics, the loss, and the
-//! way back through all of that.
-//!
-//! Its steps are apart from the others, so that a build without training has none of them: they are then a type without
-//! values, and what executors have for them is never compiled.
+//! A network's training step as a plan: parameters loaded, the way forward, the loss, the way back, the optimiser.
 
-#[cfg(training)]
-pub(crate) use steps::AFFINE_PARTS;
-#[cfg(training)]
-pub use steps::{
-    Blend, HYPERPARAMETERS, Load, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, Rule, TrainStep, Update,
+use serde::{Deserialize, Serialize};
+
+use super::lower::{TrainedNorm, lower_for_training};
+use super::{
+    AFFINE_PARTS, ArenaId, Blend, HYPERPARAMETERS, KernelSource, Load, LoadedPart, Plan, Rule, State, Step, TrainStep,
+    Update, ValueId,
 };
+use crate::doconv::add_identity;
+use crate::network::Shape;
+use crate::{Error, Model, Result};
 
-use super::ValueId;
+/// Which parameters decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// All of them, as in the DO-Conv authors' code and by PyTorch's default: W and the trainable part of D each by itself.
+    #[default]
+    All,
+    /// Only kernels: W, D and weights of convolutions and fully connected layers, not biases and batch norms.
+    Kernels,
+}
 
-/// Index of a list in [`Plan::arenas`](super::Plan::arenas).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ArenaId(pub(crate) usize);
-
-/// A value that stays from run to run.
+/// Something that is trained.
 #[derive(Clone, Debug)]
-pub struct State {
-    /// Which.
+pub struct Parameter {
+    /// Names and shapes of the tensors that lie in it, one behind the other.
+    pub tensors: Vec<(String, Vec<usize>)>,
+    /// Its value, a state.
     pub value: ValueId,
-    /// What it is before the first run, NCHW.
-    pub initial: Vec<f32>,
+    /// Its gradient after a run.
+    pub gradient: ValueId,
+    /// What the optimiser remembers of it, states.
+    pub moments: Vec<ValueId>,
 }
 
-/// What this build does not have.
-#[cfg(not(training))]
+/// What a batch norm takes along for inference.
 #[derive(Clone, Debug)]
-pub enum TrainStep {}
+pub struct Running {
+    /// The node's name.
+    pub name: String,
+    /// Mean and variance, `[2, C, 1, 1]`, a state.
+    pub value: ValueId,
+}
 
-#[cfg(not(training))]
-impl TrainStep {
-    pub(super) fn inputs(&self) -> Vec<ValueId> {
-        match *self {}
-    }
+/// A plan whose run is a training step, for a fixed batch: to be run as a batch of one.
+///
+/// Its inputs are the network's, the targets `[N, classes, 1, 1]`, and the [`HYPERPARAMETERS`] of the [`Rule`]. It has no
+/// outputs; what is of interest are states.
+#[derive(Clone, Debug)]
+pub struct TrainingPlan {
+    /// The steps.
+    pub plan: Plan,
+    /// Images of a batch.
+    pub batch: usize,
+    /// What is trained.
+    pub parameters: Vec<Parameter>,
+    /// What is observed.
+    pub running: Vec<Running>,
+    /// Sums over all images since it was last zero, `[1, 2, 1, 1]`, a state: of cross-entropies, and of the ones that say
+    /// that an image was classified as its target.
+    pub totals: ValueId,
+    /// Number of classes.
+    pub classes: usize,
+}
 
-    pub(super) fn output(&self) -> Option<ValueId> {
-        match *self {}
+/// By how much running statistics follow those of a batch: PyTorch's default.
+const NORM_MOMENTUM: f32 = 0.1;
+
+impl TrainingPlan {
+    /// Plans a training step of a network that ends in logits `[N, classes, 1, 1]`. Parameters that `trains` does not name
+    /// stay as they are; batch norms whose weight it does not name use their running statistics.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for what has no gradient here, or a batch that is too small; those of [`Plan::new`].
+    pub fn new(model: &Model, batch: usize, rule: Rule, decay: Decay, trains: &dyn Fn(&str) -> bool) -> Result<Self> {
+        let (plan, norms) = lower_for_training(model, batch, trains)?;
+        let logits = logits(model, &plan, batch)?;
+        let classes = plan.value(logits).shape[1];
+        let mut builder = Builder { model, plan, parameters: vec![], trains };
+        let (targets, hyperparameters) = builder.inputs(logits);
+        let loads = builder.kernels()?;
+        builder.norms(&norms)?;
+        builder.check_all_are_found()?;
+
+        let sums = builder.loss(logits, targets);
+        let gradient = builder.plan.add_value("gradient of the loss".into(), builder.plan.value(logits).shape);
+        let forward = builder.plan.steps.len();
+        let gradients = builder.plan.add_gradients_from(logits, gradient)?;
+        let step = TrainStep::CrossEntropyGradient { logits, targets, output: gradient };
+        builder.plan.steps.insert(forward, Step::Train(step));
+        builder.plan.steps.splice(0..0, loads.into_iter().map(|load| Step::Train(TrainStep::Load(load))));
+
+        for kernel in &gradients.kernels {
+            let name = builder.plan.kernel(kernel.kernel).name.clone();
+            let [w, d] = kernel.factors.unwrap_or([kernel.values; 2]);
+            for (part, gradient) in [("weight", kernel.values), ("W", w), ("D", d), ("bias", kernel.bias)] {
+                builder.found(&format!("{name}.{part}"), gradient);
+            }
+        }
+        for norm in &gradients.norms {
+            if let Some(parameter) = builder.parameters.iter_mut().find(|parameter| parameter.value == norm.affine) {
+                parameter.gradient = Some(norm.sums);
+            }
+        }
+        let running = builder.observe(&norms)?;
+        let totals = builder.state("totals", [1, 2, 1, 1], vec![]);
+        builder.blend(1.0, [1.0; 2], sums, totals);
+        let parameters = builder.update(rule, decay, hyperparameters)?;
+        let mut plan = builder.plan;
+        plan.outputs.clear();
+        plan.prune();
+        Ok(Self { plan, batch, parameters, running, totals, classes })
     }
 }
 
-#[cfg(training)]
-mod steps {
-    use super::super::{KernelId, Pool, ValueId};
-    use super::ArenaId;
-    use crate::network::Activation;
+/// The only output, which has to be logits.
+fn logits(model: &Model, plan: &Plan, batch: usize) -> Result<ValueId> {
+    let fail = |reason: String| Err(Error::Unsupported(format!("training `{}`: {reason}", model.network().name)));
+    let &[output] = plan.outputs() else {
+        return fail(format!("it has {} outputs, a classifier has one", plan.outputs().len()));
+    };
+    let shape = plan.value(output).shape;
+    if shape[0] != batch || shape[2..] != [1, 1] {
+        return fail(format!("its output is {shape:?}, that of a classifier is [{batch}, classes, 1, 1]"));
+    }
+    if model.network().ends_in_softmax() {
+        return fail("it ends in a softmax, which the loss has already; leave that out".into());
+    }
+    Ok(output)
+}
 
-    /// What the two items of a batch norm's parameter are: `[2, C, 1, 1]`, in this order, which is that of the sums that
-    /// its gradient consists of.
-    pub(crate) const AFFINE_PARTS: [&str; 2] = ["bias", "weight"];
+struct Builder<'a> {
+    model: &'a Model,
+    plan: Plan,
+    parameters: Vec<Found>,
+    trains: &'a dyn Fn(&str) -> bool,
+}
 
-    /// Channels of the input that holds hyperparameters: see [`Rule`].
-    pub const HYPERPARAMETERS: usize = 8;
+/// A parameter whose gradient may still be sought.
+struct Found {
+    tensors: Vec<(String, Vec<usize>)>,
+    value: ValueId,
+    is_kernel: bool,
+    gradient: Option<ValueId>,
+}
 
-    /// A step that only training has.
-    #[derive(Clone, Debug)]
-    pub enum TrainStep {
-        /// Parameters become a kernel.
-        Load(Load),
-        /// Mean and biased variance of every channel over batch and pixels: `[2, C, 1, 1]`.
-        BatchStatistics {
-            /// Any map.
-            input: ValueId,
-            /// First the means, then the variances.
-            output: ValueId,
-        },
-        /// A batch norm with the statistics of its batch.
-        Normalise(Normalise),
-        /// The gradient of what an activation was applied to.
-        ActivationGradient {
-            /// Which.
-            activation: Activation,
-            /// The activation's result where it only bounds ([`is_bounds`](super::super::is_bounds)), else its argument.
-            of: ValueId,
-            /// The gradient of the result.
-            grad_output: ValueId,
-            /// The gradient of the argument.
-            output: ValueId,
-        },
-        /// What the gradient of a batch norm sums up.
-        NormSums(NormSums),
-        /// The gradient of what a batch norm has normalised.
-        NormGradient(NormGradient),
-        /// The gradient of what was pooled.
-        PoolGradient(PoolGradient),
-        /// For every item the cross-entropy `−Σ target · log softmax(logits)`, and 1 where the largest logit is that of the
-        /// largest target, else 0; of several that are equally large the first counts.
-        CrossEntropy {
-            /// `[N, C, 1, 1]`.
-            logits: ValueId,
-            /// The same shape: probabilities.
-            targets: ValueId,
-            /// `[N, 2, 1, 1]`.
-            output: ValueId,
-        },
-        /// The gradient of the mean cross-entropy: `(softmax(logits) · Σ target − target) / N`.
-        CrossEntropyGradient {
-            /// As above.
-            logits: ValueId,
-            /// As above.
-            targets: ValueId,
-            /// Like the logits.
-            output: ValueId,
-        },
-        /// A state takes something up.
-        Blend(Blend),
-        /// The optimiser's step: all parameters at once.
-        Update(Update),
+impl Builder<'_> {
+    fn inputs(&mut self, logits: ValueId) -> (ValueId, ValueId) {
+        let targets = self.plan.add_value("targets".into(), self.plan.value(logits).shape);
+        let hyperparameters = self.plan.add_value("hyperparameters".into(), [1, HYPERPARAMETERS, 1, 1]);
+        self.plan.inputs.extend([targets, hyperparameters]);
+        (targets, hyperparameters)
     }
 
-    /// Which part of a kernel is loaded.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub enum LoadedPart {
-        /// The values, from `[out, in / groups, rows, columns]`.
-        Kernel,
-        /// W, from `[out, in / groups, S, 1]`.
-        W,
-        /// D, from its trainable part `[in, K, S, 1]`, to which the identity is added.
-        D,
-        /// The bias, from `[1, out, 1, 1]`.
-        Bias,
-    }
-
-    /// Parameters become a kernel.
-    #[derive(Clone, Debug)]
-    pub struct Load {
-        /// Which kernel.
-        pub kernel: KernelId,
-        /// Which part of it.
-        pub part: LoadedPart,
-        /// The parameters.
-        pub input: ValueId,
-    }
-
-    /// `activation((input − mean) / √(variance + eps) · weight + bias + residual)` per channel.
-    #[derive(Clone, Debug)]
-    pub struct Normalise {
-        /// Added to the variance.
-        pub eps: f32,
-        /// What is normalised.
-        pub input: ValueId,
-        /// Mean and variance, `[2, C, 1, 1]`.
-        pub statistics: ValueId,
-        /// Bias and weight, `[2, C, 1, 1]`.
-        pub affine: ValueId,
-        /// Added before the activation; the shape of the input.
-        pub residual: Option<ValueId>,
-        /// Applied last; one that only bounds.
-        pub activation: Option<Activation>,
-        /// The result.
-        pub output: ValueId,
-    }
-
-    /// The gradients of bias and weight of a batch norm, `Σ grad_output` and `Σ grad_output · normalised`.
-    #[derive(Clone, Debug)]
-    pub struct NormSums {
-        /// Added to the variance.
-        pub eps: f32,
-        /// What was normalised.
-        pub input: ValueId,
-        /// With what.
-        pub statistics: ValueId,
-        /// The gradient of the result, before residual and activation.
-        pub grad_output: ValueId,
-        /// `[2, C, 1, 1]`.
-        pub output: ValueId,
-    }
-
-    /// `weight / √(variance + eps) · (grad_output − (sum₀ + normalised · sum₁) / count)`: through the statistics, too.
-    #[derive(Clone, Debug)]
-    pub struct NormGradient {
-        /// Added to the variance.
-        pub eps: f32,
-        /// What was normalised.
-        pub input: ValueId,
-        /// With what.
-        pub statistics: ValueId,
-        /// Bias and weight.
-        pub affine: ValueId,
-        /// What [`NormSums`] gives.
-        pub sums: ValueId,
-        /// The gradient of the result, before residual and activation.
-        pub grad_output: ValueId,
-        /// The gradient of the input.
-        pub output: ValueId,
-    }
-
-    /// Every pixel gets the gradients of the windows whose maximum it is, the first one where several are, or its share of
-    /// their means.
-    #[derive(Clone, Debug)]
-    pub struct PoolGradient {
-        /// The pooling, with its input and output.
-        pub pool: Pool,
-        /// The gradient of the output.
-        pub grad_output: ValueId,
-        /// The gradient of the input.
-        pub output: ValueId,
-    }
-
-    /// `state = keep · state + add · input`, where `add` may differ between two items.
-    #[derive(Clone, Debug)]
-    pub struct Blend {
-        /// What remains of the state.
-        pub keep: f32,
-        /// What is taken up of the first and of the second item.
-        pub add: [f32; 2],
-        /// One or two items.
-        pub input: ValueId,
-        /// The same shape.
-        pub state: ValueId,
-    }
-
-    /// How parameters follow their gradients. What changes from run to run comes with an input
-    /// `[1, `[`HYPERPARAMETERS`]`, 1, 1]`.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub enum Rule {
-        /// PyTorch's: `g += decay · p`; `m = momentum · m + g`; `p −= rate · (g + momentum · m)` with Nesterov's momentum,
-        /// else `p −= rate · m`. Hyperparameters: rate, momentum, decay.
-        Sgd {
-            /// Whether the step looks ahead.
-            nesterov: bool,
-        },
-        /// Loshchilov and Hutter, 2019: `p −= rate · decay · p`; `m = β₁ m + (1 − β₁) g`; `v = β₂ v + (1 − β₂) g²`;
-        /// `p −= rate / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + eps)`. Hyperparameters: rate, β₁, decay, β₂, eps,
-        /// `rate / (1 − β₁ᵗ)`, `1 / √(1 − β₂ᵗ)`.
-        AdamW,
-    }
-
-    impl Rule {
-        /// How many values it remembers for every parameter.
-        pub fn moments(self) -> usize {
-            match self {
-                Rule::Sgd { .. } => 1,
-                Rule::AdamW => 2,
-            }
-        }
-    }
-
-    /// The optimiser's step.
-    #[derive(Clone, Debug)]
-    pub struct Update {
-        /// How.
-        pub rule: Rule,
-        /// What it depends on.
-        pub hyperparameters: ValueId,
-        /// What is changed.
-        pub parameters: ArenaId,
-        /// By what: the same shapes in the same order.
-        pub gradients: ArenaId,
-        /// What is remembered: as many as the rule wants, of the same shapes.
-        pub moments: Vec<ArenaId>,
-        /// So many of the parameters, the first ones, decay.
-        pub decayed: usize,
-    }
-
-    impl TrainStep {
-        pub(in super::super) fn inputs(&self) -> Vec<ValueId> {
-            match self {
-                TrainStep::Load(step) => vec![step.input],
-                TrainStep::BatchStatistics { input, .. } => vec![*input],
-                TrainStep::Normalise(step) => {
-                    [step.input, step.statistics, step.affine].into_iter().chain(step.residual).collect()
+    /// The kernels whose parameters are trained, and how they are loaded.
+    fn kernels(&mut self) -> Result<Vec<Load>> {
+        let mut loads = vec![];
+        for index in 0..self.plan.kernels.len() {
+            let kernel = &self.plan.kernels[index];
+            let (name, conv) = (kernel.name.clone(), kernel.conv.clone());
+            let mut parts = match &kernel.source {
+                KernelSource::Plain(_) => vec![("weight", LoadedPart::Kernel, conv.kernel_shape())],
+                KernelSource::Composed(composed) => {
+                    let s = composed.attributes.d_mul;
+                    let w = [conv.out_channels, conv.channels_per_group(), s, 1];
+                    vec![("W", LoadedPart::W, w), ("D", LoadedPart::D, [conv.in_channels, conv.taps(), s, 1])]
                 }
-                TrainStep::ActivationGradient { of, grad_output, .. } => vec![*of, *grad_output],
-                TrainStep::NormSums(step) => vec![step.input, step.statistics, step.grad_output],
-                TrainStep::NormGradient(step) => {
-                    vec![step.input, step.statistics, step.affine, step.sums, step.grad_output]
+                KernelSource::Transposed(_) => continue,
+            };
+            if conv.bias {
+                parts.push(("bias", LoadedPart::Bias, [1, conv.out_channels, 1, 1]));
+            }
+            for (part, loaded, shape) in parts {
+                // A 1×1 DO-Conv layer has no D, and its W may be there in place of its weight.
+                let names = [format!("{name}.{part}"), format!("{name}.W")];
+                let named = |name: &&String| self.model.weights().contains_key(*name);
+                let Some(full) = names.iter().take(if part == "weight" { 2 } else { 1 }).find(named).cloned() else {
+                    continue;
+                };
+                let tensor = &self.model.weights()[&full];
+                let count: usize = shape.iter().product();
+                if !(self.trains)(&full) || tensor.data().len() != count {
+                    continue;
                 }
-                TrainStep::PoolGradient(step) => vec![step.pool.input, step.grad_output],
-                TrainStep::CrossEntropy { logits, targets, .. }
-                | TrainStep::CrossEntropyGradient { logits, targets, .. } => vec![*logits, *targets],
-                TrainStep::Blend(step) => vec![step.input],
-                TrainStep::Update(step) => vec![step.hyperparameters],
+                let own = tensor.shape().to_vec();
+                let initial =
+                    if loaded == LoadedPart::D { self.residual(index, &name) } else { tensor.data().to_vec() };
+                let value = self.state(&full, shape, initial);
+                loads.push(Load { kernel: super::KernelId(index), part: loaded, input: value });
+                let is_kernel = loaded != LoadedPart::Bias;
+                self.parameters.push(Found { tensors: vec![(full, own)], value, is_kernel, gradient: None });
             }
         }
+        Ok(loads)
+    }
 
-        pub(in super::super) fn output(&self) -> Option<ValueId> {
-            match self {
-                TrainStep::Load(_) | TrainStep::Update(_) => None,
-                TrainStep::BatchStatistics { output, .. }
-                | TrainStep::ActivationGradient { output, .. }
-                | TrainStep::CrossEntropy { output, .. }
-                | TrainStep::CrossEntropyGradient { output, .. } => Some(*output),
-                TrainStep::Normalise(step) => Some(step.output),
-                TrainStep::NormSums(step) => Some(step.output),
-                TrainStep::NormGradient(step) => Some(step.output),
-                TrainStep::PoolGradient(step) => Some(step.output),
-                TrainStep::Blend(step) => Some(step.state),
+    /// What of D comes on top of the identity: the file's own, unless it says something else for the constant part.
+    fn residual(&self, kernel: usize, layer: &str) -> Vec<f32> {
+        let kernel = &self.plan.kernels[kernel];
+        let own = self.model.weights()[&format!("{layer}.D")].data();
+        let KernelSource::Composed(composed) = &kernel.source else { return own.to_vec() };
+        let mut usual = own.to_vec();
+        add_identity(kernel.conv.taps(), composed.attributes.d_mul, &mut usual);
+        if usual == composed.d.data() {
+            return own.to_vec();
+        }
+        let mut identity = vec![0.0; own.len()];
+        add_identity(kernel.conv.taps(), composed.attributes.d_mul, &mut identity);
+        composed.d.data().iter().zip(identity).map(|(effective, identity)| effective - identity).collect()
+    }
+
+    fn norms(&mut self, norms: &[TrainedNorm]) -> Result<()> {
+        for norm in norms {
+            let [_, channels, ..] = self.plan.value(norm.affine).shape;
+            let names = AFFINE_PARTS.map(|part| format!("{}.{part}", norm.name));
+            let mut initial = vec![];
+            for name in &names {
+                initial.extend_from_slice(self.model.tensor(name, &[channels])?.data());
+            }
+            self.plan.states.push(State { value: norm.affine, initial });
+            let tensors = names.map(|name| (name, vec![channels])).into();
+            self.parameters.push(Found { tensors, value: norm.affine, is_kernel: false, gradient: None });
+        }
+        Ok(())
+    }
+
+    /// Whatever should be trained and is no parameter here would silently stay as it is.
+    fn check_all_are_found(&self) -> Result<()> {
+        if self.parameters.is_empty() {
+            return Err(Error::Unsupported("training: everything is frozen".into()));
+        }
+        const OBSERVED: [&str; 5] = ["running_mean", "running_var", "d_diag", "D_diag", "value"];
+        for name in self.model.weights().keys() {
+            let part = name.rsplit('.').next().unwrap_or_default();
+            let is_found = || self.parameters.iter().flat_map(|found| &found.tensors).any(|(known, _)| known == name);
+            if !OBSERVED.contains(&part) && (self.trains)(name) && !is_found() {
+                return Err(Error::Unsupported(format!("`{name}` cannot be trained; freeze it")));
             }
         }
+        Ok(())
+    }
+
+    /// The loss of every image, and whether it is right, summed up over the batch.
+    fn loss(&mut self, logits: ValueId, targets: ValueId) -> ValueId {
+        let [n, ..] = self.plan.value(logits).shape;
+        let outcome = self.plan.add_value("outcome".into(), [n, 2, 1, 1]);
+        let sums = self.plan.add_value("outcome of the batch".into(), [1, 2, 1, 1]);
+        let step = TrainStep::CrossEntropy { logits, targets, output: outcome };
+        self.plan.steps.push(Step::Train(step));
+        self.plan.steps.push(Step::BiasGradient { grad_output: outcome, output: sums });
+        sums
+    }
+
+    fn found(&mut self, name: &str, gradient: ValueId) {
+        let mut parameters = self.parameters.iter_mut();
+        if let Some(found) = parameters.find(|found| found.gradient.is_none() && found.tensors[0].0 == name) {
+            found.gradient = Some(gradient);
+        }
+    }
+
+    fn state(&mut self, name: &str, shape: Shape, initial: Vec<f32>) -> ValueId {
+        let value = self.plan.add_value(name.into(), shape);
+        self.plan.states.push(State { value, initial });
+        value
+    }
+
+    fn blend(&mut self, keep: f32, add: [f32; 2], input: ValueId, state: ValueId) {
+        self.plan.steps.push(Step::Train(TrainStep::Blend(Blend { keep, add, input, state })));
+    }
+
+    /// Running statistics follow those of the batch; variances as estimates for all images, as in PyTorch.
+    fn observe(&mut self, norms: &[TrainedNorm]) -> Result<Vec<Running>> {
+        let mut running = vec![];
+        for norm in norms {
+            let [n, channels, height, width] = self.plan.value(norm.input).shape;
+            let count = n * height * width;
+            if count < 2 {
+                return Err(Error::Unsupported(format!(
+                    "batch norm `{}` sees one value per channel in a batch of {n}, which has no variance; use a larger batch",
+                    norm.name
+                )));
+            }
+            let mut initial = vec![];
+            for part in ["running_mean", "running_var"] {
+                initial.extend_from_slice(self.model.tensor(&format!("{}.{part}", norm.name), &[channels])?.data());
+            }
+            let value = self.state(&format!("{}.running", norm.name), [2, channels, 1, 1], initial);
+            let unbiased = count as f32 / (count - 1) as f32;
+            self.blend(1.0 - NORM_MOMENTUM, [NORM_MOMENTUM, NORM_MOMENTUM * unbiased], norm.statistics, value);
+            running.push(Running { name: norm.name.clone(), value });
+        }
+        Ok(running)
+    }
+
+    /// Parameters in one list, those that decay first, and the optimiser's step over it.
+    fn update(&mut self, rule: Rule, decay: Decay, hyperparameters: ValueId) -> Result<Vec<Parameter>> {
+        let decays = |found: &Found| decay == Decay::All || found.is_kernel;
+        let (decayed, others): (Vec<Found>, Vec<Found>) =
+            std::mem::take(&mut self.parameters).into_iter().partition(decays);
+        let count = decayed.len();
+        let mut parameters = vec![];
+        for found in decayed.into_iter().chain(others) {
+            let gradient = found.gradient.ok_or_else(|| {
+                Error::Unsupported(format!("the loss does not depend on `{}`; freeze it", found.tensors[0].0))
+            })?;
+            let shape = self.plan.value(found.value).shape;
+            let moment = |_| self.state(&format!("moment of {}", found.tensors[0].0), shape, vec![]);
+            let moments = (0..rule.moments()).map(moment).collect();
+            parameters.push(Parameter { tensors: found.tensors, value: found.value, gradient, moments });
+        }
+        let mut arena = |of: &dyn Fn(&Parameter) -> ValueId| {
+            self.plan.arenas.push(parameters.iter().map(of).collect());
+            ArenaId(self.plan.arenas.len() - 1)
+        };
+        let update = Update {
+            rule,
+            hyperparameters,
+            parameters: arena(&|parameter| parameter.value),
+            gradients: arena(&|parameter| parameter.gradient),
+            moments: (0..rule.moments()).map(|index| arena(&|parameter| parameter.moments[index])).collect(),
+            decayed: count,
+        };
+        self.plan.steps.push(Step::Train(TrainStep::Update(update)));
+        Ok(parameters)
     }
 }

@@ -400,9 +400,9 @@ impl<'a> Machine<'a> {
     /// Tensor by tensor.
     fn update(&mut self, step: &Update) {
         let hyper = self.read(step.hyperparameters).data;
-        let list = |arena| &self.plan.arenas()[self.plan.arena_index(arena)];
-        let (parameters, gradients) = (list(step.parameters).clone(), list(step.gradients).clone());
-        let moments: Vec<Vec<ValueId>> = step.moments.iter().map(|&arena| list(arena).clone()).collect();
+        let list = |arena| self.plan.arena(arena).to_vec();
+        let (parameters, gradients) = (list(step.parameters), list(step.gradients));
+        let moments: Vec<Vec<ValueId>> = step.moments.iter().map(|&arena| list(arena)).collect();
         for (index, (&parameter, &gradient)) in parameters.iter().zip(&gradients).enumerate() {
             let (mut p, g) = (self.read(parameter), self.read(gradient));
             let mut m: Vec<Map> = moments.iter().map(|moments| self.read(moments[index])).collect();

@@ -7,7 +7,7 @@ use doconv::{Adapter, Error, Tensor, Weights};
 use pollster::block_on;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
-use crate::adapters::adapters;
+use crate::common::adapters::adapters;
 use crate::common::plan_interpreter::interpret;
 use crate::random::{Case, Numbers, Results, cases, narrow};
 

@@ -3,7 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod adapters;
 mod files;
 mod gradients;
 mod properties;

@@ -5,7 +5,7 @@ use doconv::plan::Mode;
 use doconv::{Error, Tensor};
 use pollster::block_on;
 
-use crate::adapters::adapters;
+use crate::common::adapters::adapters;
 
 /// Every recorded layer, by name.
 pub fn recorded() -> Vec<(String, LayerFile)> {

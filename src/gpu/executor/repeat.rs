@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use super::{Arena, Executor, FOLDING, Maps, Program, record};
+use super::weights::Arena;
+use super::{Executor, FOLDING, Maps, Program, record};
 use crate::Result;
 use crate::gpu::dispatch;
 use crate::gpu::layout::stored;
