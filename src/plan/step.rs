@@ -8,7 +8,7 @@ use crate::network::{Activation, Conv2d, Lrn, PaddingMode};
 pub enum Step {
     /// Compose a kernel anew from its W and D.
     Compose(KernelId),
-    /// Make a [`KernelSource::Transposed`] kernel from the one it comes from.
+    /// Make a [`KernelSource::Transposed`](super::KernelSource::Transposed) kernel from the one it comes from.
     Transpose(KernelId),
     /// `activation(conv(input) + bias + residual)`.
     Conv(Conv),
