@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    // Natively there is training; a page fetches it by itself.
+    // Natively there is training; a page fetches it by itself, with a module of its own.
     println!("cargo::rustc-check-cfg=cfg(training)");
-    if !in_browsers() {
+    if !in_browsers() || env::var_os("CARGO_FEATURE_WEB_TEACH").is_some() {
         println!("cargo::rustc-cfg=training");
     }
     println!("cargo::rerun-if-changed=shaders");

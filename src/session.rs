@@ -289,7 +289,7 @@ impl Session {
                 Ok(ranked.iter().map(|image| image.iter().map(prediction).collect()).collect())
             }
             _ => {
-                let input = self.preprocess_pictures(pictures, &rules).await?;
+                let input = self.preprocess_pictures(pictures).await?;
                 let logits = self.run(&[input]).await?.swap_remove(0);
                 let classes = logits.data().len() / pictures.len();
                 Ok(logits.data().chunks_exact(classes).map(|logits| self.top(logits, best)).collect())
@@ -302,21 +302,21 @@ impl Session {
     /// # Errors
     /// [`Error::Unsupported`] if the model does not say how photographs become its input, and those of the adapter.
     pub async fn preprocess(&mut self, images: &[Image]) -> Result<Tensor> {
-        let rules = self.photograph_rules()?.clone();
         let pictures: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
-        self.preprocess_pictures(&pictures, &rules).await
+        self.preprocess_pictures(&pictures).await
     }
 
-    async fn preprocess_pictures(&mut self, pictures: &[Picture<'_>], rules: &Preprocess) -> Result<Tensor> {
+    pub(crate) async fn preprocess_pictures(&mut self, pictures: &[Picture<'_>]) -> Result<Tensor> {
+        let rules = self.photograph_rules()?.clone();
         let [_, channels, height, width] = self.inputs[0].1;
         let shape = [pictures.len(), channels, height, width];
         match &mut self.executor {
-            Executor::Gpu(executor) => Tensor::new(shape, executor.preprocess(pictures, rules).await?),
+            Executor::Gpu(executor) => Tensor::new(shape, executor.preprocess(pictures, &rules).await?),
             Executor::Cpu(_) => {
                 let mut tensor = Tensor::zeros(shape);
                 let images = tensor.data_mut().chunks_exact_mut(channels * height * width);
                 for (picture, out) in pictures.iter().zip(images) {
-                    picture.preprocess(rules, height, width, out)?;
+                    picture.preprocess(&rules, height, width, out)?;
                 }
                 Ok(tensor)
             }
@@ -340,7 +340,7 @@ impl Session {
     }
 
     /// How a photograph becomes the input, which must be one map of three channels.
-    fn photograph_rules(&self) -> Result<&Preprocess> {
+    pub(crate) fn photograph_rules(&self) -> Result<&Preprocess> {
         match (self.inputs.as_slice(), &self.preprocess) {
             ([(_, [1, 3, _, _])], Some(rules)) => Ok(rules),
             ([_], Some(_)) => {

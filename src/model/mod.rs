@@ -1,6 +1,8 @@
 //! A network together with its weights.
 
 mod batch_norm;
+#[cfg(training)]
+mod cut;
 
 pub(crate) use batch_norm::{Affine, PARTS as BATCH_NORM_PARTS};
 

@@ -8,6 +8,8 @@
 //! a batch has `N` maps ("items", nearly always one) of its own, and no operator mixes elements of a batch.
 
 mod cost;
+#[cfg(training)]
+mod cut;
 mod layers;
 mod parameters;
 mod shapes;

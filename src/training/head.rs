@@ -1,7 +1,10 @@
 //! Networks made to fit a data set.
 
-use crate::network::{Linear, Node, Op, Shape};
+use crate::network::{Activation, Conv2d, DoConv, FORMAT_VERSION, Input, Linear, Node, Op, Shape};
 use crate::{Error, Model, Network, Result};
+
+/// Features that the convolution of [`doconv_head`] makes.
+const FEATURES: usize = 32;
 
 /// The name of the layer that gives the logits.
 ///
@@ -33,6 +36,63 @@ pub fn head(network: &Network) -> Result<&str> {
             }
         }
     }
+}
+
+/// The last map with pixels, or the last vector, that a classifier makes its logits of: what its last layer reads, before
+/// pooling and flattening.
+///
+/// # Errors
+/// Those of [`head`]; [`Error::Unsupported`] if there is nothing before the last layer.
+pub fn last_map(network: &Network) -> Result<&str> {
+    let find = |name: &str| network.nodes.iter().find(|node| node.name == name);
+    let head = head(network)?;
+    let mut name = find(head).map_or(head, |node| node.inputs[0].as_str());
+    while let Some(node) = find(name) {
+        match node.op {
+            Op::GlobalAvgPool | Op::GlobalMaxPool | Op::AvgPool(_) | Op::MaxPool(_) | Op::Flatten => {
+                name = node.inputs[0].as_str();
+            }
+            _ => return Ok(name),
+        }
+    }
+    Err(Error::Unsupported(format!("`{}` has one layer only, so there are no features to go on from", network.name)))
+}
+
+/// A small classifier of maps `[channels, height, width]`: a DO-Conv layer of 3×3 taps, ReLU, the mean over all pixels, and a
+/// fully connected layer.
+///
+/// # Errors
+/// [`Error::Network`] if there is no class or no pixel.
+pub fn doconv_head([channels, height, width]: [usize; 3], classes: &[String]) -> Result<Network> {
+    let conv = Conv2d {
+        padding: [1; 4],
+        bias: true,
+        doconv: Some(DoConv { d_mul: 9, pairing: Default::default() }),
+        ..Conv2d::new(channels, FEATURES, [3, 3])
+    };
+    let linear = Linear { in_features: FEATURES, out_features: classes.len(), bias: true };
+    let operators = [
+        ("head.conv", Op::Conv2d(conv)),
+        ("head.relu", Op::Activation(Activation::Relu)),
+        ("head.pool", Op::GlobalAvgPool),
+        ("head.linear", Op::Linear(linear)),
+    ];
+    let mut before = "features".to_owned();
+    let node = |(name, op): (&str, Op)| {
+        Node { name: name.into(), inputs: vec![std::mem::replace(&mut before, name.into())], op }
+    };
+    let nodes = operators.into_iter().map(node).collect();
+    let network = Network {
+        version: FORMAT_VERSION,
+        name: "head".into(),
+        inputs: vec![Input::new("features", [channels, height, width])],
+        nodes,
+        outputs: vec!["head.linear".into()],
+        preprocess: None,
+        labels: classes.to_vec(),
+    };
+    network.infer(1)?;
+    Ok(network)
 }
 
 /// A network for other classes: its last layer gets as many outputs, and the classes their names.

@@ -14,6 +14,7 @@ mod head;
 mod initial;
 mod optimiser;
 mod schedule;
+mod teacher;
 mod trainer;
 
 pub use crate::plan::Decay;
@@ -21,7 +22,15 @@ pub use crate::plan::Decay;
 pub use comparison::{Comparison, Kind, Run, Spread};
 #[cfg(feature = "datasets")]
 pub use course::{Advance, Checkpoint, Course, Epoch, Settings};
-pub use head::{adapt_input, head, with_classes};
+pub use head::{adapt_input, doconv_head, head, last_map, with_classes};
 pub use optimiser::Optimiser;
 pub use schedule::Schedule;
+pub use teacher::{Lesson, Progress, Score, Taught, Teacher};
 pub use trainer::{Options, Totals, Trainer, targets};
+
+/// Puts things in random order, every order as likely as any other.
+fn shuffle<T>(things: &mut [T], random: &mut oorandom::Rand64) {
+    for last in (1..things.len()).rev() {
+        things.swap(last, random.rand_range(0..last as u64 + 1) as usize);
+    }
+}

@@ -8,6 +8,8 @@ mod model;
 mod options;
 mod session_set;
 mod source;
+#[cfg(feature = "web-teach")]
+mod teacher;
 mod team;
 mod tuning;
 mod types;

@@ -50,6 +50,15 @@ pub(super) struct BenchmarkOptions {
     pub(super) budget_ms: Option<f64>,
 }
 
+/// Without `onProgress`, which is a function.
+#[cfg(feature = "web-teach")]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct TeachOptions {
+    pub(super) last_block: bool,
+    pub(super) seed: u64,
+}
+
 /// Which adapter computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

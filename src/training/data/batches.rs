@@ -7,7 +7,7 @@ use oorandom::Rand64;
 
 use super::{Augment, DataSet};
 use crate::network::Preprocess;
-use crate::training::targets;
+use crate::training::{shuffle, targets};
 use crate::{Error, Result};
 
 /// What a step of a trainer wants.
@@ -55,9 +55,7 @@ impl Batches {
     fn order(&self, epoch: u64) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.data.train.labels.len() as u32).collect();
         let mut random = random([self.seed, epoch, u64::MAX]);
-        for last in (1..order.len()).rev() {
-            order.swap(last, random.rand_range(0..last as u64 + 1) as usize);
-        }
+        shuffle(&mut order, &mut random);
         order
     }
 

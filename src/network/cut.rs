@@ -1,0 +1,125 @@
+//! Networks in two parts.
+
+use std::collections::HashSet;
+
+use super::{Input, Network, Op};
+use crate::{Error, Result};
+
+impl Network {
+    /// The network up to a node, and the network from there on, whose only input is that node's value and has its name. The
+    /// first part keeps what is said of photographs, the second one the names of the classes.
+    ///
+    /// ```
+    /// let network = doconv::network::zoo::build("resnet20")?;
+    /// let [front, back] = network.cut("layer2.2.add")?;
+    /// assert_eq!(front.outputs, ["layer2.2.add"]);
+    /// assert_eq!(back.inputs[0].shape, [32, 16, 16]);
+    /// # Ok::<(), doconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is no such node, or if what comes after it reads something else, too.
+    pub fn cut(&self, node: &str) -> Result<[Network; 2]> {
+        let inferred = self.infer(1)?;
+        let index = self.nodes.iter().position(|candidate| candidate.name == node);
+        let index = index.ok_or_else(|| Error::node(node, "there is no such node to cut at"))?;
+        let needed = self.ancestors(node);
+        let (front, back): (Vec<_>, Vec<_>) =
+            self.nodes.iter().cloned().partition(|node| needed.contains(node.name.as_str()));
+        let after: HashSet<&str> = back.iter().map(|node| node.name.as_str()).chain([node]).collect();
+        let read = back.iter().flat_map(|node| &node.inputs).chain(&self.outputs);
+        if let Some(around) = read.map(String::as_str).find(|name| !after.contains(name)) {
+            return Err(Error::node(node, format!("the network cannot be cut here: what comes after reads `{around}`, too")));
+        }
+        let [items, c, h, w] = inferred.nodes[index];
+        let inputs = vec![Input { items, ..Input::new(node, [c, h, w]) }];
+        Ok([
+            Self { nodes: front, outputs: vec![node.into()], labels: vec![], ..self.clone() },
+            Self { nodes: back, inputs, preprocess: None, ..self.clone() },
+        ])
+    }
+
+    /// Everything that a node's value depends on, and the node.
+    fn ancestors(&self, node: &str) -> HashSet<&str> {
+        let mut needed: HashSet<&str> = HashSet::new();
+        for candidate in self.nodes.iter().rev() {
+            if candidate.name == node || needed.contains(candidate.name.as_str()) {
+                needed.insert(&candidate.name);
+                needed.extend(candidate.inputs.iter().map(String::as_str));
+            }
+        }
+        needed
+    }
+
+    /// One network of two: the second reads what the first one gives, which must be one map of the right shape each.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if they do not fit, or if both have a node of the same name.
+    pub fn join(&self, back: &Network) -> Result<Network> {
+        let ([output], [input]) = (self.outputs.as_slice(), back.inputs.as_slice()) else {
+            return Err(Error::node(&back.name, "networks with several inputs or outputs cannot be joined"));
+        };
+        let inferred = self.infer(1)?;
+        let (given, [c, h, w]) = (inferred.shape(inferred.outputs[0]), input.shape);
+        if given != [input.items, c, h, w] {
+            return Err(Error::node(&input.name, format!("expected {:?} and got {given:?}", [input.items, c, h, w])));
+        }
+        let renamed = |name: &String| if *name == input.name { output.clone() } else { name.clone() };
+        let mut nodes = self.nodes.clone();
+        nodes.extend(back.nodes.iter().cloned().map(|mut node| {
+            node.inputs = node.inputs.iter().map(renamed).collect();
+            node
+        }));
+        let joined = Self {
+            nodes,
+            outputs: back.outputs.iter().map(renamed).collect(),
+            labels: back.labels.clone(),
+            ..self.clone()
+        };
+        joined.infer(1)?;
+        Ok(joined)
+    }
+
+    /// Whether any convolution is marked as DO-Conv.
+    pub(crate) fn has_doconv(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(&node.op, Op::Conv2d(conv) if conv.doconv.is_some() && conv.taps() > 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::network::zoo;
+
+    #[test]
+    fn a_network_is_cut_and_joined_again() {
+        let whole = zoo::build("efficientnet_lite0").unwrap();
+        let place = &whole.nodes[whole.nodes.len() / 2 + 3].name;
+        let cuts = whole.nodes.iter().filter_map(|node| whole.cut(&node.name).ok().map(|parts| (node, parts)));
+        let mut count = 0;
+        for (node, [front, back]) in cuts {
+            assert_eq!(front.nodes.last().unwrap().name, node.name);
+            assert_eq!(front.nodes.len() + back.nodes.len(), whole.nodes.len());
+            let joined = front.join(&back).unwrap();
+            assert_eq!(joined, whole);
+            count += 1;
+        }
+        assert!(count > 20, "{count} places, such as {place}");
+    }
+
+    #[test]
+    fn not_within_a_residual_block() {
+        let network = zoo::build("resnet20").unwrap();
+        let error = network.cut("layer1.0.conv1").unwrap_err().to_string();
+        assert!(error.contains("layer1.0.conv1") && error.contains("reads `"), "{error}");
+        let error = network.cut("conv9").unwrap_err().to_string();
+        assert!(error.contains("conv9"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_joined() {
+        let [front, _] = zoo::build("resnet20").unwrap().cut("layer2.2.relu2").unwrap();
+        let [_, back] = zoo::build("resnet20").unwrap().cut("layer1.2.relu2").unwrap();
+        let error = front.join(&back).unwrap_err().to_string();
+        assert!(error.contains("[1, 16, 32, 32]") && error.contains("[1, 32, 16, 16]"), "{error}");
+    }
+}
