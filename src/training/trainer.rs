@@ -56,6 +56,7 @@ pub struct Totals {
 }
 
 impl Totals {
+    #[cfg(feature = "datasets")]
     pub(crate) fn add(&mut self, other: Totals) {
         self.images += other.images;
         self.loss += other.loss;

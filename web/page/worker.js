@@ -1,13 +1,13 @@
 // The worker: everything that computes. app/protocol.js says what it is asked and what it answers.
 
 import { decode } from "./worker/decode.js";
-import { fetchBytes } from "./worker/download.js";
+import { fetchModel } from "./worker/download.js";
 import { openClassifier } from "./worker/open.js";
+import { serve } from "./worker/serve.js";
 
 /** @typedef {import("./app/protocol.js").Event} WorkerEvent */
 /** @typedef {import("./app/protocol.js").Methods} Methods */
 /** @typedef {import("./app/protocol.js").ModelSource} ModelSource */
-/** @typedef {import("./app/protocol.js").Request} Request */
 /** @typedef {import("./worker/open.js").Ready} Ready */
 
 /** The module; loaded while the model is being fetched. */
@@ -33,11 +33,7 @@ const sameSource = (a, b) => ("url" in a ? "url" in b && a.url === b.url : "file
   && a.file.size === b.file.size && a.file.lastModified === b.file.lastModified);
 
 /** @param {ModelSource} source */
-const bytesOf = (source) => "url" in source
-  ? fetchBytes(source.url, (received, total) => tell({ event: "download", received, total }))
-  : source.file.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => {
-    throw new Error(`${source.name}: the file can no longer be read. Choose it again.`);
-  });
+const bytesOf = (source) => fetchModel(source, (received, total) => tell({ event: "download", received, total }));
 
 function active() {
   if (!current) throw new Error("No network is loaded yet. Wait until the download is done, or reload the page.");
@@ -110,30 +106,4 @@ const methods = {
   },
 };
 
-/** One after the other, so that nothing is freed while it computes; only stopping does not wait. @type {Promise<unknown>} */
-let last = Promise.resolve();
-
-/** @param {Request} request */
-async function answer({ id, method, params }) {
-  const run = /** @type {(params: any) => Promise<any>} */ (methods[method]);
-  try {
-    const turn = method === "stop" ? run(params) : last.then(() => run(params));
-    if (method !== "stop") last = turn.catch(() => {});
-    self.postMessage({ id, result: await turn });
-  } catch (error) {
-    self.postMessage({ id, error: inWords(error) });
-  }
-}
-
-/** @param {unknown} error @returns {{ message: string, fatal: boolean }} */
-function inWords(error) {
-  if (error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError) {
-    return { message: "This browser cannot run the module: it needs WebAssembly with SIMD. Update the browser.", fatal: false };
-  }
-  if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
-    return { message: `The module stopped, most likely for want of memory (${error.message}). Try a smaller model or picture, or close other tabs.`, fatal: true };
-  }
-  return { message: error instanceof Error ? error.message : String(error), fatal: false };
-}
-
-addEventListener("message", ({ data }) => void answer(data));
+serve(methods);

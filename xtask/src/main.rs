@@ -20,7 +20,7 @@ enum Task {
     Setup,
     /// Set up, then check and test everything.
     Test {
-        /// Leave out the page, the documentation, the fuzz targets and the package.
+        /// Leave out the page, the fuzz targets and the package.
         #[arg(long)]
         fast: bool,
     },

@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::environment::{self, REMOVED};
-use crate::step::{cargo, run as finish, step};
+use crate::step::{cargo, command, run as finish, step};
 use crate::toolchain::WASM;
-use crate::{onnx, package, root, setup, web};
+use crate::{onnx, package, root, setup, target, web};
 
 /// Sets up, then checks and tests everything, and stops at the first failure.
 pub fn run(fast: bool) -> Result<()> {
@@ -20,14 +20,16 @@ pub fn run(fast: bool) -> Result<()> {
     check("cargo clippy, native", &lints)?;
     let lints = ["clippy", "--package", "doconv", "--lib", "--no-default-features"];
     check("cargo clippy, wasm32", &[&lints[..], &["--target", WASM, "--", "-D", "warnings"]].concat())?;
-    let lints = [&lints[..], &["--features", "web,web-onnx", "--target", WASM, "--", "-D", "warnings"]].concat();
-    check("cargo clippy, wasm32 with its JavaScript interface", &lints)?;
+    for features in ["web,web-onnx", "web-teach"] {
+        let lints = [&lints[..], &["--features", features, "--target", WASM, "--", "-D", "warnings"]].concat();
+        check(&format!("cargo clippy, wasm32, {features}"), &lints)?;
+    }
+    step("cargo doc", || finish(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
     tests()?;
     onnx::run()?;
     examples()?;
     if !fast {
         web::test()?;
-        step("cargo doc", || finish(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
         if root().join("fuzz/Cargo.toml").is_file() {
             step("cargo check, fuzz targets", fuzz_targets)?;
         }
@@ -48,10 +50,11 @@ fn tests() -> Result<()> {
 
 /// Runs every example with its default arguments.
 fn examples() -> Result<()> {
+    // Of the whole workspace, as in the other tests: then nothing is built anew.
+    step("cargo build, examples", || finish(&mut cargo(&["build", "--quiet", "--workspace", "--examples"])))?;
     for name in example_names()? {
-        step(&format!("example {name}"), || {
-            finish(with_adapters(&mut cargo(&["run", "--quiet", "--package", "doconv", "--example", &name]))?)
-        })?;
+        let program = target().join(format!("debug/examples/{name}{}", std::env::consts::EXE_SUFFIX));
+        step(&format!("example {name}"), || finish(with_adapters(&mut command(program, &[]))?))?;
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::step::{cargo, run, step};
+use crate::step::{cargo, command, run, step};
+use crate::target;
 use crate::test::with_adapters;
 
 /// `cargo xtask web`.
@@ -20,8 +21,9 @@ pub fn test() -> Result<()> {
 
 /// The program, compiled already, so that waiting for that is announced.
 fn program() -> Result<Command> {
-    step("cargo build, the page's tools", || run(&mut cargo(&["build", "--quiet", "--package", "xtask-web"])))?;
-    Ok(cargo(&["run", "--quiet", "--package", "xtask-web", "--"]))
+    step("cargo build, the page's tools", || run(&mut cargo(&["build", "--quiet", "--workspace", "--bin", "xtask-web"])))?;
+    let program = target().join(format!("debug/xtask-web{}", std::env::consts::EXE_SUFFIX));
+    Ok(command(program, &[]))
 }
 
 /// Takes this process's place, so that ending it ends the server.

@@ -7,6 +7,8 @@ import * as status from "./status.js";
 import { WorkerClient } from "./worker-client.js";
 
 /** @typedef {import("./protocol.js").BenchmarkRecord} BenchmarkRecord */
+/** @typedef {import("./protocol.js").Event} WorkerEvent */
+/** @typedef {import("./protocol.js").Methods} Methods */
 /** @typedef {import("./protocol.js").ModelSource} ModelSource */
 
 const run = byId("bench", HTMLButtonElement);
@@ -55,6 +57,7 @@ function showRunning(running) {
 async function benchmark(source, adapter) {
   bar.removeAttribute("value");
   text.textContent = "Starting.";
+  /** @type {WorkerClient<Methods, WorkerEvent>} */
   const client = new WorkerClient((event) => {
     if (event.event !== "progress") return;
     bar.max = event.total;

@@ -7,6 +7,7 @@
 //   modes.js          the switch and the comparison      kernel-view.js  D · w = kernel (heat-map.js)
 //   models.js         choice, download, assumptions      adapter.js      what it runs on (browser-advice.js)
 //   benchmark.js      the benchmark (chart.js)           status.js       every message and error
+//   tabs.js           classifying or teaching            ../teach/       teaching, fetched when it is wanted
 //   format.js         numbers                            dom.js          elements
 
 import * as adapterView from "./adapter.js";
@@ -20,12 +21,16 @@ import * as modes from "./modes.js";
 import { listenForPictures, loadSamples, markSample } from "./pictures.js";
 import * as predictions from "./predictions.js";
 import * as status from "./status.js";
+import { currentTab, listenForTabs } from "./tabs.js";
 import * as timing from "./timing.js";
 import * as viewport from "./viewport.js";
 import { WorkerClient, WorkerError } from "./worker-client.js";
 
 /** @typedef {import("./protocol.js").AdapterChoice} AdapterChoice */
 /** @typedef {import("./protocol.js").Classified} Classified */
+/** @typedef {import("./protocol.js").Event} WorkerEvent */
+/** @typedef {ReturnType<typeof import("../teach/teach.js").openTeaching>} Lesson */
+/** @typedef {import("./protocol.js").Methods} Methods */
 /** @typedef {import("./protocol.js").Mode} Mode */
 /** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./protocol.js").Preprocess} Preprocess */
@@ -55,10 +60,17 @@ const state = {
   /** How often the worker was replaced since something ran. */ restarts: 0,
   /** Whether nothing has run since the last load. */ cold: true,
 };
-const camera = new Camera(classifyFrame);
+const camera = new Camera(takeFrame);
+/** The part of the page that teaches, once it was wanted. @type {Promise<Lesson> | null} */
+let teaching = null;
+/** The same when it is there. */
+let lesson = /** @type {Lesson | null} */ (null);
+/** The network that was taught last, in the list of models. */
+let taughtKey = "";
 
 // ---- The worker --------------------------------------------------------------------------------------------------
 
+/** @returns {WorkerClient<Methods, WorkerEvent>} */
 function newClient() {
   return new WorkerClient((event) => {
     if (event.event === "download") models.showDownload(event.received, event.total);
@@ -164,6 +176,7 @@ async function classifyPicture(picture, shown = picture === state.picture) {
   if (!shown) viewport.showPhoto(picture.blob, picture.name);
   viewport.setCaption(`${picture.name} · ${format.count(result.width)} × ${format.count(result.height)}`);
   predictions.showStill(result.predictions);
+  lesson?.showAnswer(result.predictions);
   timing.showStill(result.elapsedMs, state.cold);
   Object.assign(state, { cold: false, restarts: 0 });
 }
@@ -211,6 +224,12 @@ async function openSample(url) {
 // ---- The camera --------------------------------------------------------------------------------------------------
 
 /** @param {ImageBitmap} bitmap */
+async function takeFrame(bitmap) {
+  if (lesson && currentTab() === "teach" && lesson.takesFrames()) await lesson.takeFrame(bitmap);
+  else await classifyFrame(bitmap);
+}
+
+/** @param {ImageBitmap} bitmap */
 async function classifyFrame(bitmap) {
   if (!state.opened || camera.held) return bitmap.close();
   const frame = ++state.frame;
@@ -218,6 +237,7 @@ async function classifyFrame(bitmap) {
     const result = await client.call("classify", { frame, picture: bitmap, name: "camera", mode: state.mode, topK: TOP_K }, [bitmap]);
     if (frame !== state.frame || !camera.running) return;
     predictions.showFrame(result.predictions, smooth.checked);
+    lesson?.showAnswer(result.predictions);
     timing.showFrame(result.elapsedMs);
     state.cold = false;
   } catch (error) {
@@ -258,6 +278,7 @@ function showCameraState() {
   stage.classList.toggle("live-stage", camera.running);
   smoothRow.hidden = !camera.running;
   if (!camera.running) flipButton.hidden = true;
+  lesson?.refresh();
 }
 
 function stopCamera() {
@@ -320,6 +341,38 @@ async function compare() {
   }
 }
 
+// ---- Teaching ----------------------------------------------------------------------------------------------------
+
+/** What is open, for what is learnt on top of it. */
+function teachable() {
+  if (!state.opened) return null;
+  const adapter = adapterView.isCpu(state.opened.adapter) ? /** @type {const} */ ("cpu") : /** @type {const} */ ("webgpu");
+  return { source: models.sourceOf(state.modelKey), adapter, preprocess: state.opened.assumedPreprocess };
+}
+
+/** Classifies with a network that was just taught, in place of the last one. @param {File} file */
+async function useTaught(file) {
+  const key = models.addModel({ name: file.name, file });
+  const before = taughtKey;
+  if (!(await openModel(key))) return false;
+  taughtKey = key;
+  models.removeModel(before);
+  return true;
+}
+
+function openTeaching() {
+  teaching ??= import("../teach/teach.js").then(({ openTeaching }) => openTeaching({
+    base: teachable,
+    live: () => camera.running,
+    picture: () => state.picture,
+    use: useTaught,
+  }));
+  teaching.then((opened) => { lesson = opened; }, () => {
+    teaching = null; // the next attempt fetches it again
+    status.problem("The part of the page that teaches could not be fetched. Check the connection, and choose the tab again.");
+  });
+}
+
 // ---- Start -------------------------------------------------------------------------------------------------------
 
 listenForPictures({
@@ -330,6 +383,9 @@ listenForPictures({
 models.listenForModels({
   onModel: (key) => void openModel(key),
   onPreprocess: (preprocess) => void open({ key: state.modelKey, adapter: state.adapter, preprocess }),
+});
+listenForTabs((tab) => {
+  if (tab === "teach") openTeaching();
 });
 modes.listenForModes({ onMode: (mode) => void switchMode(mode), onCompare: () => void compare() });
 adapterView.listenForAdapter((choice) => void openOn(choice));

@@ -53,7 +53,9 @@
  * @property {[{}, null]} stop the benchmark, at its next step
  */
 
-/** @typedef {{ id: number, method: keyof Methods, params: any }} Request */
+/** What any worker can do. @typedef {Record<string, [any, any]>} AnyMethods */
+
+/** @typedef {{ id: number, method: string, params: any }} Request */
 /** @typedef {{ id: number, result: any } | { id: number, error: { message: string, fatal: boolean } }} Reply */
 
 /**

@@ -1,7 +1,6 @@
-// The page's side of the worker: one promise for each request.
+// The page's side of a worker: one promise for each request.
 
-/** @typedef {import("./protocol.js").Methods} Methods */
-/** @typedef {import("./protocol.js").Event} WorkerEvent */
+/** @typedef {import("./protocol.js").AnyMethods} AnyMethods */
 
 /** An error whose message is meant for people; after a fatal one the worker is of no more use. */
 export class WorkerError extends Error {
@@ -12,6 +11,7 @@ export class WorkerError extends Error {
   }
 }
 
+/** @template {AnyMethods} M what the worker can do @template E what it tells unasked */
 export class WorkerClient {
   #worker;
   #next = 0;
@@ -19,9 +19,9 @@ export class WorkerClient {
   /** @type {Map<number, { resolve: (value: any) => void, reject: (error: Error) => void }>} */
   #waiting = new Map();
 
-  /** @param {(event: WorkerEvent) => void} onEvent */
-  constructor(onEvent) {
-    this.#worker = new Worker(new URL("../worker.js", import.meta.url), { type: "module" });
+  /** @param {(event: E) => void} onEvent @param {string} [script] beside the page */
+  constructor(onEvent, script = "worker.js") {
+    this.#worker = new Worker(new URL(`../${script}`, import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => {
       this.#started = true;
       if ("event" in data) return onEvent(data);
@@ -41,11 +41,11 @@ export class WorkerClient {
   }
 
   /**
-   * @template {keyof Methods} M
-   * @param {M} method
-   * @param {Methods[M][0]} params
+   * @template {keyof M} N
+   * @param {N} method
+   * @param {M[N][0]} params
    * @param {Transferable[]} [transfer]
-   * @returns {Promise<Methods[M][1]>}
+   * @returns {Promise<M[N][1]>}
    */
   call(method, params, transfer = []) {
     return new Promise((resolve, reject) => {

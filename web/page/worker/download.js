@@ -1,4 +1,6 @@
-// A file beside the page, with its progress.
+// A model's bytes: a file beside the page, with its progress, or a file of the visitor's.
+
+/** @typedef {import("../app/protocol.js").ModelSource} ModelSource */
 
 /** Messages at most so often. */
 const REPORT_MS = 50;
@@ -9,7 +11,8 @@ const REPORT_MS = 50;
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
 export async function fetchBytes(url, onProgress) {
-  const response = await fetch(url).catch(() => {
+  // Beside the page, whichever worker asks.
+  const response = await fetch(new URL(`../${url}`, import.meta.url)).catch(() => {
     throw new Error(`${url}: the download failed. Check the connection and reload the page.`);
   });
   if (!response.ok) throw new Error(`${url}: the server answered ${response.status}. Reload the page later.`);
@@ -42,3 +45,14 @@ export async function fetchBytes(url, onProgress) {
   }
   return bytes;
 }
+
+/**
+ * @param {ModelSource} source
+ * @param {(received: number, total: number | null) => void} onProgress
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export const fetchModel = (source, onProgress) => "url" in source
+  ? fetchBytes(source.url, onProgress)
+  : source.file.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => {
+    throw new Error(`${source.name}: the file can no longer be read. Choose it again.`);
+  });

@@ -29,9 +29,13 @@ pub struct Module {
     feature: &'static str,
 }
 
-/// What the page begins with, and what is fetched when an ONNX file comes: the code for that is a fifth of all.
-pub const MODULES: [Module; 2] =
-    [Module { name: "doconv", feature: "web" }, Module { name: "doconv_onnx", feature: "web-onnx" }];
+/// What the page begins with; what is fetched when an ONNX file comes, because the code for that is a fifth of all; and what
+/// is fetched when somebody wants to teach.
+pub const MODULES: [Module; 3] = [
+    Module { name: "doconv", feature: "web" },
+    Module { name: "doconv_onnx", feature: "web-onnx" },
+    Module { name: "doconv_teach", feature: "web-teach" },
+];
 
 impl Module {
     /// The bindings, their types, and the module itself.
