@@ -97,6 +97,10 @@ fn the_last_block_learns_as_well_where_it_is_told_to() {
     let (taught, _) = teach(&mut teacher, &Lesson::default());
     assert!(same(&taught, "layer3.2.conv2.W"));
     let (taught, _) = teach(&mut teacher, &Lesson { last_block: true, seed: 0 });
+    // One that was taught can be taught again.
+    let mut again = shown(&adapter, &taught.model.fold().unwrap(), 2);
+    let (twice, _) = teach(&mut again, &Lesson::default());
+    assert_eq!(twice.model.network().nodes.len(), taught.model.network().nodes.len());
     assert!(!same(&taught, "layer3.2.conv2.W") && !same(&taught, "layer3.2.conv1.W") && same(&taught, "layer3.1.conv2.W"));
 }
 

@@ -3,6 +3,9 @@
 use crate::network::{Activation, Conv2d, DoConv, FORMAT_VERSION, Input, Linear, Node, Op, Shape};
 use crate::{Error, Model, Network, Result};
 
+/// The name of the convolution of [`doconv_head`].
+pub(super) const HEAD_CONV: &str = "head.conv";
+
 /// Features that the convolution of [`doconv_head`] makes.
 const FEATURES: usize = 32;
 
@@ -72,7 +75,7 @@ pub fn doconv_head([channels, height, width]: [usize; 3], classes: &[String]) ->
     };
     let linear = Linear { in_features: FEATURES, out_features: classes.len(), bias: true };
     let operators = [
-        ("head.conv", Op::Conv2d(conv)),
+        (HEAD_CONV, Op::Conv2d(conv)),
         ("head.relu", Op::Activation(Activation::Relu)),
         ("head.pool", Op::GlobalAvgPool),
         ("head.linear", Op::Linear(linear)),

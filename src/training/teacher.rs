@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use oorandom::Rand64;
 
+use super::head::HEAD_CONV;
 use super::{Optimiser, Options, Schedule, Totals, Trainer, doconv_head, last_map, shuffle, targets};
 use crate::gpu::Picture;
 use crate::{Adapter, Error, Image, Mode, Model, Network, Result, Session, Tensor};
@@ -12,8 +13,10 @@ use crate::{Adapter, Error, Image, Mode, Model, Network, Result, Session, Tensor
 const BATCH: usize = 16;
 /// At least so often every picture is seen …
 const EPOCHS: usize = 20;
-/// … and at least so many steps are made.
+/// … and at least so many steps are made …
 const STEPS: usize = 80;
+/// … unless the loss is as small as this by then: there is nothing left to learn of these pictures.
+const LEARNT: f64 = 2e-3;
 /// Of a class's pictures, one of so many is not learnt from but tried afterwards.
 const HELD_BACK: usize = 5;
 
@@ -103,7 +106,12 @@ impl Teacher {
     /// [`Session::load`].
     pub async fn new(adapter: &Adapter, model: &Model) -> Result<Self> {
         let model = model.fold_batch_norms()?;
-        let last = last_map(model.network())?.to_owned();
+        let taught = model.network().nodes.iter().find(|node| node.name == HEAD_CONV);
+        // A network that was taught before loses that head.
+        let last = match taught {
+            Some(node) => node.inputs[0].clone(),
+            None => last_map(model.network())?.to_owned(),
+        };
         let [mut front, _] = model.cut(&last)?;
         let mut block = None;
         if let Some(place) = last_block(front.network()) {
@@ -192,7 +200,8 @@ impl Teacher {
                 trainer.step(&features, &targets(&labels, classes.len(), 0.0)?, rate as f32).await?;
             }
             let totals = trainer.totals().await?;
-            if progress(Progress { epoch: epoch + 1, epochs, totals }).await.is_break() {
+            let asked_to_end = progress(Progress { epoch: epoch + 1, epochs, totals }).await.is_break();
+            if asked_to_end || (epoch + 1 >= EPOCHS && totals.mean_loss() < LEARNT) {
                 break;
             }
         }

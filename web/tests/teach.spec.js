@@ -49,13 +49,13 @@ for (const adapter of ["CPU (wasm SIMD)", "WebGPU"]) {
     await train.click();
     await expect(page.getByRole("img", { name: "Loss by epoch" })).toBeVisible();
     await expect(panel(page)).toContainText("2 of 2 pictures that it did not learn from are classified rightly", { timeout: 240_000 });
-    await expect(panel(page)).toContainText(/Loss 0\.0\d+, 100\.0% right/);
+    await expect(panel(page)).toContainText(/Loss 0\.0\d\d, 100\.0% right/);
 
     // The page classifies with it now.
     await expect(rows(page).first()).toHaveClass(/best/);
     await choose(page, photo("coffee.png"));
     await expect(rows(page).nth(1)).toHaveClass(/best/);
-    await expect(rows(page).nth(1)).toContainText(/9\d\.\d%/);
+    await expect(rows(page).nth(1)).toContainText(/(9\d|100)\.\d%/);
 
     // The folded file and the composed one are the same network, for the program too.
     const [folded, composed] = [await download(page), await download(page, /With D and W/)];
@@ -96,7 +96,7 @@ test("the camera is recorded while the button is held, and learning can be stopp
   await expect(rows(page).first()).toContainText("%");
   await page.getByRole("switch", { name: /last DO.Conv layer/ }).check({ force: true });
   await page.getByRole("button", { name: "Train" }).click();
-  await expect(panel(page)).toContainText(/\d of 2\d/);
+  await expect(panel(page)).toContainText(/[1-9]\d* of 80/);
   await page.getByRole("button", { name: "Stop here" }).click();
   await expect(panel(page)).toContainText("Learnt Class 1, Class 2.", { timeout: 240_000 });
 });
@@ -114,7 +114,7 @@ test("what is missing is said, and a file that is no picture is named", async ({
   await expect(status(page)).toContainText("words.png: not an image");
   await expect(rows(page).first()).toContainText("1 picture");
   await expect(panel(page)).toContainText("No pictures yet: Class 2.");
-  await rows(page).nth(1).getByRole("button", { name: "Add this picture" }).press("Enter");
+  await rows(page).nth(1).getByRole("button", { name: "Add picture" }).press("Enter");
   await expect(train).toBeEnabled();
   await page.getByLabel("Name of class 2").fill("Class 1");
   await expect(panel(page)).toContainText("Two classes are called Class 1.");
@@ -147,7 +147,7 @@ for (const [name, width, height] of /** @type {const} */ ([["phone", 390, 844], 
     await show(page, { "Chelsea": ["chelsea.png"], "a cup of coffee": ["coffee.png", "coffee.png"], "rocket": ["rocket.jpg"] });
     await page.screenshot({ path: path("before"), fullPage: true, clip: { x: 0, y: 0, width, height: 1700 } });
     await page.getByRole("button", { name: "Train" }).click();
-    await expect(panel(page)).toContainText(/1\d of \d+/);
+    await expect(panel(page)).toContainText(/[1-9]\d* of 80/);
     await page.screenshot({ path: path("during"), fullPage: true, clip: { x: 0, y: 0, width, height: 1700 } });
     await expect(panel(page)).toContainText("Learnt Chelsea", { timeout: 240_000 });
     await expect(rows(page).first()).toHaveClass(/best/);

@@ -12,6 +12,7 @@ const rate = formatter({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const weight = formatter({ minimumFractionDigits: 3, maximumFractionDigits: 3, signDisplay: "exceptZero" });
 const size = formatter({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const times = formatter({ maximumSignificantDigits: 2 });
+const losses = formatter({ minimumFractionDigits: 3, maximumFractionDigits: 3 });
 
 /** The unit is a symbol of the SI, the same in every language. @param {"s" | "ms"} unit @param {number} digits */
 function duration(unit, digits) {
@@ -43,6 +44,7 @@ export const large = (value) => `${(value >= 1e8 ? whole : three).format(value /
 /** @param {number} value */ export const perSecond = (value) => rate.format(value);
 /** A kernel's value. @param {number} value */ export const signed = (value) => weight.format(value);
 /** @param {number} bytes */ export const megabytes = (bytes) => size.format(bytes / 1e6);
+/** A cross-entropy. @param {number} value */ export const loss = (value) => losses.format(value);
 /** How many times as much. @param {number} value */ export const factor = (value) => times.format(value);
 
 /** @param {readonly number[]} values @param {number} q in 0…1 */

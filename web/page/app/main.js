@@ -32,6 +32,7 @@ import { WorkerClient, WorkerError } from "./worker-client.js";
 /** @typedef {ReturnType<typeof import("../teach/teach.js").openTeaching>} Lesson */
 /** @typedef {import("./protocol.js").Methods} Methods */
 /** @typedef {import("./protocol.js").Mode} Mode */
+/** @typedef {import("./protocol.js").ModelSource} ModelSource */
 /** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./protocol.js").Preprocess} Preprocess */
 
@@ -128,7 +129,7 @@ async function open({ key, adapter, preprocess }) {
     adapterView.showAdapter(opened.adapter);
     timing.restart();
     timing.showLoad(opened, adapterView.describe(opened.adapter), first ? performance.now() : null);
-    viewport.setCropKnown("url" in source || opened.assumedPreprocess !== null);
+    viewport.setCropKnown(seesSquare(source, opened));
     showLayers(opened, (layer, output, input) => client.call("factors", { layer, output, input }));
     enableBenchmark();
     await showFirstPicture();
@@ -149,6 +150,9 @@ async function open({ key, adapter, preprocess }) {
     models.hideLoading(state.opened !== null);
   }
 }
+
+/** Whether a network sees the square that the page shows. @param {ModelSource} source @param {Opened} opened */
+const seesSquare = (source, opened) => "url" in source || source.seesSquare === true || opened.assumedPreprocess !== null;
 
 /** @param {AdapterChoice} adapter */
 const openOn = (adapter) => open({ key: state.modelKey, adapter, preprocess: state.preprocess });
@@ -352,7 +356,9 @@ function teachable() {
 
 /** Classifies with a network that was just taught, in place of the last one. @param {File} file */
 async function useTaught(file) {
-  const key = models.addModel({ name: file.name, file });
+  // It looks at pictures as the network does that it was made of.
+  const square = state.opened !== null && seesSquare(models.sourceOf(state.modelKey), state.opened);
+  const key = models.addModel({ name: file.name, file, seesSquare: square });
   const before = taughtKey;
   if (!(await openModel(key))) return false;
   taughtKey = key;

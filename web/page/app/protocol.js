@@ -15,8 +15,9 @@
 /** @typedef {"imagenet" | "symmetric" | "unit"} Preprocess */
 
 /**
- * Where a model's bytes are: beside the page, or in a file of the visitor's.
- * @typedef {{ name: string, url: string } | { name: string, file: File }} ModelSource
+ * Where a model's bytes are: beside the page, or in a file, of the visitor's or made by teaching. It sees the square that the
+ * page shows if it `seesSquare`.
+ * @typedef {{ name: string, url: string } | { name: string, file: File, seesSquare?: boolean }} ModelSource
  */
 
 /**

@@ -119,7 +119,7 @@ export function thumbnail(bitmap) {
 /** How pictures are added now. @param {boolean} live @param {number | null} recording */
 export function showTools(live, recording) {
   for (const { id, record } of rows.values()) {
-    record.textContent = recording === id ? "Recording" : live ? "Hold to record" : "Add this picture";
+    record.textContent = recording === id ? "Recording" : live ? "Hold to record" : "Add picture";
     record.classList.toggle("recording", recording === id);
   }
 }

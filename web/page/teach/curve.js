@@ -39,6 +39,6 @@ export function extendCurve(epoch) {
   plot.replaceChildren(
     makeSvg("path", { class: "area", d: `M${first.split(" ")[0]} ${HEIGHT}L${points.join("L")}L${last.split(" ")[0]} ${HEIGHT}Z` }),
     makeSvg("path", { class: "line", d: `M${points.join("L")}`, "vector-effect": "non-scaling-stroke" }));
-  text.textContent = `Loss ${epoch.loss.toPrecision(2)}, ${format.share(epoch.accuracy)} right`;
+  text.textContent = `Loss ${format.loss(epoch.loss)}, ${format.share(epoch.accuracy)} right`;
   counter.textContent = `${format.count(epoch.epoch)} of ${format.count(epoch.epochs)}`;
 }

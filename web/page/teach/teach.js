@@ -51,6 +51,8 @@ let lastFrame = 0;
 let learning = false;
 /** Names of the classes that the page's network has learnt here. @type {string[]} */
 let taughtLabels = [];
+/** What the page's network said last. @type {{ label: string, probability: number }[]} */
+let answer = [];
 /** @type {string[]} */
 let addresses = [];
 
@@ -242,6 +244,7 @@ async function learn() {
     learning = false;
     list.setBusy(false);
     refresh();
+    showShares();
     train.focus({ preventScroll: true });
   }
 }
@@ -268,8 +271,14 @@ async function use(taught, labels) {
   if (!(await page.use(new File([composed], `${stem}.safetensors`)))) taughtLabels = [];
 }
 
-/** What the page's network says, if it is the one that was taught. @param {{ label: string, probability: number }[]} predictions */
+/** @param {{ label: string, probability: number }[]} predictions what the page's network says */
 function showAnswer(predictions) {
-  const known = taughtLabels.length > 0 && predictions.every(({ label }) => taughtLabels.includes(label));
-  if (!learning) list.showShares(known ? predictions : null);
+  answer = predictions;
+  if (!learning) showShares();
+}
+
+/** How sure the network is, if it is the one that was taught. */
+function showShares() {
+  const known = taughtLabels.length > 0 && answer.every(({ label }) => taughtLabels.includes(label));
+  list.showShares(known ? answer : null);
 }

@@ -12,11 +12,14 @@ let teacher = null;
 let stopped = false;
 
 async function open() {
-  const module = await import("../doconv_teach.js").catch(() => {
+  try {
+    const module = await import("../doconv_teach.js");
+    await module.default();
+    return module;
+  } catch (error) {
+    if (error instanceof WebAssembly.CompileError) throw error;
     throw new Error("The part that learns could not be loaded. Check the connection and try again.");
-  });
-  await module.default();
-  return module;
+  }
 }
 
 function active() {
