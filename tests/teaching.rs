@@ -5,8 +5,8 @@ mod adapters;
 
 use std::ops::ControlFlow;
 
-use doconv::training::{Lesson, Progress, Score, Taught, Teacher};
 use doconv::network::zoo;
+use doconv::training::{Lesson, Progress, Score, Taught, Teacher};
 use doconv::{Adapter, Image, Mode, Model, Session};
 use pollster::block_on;
 
@@ -101,7 +101,9 @@ fn the_last_block_learns_as_well_where_it_is_told_to() {
     let mut again = shown(&adapter, &taught.model.fold().unwrap(), 2);
     let (twice, _) = teach(&mut again, &Lesson::default());
     assert_eq!(twice.model.network().nodes.len(), taught.model.network().nodes.len());
-    assert!(!same(&taught, "layer3.2.conv2.W") && !same(&taught, "layer3.2.conv1.W") && same(&taught, "layer3.1.conv2.W"));
+    assert!(
+        !same(&taught, "layer3.2.conv2.W") && !same(&taught, "layer3.2.conv1.W") && same(&taught, "layer3.1.conv2.W")
+    );
 }
 
 #[test]

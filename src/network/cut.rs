@@ -29,7 +29,10 @@ impl Network {
         let after: HashSet<&str> = back.iter().map(|node| node.name.as_str()).chain([node]).collect();
         let read = back.iter().flat_map(|node| &node.inputs).chain(&self.outputs);
         if let Some(around) = read.map(String::as_str).find(|name| !after.contains(name)) {
-            return Err(Error::node(node, format!("the network cannot be cut here: what comes after reads `{around}`, too")));
+            return Err(Error::node(
+                node,
+                format!("the network cannot be cut here: what comes after reads `{around}`, too"),
+            ));
         }
         let [items, c, h, w] = inferred.nodes[index];
         let inputs = vec![Input { items, ..Input::new(node, [c, h, w]) }];

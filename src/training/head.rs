@@ -81,8 +81,10 @@ pub fn doconv_head([channels, height, width]: [usize; 3], classes: &[String]) ->
         ("head.linear", Op::Linear(linear)),
     ];
     let mut before = "features".to_owned();
-    let node = |(name, op): (&str, Op)| {
-        Node { name: name.into(), inputs: vec![std::mem::replace(&mut before, name.into())], op }
+    let node = |(name, op): (&str, Op)| Node {
+        name: name.into(),
+        inputs: vec![std::mem::replace(&mut before, name.into())],
+        op,
     };
     let nodes = operators.into_iter().map(node).collect();
     let network = Network {

@@ -176,7 +176,8 @@ impl Teacher {
         let [learnt, held_back] = self.examples_of(classes);
         // What is frozen comes first, and is run once.
         let frozen = self.block.clone().filter(|_| !lesson.last_block);
-        let (learnt, held_back) = (self.through(frozen.as_ref(), learnt).await?, self.through(frozen.as_ref(), held_back).await?);
+        let (learnt, held_back) =
+            (self.through(frozen.as_ref(), learnt).await?, self.through(frozen.as_ref(), held_back).await?);
         let front = frozen.map_or_else(|| Ok(self.front.clone()), |block| self.front.join(&block))?;
         let tail = self.tail(&labels, lesson)?;
 
@@ -212,10 +213,13 @@ impl Teacher {
 
     fn check(&self, classes: &[(usize, String)]) -> Result<()> {
         if classes.len() < 2 {
-            let reason = format!("telling classes apart needs at least two of them, there {}", match classes.len() {
-                0 => "is none",
-                _ => "is one",
-            });
+            let reason = format!(
+                "telling classes apart needs at least two of them, there {}",
+                match classes.len() {
+                    0 => "is none",
+                    _ => "is one",
+                }
+            );
             return Err(Error::Unsupported(reason));
         }
         for (at, (class, label)) in classes.iter().enumerate() {

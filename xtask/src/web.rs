@@ -21,7 +21,9 @@ pub fn test() -> Result<()> {
 
 /// The program, compiled already, so that waiting for that is announced.
 fn program() -> Result<Command> {
-    step("cargo build, the page's tools", || run(&mut cargo(&["build", "--quiet", "--workspace", "--bin", "xtask-web"])))?;
+    step("cargo build, the page's tools", || {
+        run(&mut cargo(&["build", "--quiet", "--workspace", "--bin", "xtask-web"]))
+    })?;
     let program = target().join(format!("debug/xtask-web{}", std::env::consts::EXE_SUFFIX));
     Ok(command(program, &[]))
 }

@@ -9,7 +9,7 @@ use xtask::step::{cargo, command, output_of};
 use crate::{programs, site, web};
 
 /// The files of the package, but for the examples.
-const FILES: [&str; 14] = [
+const FILES: [&str; 17] = [
     "README.md",
     "dist/LICENSE-APACHE",
     "dist/LICENSE-MIT",
@@ -19,6 +19,9 @@ const FILES: [&str; 14] = [
     "dist/doconv_onnx.d.ts",
     "dist/doconv_onnx.js",
     "dist/doconv_onnx_bg.wasm",
+    "dist/doconv_teach.d.ts",
+    "dist/doconv_teach.js",
+    "dist/doconv_teach_bg.wasm",
     "dist/helper.js",
     "dist/onnx.js",
     "dist/threads.js",

@@ -101,7 +101,11 @@ mod tests {
     fn code_is_what_the_page_loads() {
         assert!(["doconv.js", "doconv_bg.wasm", "parts/a.mjs"].into_iter().all(is_code));
         assert!(!["doconv.d.ts", "examples/a.js", "index.html"].into_iter().any(is_code));
-        assert!(["doconv_onnx.js", "doconv_onnx_bg.wasm", "doconv_teach.js", "teach/view.js"].into_iter().all(is_fetched_later));
+        assert!(
+            ["doconv_onnx.js", "doconv_onnx_bg.wasm", "doconv_teach.js", "teach/view.js"]
+                .into_iter()
+                .all(is_fetched_later)
+        );
         assert!(!["doconv.js", "doconv_bg.wasm", "onnx.js"].into_iter().any(is_fetched_later));
     }
 }
