@@ -130,7 +130,8 @@ mod interrupted {
         assert_eq!(fs::read_to_string(&path).unwrap(), "an older record");
     }
 
-    /// While a network is made ready there is no sample after which to stop.
+    /// While a network is made ready there is no sample after which to stop. On a busy machine the network may be ready before
+    /// the second one comes; then the first one ends it, and says so.
     #[test]
     fn the_second_one_ends_it_at_once() {
         let mut bench = Running::start(&["--suite", "networks"]);
@@ -139,6 +140,7 @@ mod interrupted {
         bench.wait_for("Ctrl-C again");
         bench.interrupt();
         let (code, stdout, stderr) = bench.end();
-        assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(130), "", ""));
+        assert_eq!((code, stdout.as_str()), (Some(130), ""), "{stderr}");
+        assert!(["", "stopped before any case was done: there is no record"].contains(&stderr.as_str()), "{stderr}");
     }
 }
