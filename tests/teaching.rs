@@ -5,7 +5,7 @@ mod adapters;
 
 use std::ops::ControlFlow;
 
-use doconv::network::zoo;
+use doconv::network::{Node, Op, zoo};
 use doconv::training::{Lesson, Progress, Score, Taught, Teacher};
 use doconv::{Adapter, Image, Mode, Model, Session};
 use pollster::block_on;
@@ -106,6 +106,17 @@ fn the_last_block_learns_as_well_where_it_is_told_to() {
     );
 }
 
+/// As many exported networks do.
+#[test]
+fn a_network_that_ends_in_a_softmax_is_taught_too() {
+    let mut network = random().network().clone();
+    network.nodes.push(Node { name: "softmax".into(), inputs: network.outputs.clone(), op: Op::Softmax });
+    network.outputs = vec!["softmax".into()];
+    let model = Model::new(network, random().weights().clone()).unwrap();
+    let (taught, _) = teach(&mut shown(&Adapter::cpu(), &model, 1), &Lesson::default());
+    assert!(!taught.model.network().ends_in_softmax());
+}
+
 #[test]
 fn learning_ends_where_it_is_told_to() {
     let mut teacher = shown(&Adapter::cpu(), &random(), 1);
@@ -130,6 +141,8 @@ fn what_cannot_be_learnt_is_said() {
     assert!(reason(&[(1, "cat")]).contains("at least two"));
     assert!(reason(&[(1, "cat"), (3, "cat")]).contains("`cat`"));
     assert!(reason(&[(1, "cat"), (2, "cup")]).contains("no picture of `cup`"));
+    // Moving keeps what was shown.
+    block_on(teacher.move_to(&Adapter::cpu())).unwrap();
     teacher.forget(3);
     assert_eq!([1, 3, 5].map(|class| teacher.count(class)), [1, 0, 1]);
 }

@@ -15,22 +15,20 @@ const FEATURES: usize = 32;
 /// [`Error::Unsupported`] if they do not come from a fully connected layer or a convolution, perhaps by way of an activation,
 /// pooling or flattening.
 pub fn head(network: &Network) -> Result<&str> {
+    last_layer(network, |op| {
+        use Op::{Activation, AvgPool, Flatten, GlobalAvgPool, GlobalMaxPool, MaxPool};
+        matches!(op, Activation(_) | GlobalAvgPool | GlobalMaxPool | AvgPool(_) | MaxPool(_) | Flatten)
+    })
+}
+
+/// The last layer with weights, by way of what is `passed` on the way back from the output.
+fn last_layer(network: &Network, passed: impl Fn(&Op) -> bool) -> Result<&str> {
     let mut name = network.outputs.first().map(String::as_str).unwrap_or_default();
     loop {
         let node = network.nodes.iter().find(|node| node.name == name);
         match node {
             Some(Node { op: Op::Linear(_) | Op::Conv2d(_), .. }) => return Ok(name),
-            Some(Node {
-                op:
-                    Op::Activation(_)
-                    | Op::GlobalAvgPool
-                    | Op::GlobalMaxPool
-                    | Op::AvgPool(_)
-                    | Op::MaxPool(_)
-                    | Op::Flatten,
-                inputs,
-                ..
-            }) => name = inputs[0].as_str(),
+            Some(Node { op, inputs, .. }) if passed(op) => name = inputs[0].as_str(),
             _ => {
                 return Err(Error::Unsupported(format!(
                     "`{}` does not end in a layer whose outputs are classes",
@@ -42,13 +40,19 @@ pub fn head(network: &Network) -> Result<&str> {
 }
 
 /// The last map with pixels, or the last vector, that a classifier makes its logits of: what its last layer reads, before
-/// pooling and flattening.
+/// pooling and flattening. The network may end in a softmax.
 ///
 /// # Errors
 /// Those of [`head`]; [`Error::Unsupported`] if there is nothing before the last layer.
 pub fn last_map(network: &Network) -> Result<&str> {
     let find = |name: &str| network.nodes.iter().find(|node| node.name == name);
-    let head = head(network)?;
+    let head = last_layer(network, |op| {
+        use Op::{Activation, AvgPool, Flatten, GlobalAvgPool, GlobalMaxPool, LogSoftmax, MaxPool, Softmax};
+        matches!(
+            op,
+            Activation(_) | GlobalAvgPool | GlobalMaxPool | AvgPool(_) | MaxPool(_) | Flatten | Softmax | LogSoftmax
+        )
+    })?;
     let mut name = find(head).map_or(head, |node| node.inputs[0].as_str());
     while let Some(node) = find(name) {
         match node.op {

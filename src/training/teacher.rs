@@ -116,11 +116,24 @@ impl Teacher {
         let mut block = None;
         if let Some(place) = last_block(front.network()) {
             let [before, after] = front.cut(&place)?;
-            (front, block) = (before, Some(after.expand(None, 0.0, 0)?));
+            // A folded layer with fewer columns of D than taps cannot be expanded; the head learns without it.
+            if let Ok(after) = after.expand(None, 0.0, 0) {
+                (front, block) = (before, Some(after));
+            }
         }
         let session = Session::load(adapter, &front, Mode::Folded).await?;
         session.photograph_rules()?;
         Ok(Self { adapter: adapter.clone(), front, session, block, examples: vec![] })
+    }
+
+    /// Goes on on another adapter, or on the same one opened anew; what was shown is kept.
+    ///
+    /// # Errors
+    /// Those of [`Session::load`]; everything is as it was then.
+    pub async fn move_to(&mut self, adapter: &Adapter) -> Result<()> {
+        self.session = Session::load(adapter, &self.front, Mode::Folded).await?;
+        self.adapter = adapter.clone();
+        Ok(())
     }
 
     /// Whether [`Lesson::last_block`] is possible: some networks have no DO-Conv layer that all later ones depend on.
@@ -188,7 +201,7 @@ impl Teacher {
         let options = Options { batch, optimiser, ..Options::default() };
         let mut trainer = Trainer::new(&self.adapter, &tail, &options).await?;
         // What knows a lot already is changed little.
-        let rate = if lesson.last_block { 2e-4 } else { 1e-3 };
+        let rate = if lesson.last_block && self.block.is_some() { 2e-4 } else { 1e-3 };
         let mut random = Rand64::new(u128::from(lesson.seed));
         let mut order: Vec<usize> = (0..learnt.len()).collect();
         for epoch in 0..epochs {

@@ -16,7 +16,7 @@ use super::{error, model, to_js};
 use crate::formats::Dtype;
 use crate::gpu::Picture;
 use crate::training::{self, Lesson, Progress, Taught};
-use crate::{AdapterInfo, Error, Result};
+use crate::{Adapter, AdapterInfo, Error, Result};
 
 /// Teaches a network new classes with a few pictures of each: its last layers give way to a small DO-Conv head.
 #[wasm_bindgen]
@@ -30,6 +30,24 @@ pub struct Teacher {
 struct Shared {
     teacher: training::Teacher,
     reader: Reader,
+    wanted: Wanted,
+}
+
+impl Shared {
+    /// Does something with the teacher. If the device goes meanwhile, it is opened anew and the thing is done once more.
+    async fn with<T>(
+        &mut self,
+        mut action: impl AsyncFnMut(&mut training::Teacher, &mut Reader) -> Result<T>,
+    ) -> Result<T> {
+        match action(&mut self.teacher, &mut self.reader).await {
+            Err(Error::DeviceLost { .. }) => {
+                let adapter = open_adapter(&self.wanted).await.unwrap_or_else(|_| Adapter::cpu());
+                self.teacher.move_to(&adapter).await?;
+                action(&mut self.teacher, &mut self.reader).await
+            }
+            other => other,
+        }
+    }
 }
 
 /// A class as the page has it.
@@ -72,9 +90,11 @@ impl Teacher {
     ) -> Result<(), JsValue> {
         let source = Source::from_js(&source).await.map_err(error)?;
         let mut shared = self.shared.lock().await;
-        let Shared { teacher, reader } = &mut *shared;
-        let square = teacher.crop_fraction().and_then(|fraction| source.square(reader, fraction)).map_err(error)?;
-        teacher.show_picture(class, Picture::Square(&square)).await.map_err(error)
+        let shown = shared.with(async |teacher, reader| {
+            let square = source.square(reader, teacher.crop_fraction()?)?;
+            teacher.show_picture(class, Picture::Square(&square)).await
+        });
+        shown.await.map_err(error)
     }
 
     /// Forgets the pictures of a class.
@@ -102,8 +122,10 @@ impl Teacher {
         let classes: Vec<(usize, String)> = classes.into_iter().map(|class| (class.id, class.label)).collect();
         let lesson = Lesson { last_block: options.last_block, seed: options.seed };
         let mut shared = self.shared.lock().await;
-        let progress = async |progress| tell(listener.as_ref(), progress).await;
-        let taught = shared.teacher.teach(&classes, &lesson, progress).await;
+        let taught = shared.with(async |teacher, _| {
+            teacher.teach(&classes, &lesson, async |progress| tell(listener.as_ref(), progress).await).await
+        });
+        let taught = taught.await;
         taught.and_then(|taught| files(&taught)).map_err(error)
     }
 
@@ -130,7 +152,7 @@ async fn load(model: &JsValue, given: JsValue) -> Result<Teacher> {
     let opened = model::open(model::take(model, &options).await?, &options)?;
     let teacher = training::Teacher::new(&adapter, &opened.model).await?;
     let has_last_block = teacher.has_last_block();
-    let shared = Rc::new(Mutex::new(Shared { teacher, reader: Reader::default() }));
+    let shared = Rc::new(Mutex::new(Shared { teacher, reader: Reader::default(), wanted }));
     Ok(Teacher { shared, adapter: adapter.info().clone(), has_last_block })
 }
 

@@ -13,16 +13,15 @@ const panel = (/** @type {import("@playwright/test").Page} */ page) => page.getB
 const rows = (/** @type {import("@playwright/test").Page} */ page) => page.getByRole("list", { name: "Classes" }).getByRole("listitem");
 
 /** Opens the tab, and gives every class its pictures. @param {import("@playwright/test").Page} page @param {Record<string, string[]>} classes */
-async function show(page, classes) {
+async function show(page, classes, first = 1) {
   await page.getByRole("tab", { name: "Teach" }).click();
-  await expect(rows(page)).toHaveCount(2);
-  let id = 0;
+  let id = first - 1;
   for (const [label, files] of Object.entries(classes)) {
     id += 1;
     if (id > 2) await page.getByRole("button", { name: "Add a class" }).click();
     await page.getByLabel(`Name of class ${id}`).fill(label);
     await page.getByLabel(`Choose files for class ${id}`).setInputFiles(files.map(photo));
-    await expect(rows(page).nth(id - 1)).toContainText(files.length === 1 ? "1 picture" : `${files.length} pictures`);
+    await expect(rows(page).nth(id - first)).toContainText(files.length === 1 ? "1 picture" : `${files.length} pictures`);
   }
 }
 
@@ -103,7 +102,13 @@ test("the camera is recorded while the button is held, and learning can be stopp
 
 test("what is missing is said, and a file that is no picture is named", async ({ page }) => {
   await open(page);
-  await page.getByRole("tab", { name: "Classify" }).press("ArrowRight");
+  // The link at the top, as often as one likes, or the arrows.
+  for (const way of ["link", "link", "arrow"]) {
+    if (way === "link") await page.getByRole("link", { name: "Teach" }).click();
+    else await page.getByRole("tab", { name: "Classify" }).press("ArrowRight");
+    await expect(panel(page)).toBeVisible();
+    if (way === "link") await page.getByRole("tab", { name: "Classify" }).click();
+  }
   const train = page.getByRole("button", { name: "Train" });
   await expect(train).toBeDisabled();
   await expect(panel(page)).toContainText("No pictures yet: Class 1, Class 2.");
@@ -121,6 +126,20 @@ test("what is missing is said, and a file that is no picture is named", async ({
   await expect(train).toBeDisabled();
   await page.getByRole("button", { name: "Remove class 2" }).click();
   await expect(panel(page)).toContainText("at least two classes");
+});
+
+test("a class that is removed while its pictures are read is gone, and nothing waits for it", async ({ page }) => {
+  await open(page);
+  await page.getByRole("tab", { name: "Teach" }).click();
+  await page.getByLabel("Choose files for class 1").setInputFiles(Array(30).fill(photo("chelsea.png")));
+  await expect(panel(page)).toContainText("Looking at the pictures.");
+  await expect(page.getByRole("button", { name: "Train" })).toBeDisabled();
+  await expect(rows(page).first()).toContainText(/[1-9] picture/);
+  await page.getByRole("button", { name: "Remove class 1" }).click();
+  await expect(page.getByRole("button", { name: "Add a class" })).toBeFocused();
+  await expect(panel(page)).not.toContainText("Looking at the pictures.");
+  await show(page, { coffee: ["coffee.png"] }, 2);
+  await expect(rows(page)).toHaveCount(1);
 });
 
 test("the part that learns is fetched when it is wanted, and again if that failed", async ({ page, context }) => {

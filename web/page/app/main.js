@@ -351,14 +351,17 @@ async function compare() {
 function teachable() {
   if (!state.opened) return null;
   const adapter = adapterView.isCpu(state.opened.adapter) ? /** @type {const} */ ("cpu") : /** @type {const} */ ("webgpu");
-  return { source: models.sourceOf(state.modelKey), adapter, preprocess: state.opened.assumedPreprocess };
+  const source = models.sourceOf(state.modelKey);
+  return { source, adapter, preprocess: state.opened.assumedPreprocess, seesSquare: seesSquare(source, state.opened) };
 }
 
-/** Classifies with a network that was just taught, in place of the last one. @param {File} file */
-async function useTaught(file) {
-  // It looks at pictures as the network does that it was made of.
-  const square = state.opened !== null && seesSquare(models.sourceOf(state.modelKey), state.opened);
-  const key = models.addModel({ name: file.name, file, seesSquare: square });
+/**
+ * Classifies with a network that was just taught, in place of the last one.
+ * @param {File} file
+ * @param {boolean} seesSquare as the network does that it was made of
+ */
+async function useTaught(file, seesSquare) {
+  const key = models.addModel({ name: file.name, file, seesSquare });
   const before = taughtKey;
   if (!(await openModel(key))) return false;
   taughtKey = key;

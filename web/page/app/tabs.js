@@ -38,11 +38,11 @@ export function listenForTabs(onTab) {
       choose(other);
     });
   });
-  const follow = () => {
-    if (location.hash !== "#teach") return;
+  // A panel that is hidden is none that the browser could scroll to.
+  const teach = () => {
     choose(names.indexOf("teach"));
     byId("stage", HTMLElement).scrollIntoView();
   };
-  addEventListener("hashchange", follow);
-  follow();
+  for (const link of document.querySelectorAll('a[href="#teach"]')) link.addEventListener("click", teach);
+  if (location.hash === "#teach") teach();
 }

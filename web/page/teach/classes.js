@@ -76,6 +76,12 @@ export function addClass(handlers) {
   });
   record.addEventListener("keyup", ({ key }) => [" ", "Enter"].includes(key) && handlers.onRelease(id));
   record.addEventListener("blur", () => handlers.onRelease(id));
+  // A click without a pointer, as assistive technology makes it, is a short press.
+  record.addEventListener("click", (event) => {
+    if (event.detail !== 0) return;
+    handlers.onPress(id);
+    handlers.onRelease(id);
+  });
   showCount(rows.get(id));
   return id;
 }
@@ -84,6 +90,18 @@ export function addClass(handlers) {
 export function removeClass(id) {
   rows.get(id)?.element.remove();
   rows.delete(id);
+}
+
+/** @param {number} id whether it is still there */
+export const hasClass = (id) => rows.has(id);
+
+/** The pictures of all classes are gone. */
+export function forgetPictures() {
+  for (const row of rows.values()) {
+    row.shown = 0;
+    row.pictures.replaceChildren();
+    showCount(row);
+  }
 }
 
 /** What there is to learn, in order. */
@@ -119,7 +137,8 @@ export function thumbnail(bitmap) {
 /** How pictures are added now. @param {boolean} live @param {number | null} recording */
 export function showTools(live, recording) {
   for (const { id, record } of rows.values()) {
-    record.textContent = recording === id ? "Recording" : live ? "Hold to record" : "Add picture";
+    record.replaceChildren(recording === id ? "Recording" : live ? "Hold to record" : "Add picture",
+      make("span", { class: "visually-hidden" }, ` for class ${id}`));
     record.classList.toggle("recording", recording === id);
   }
 }

@@ -5,7 +5,10 @@
 /** @typedef {import("../app/protocol.js").Preprocess} Preprocess */
 /** @typedef {import("../doconv_teach.js").Taught} Taught */
 
-/** What is taught, and on what. @typedef {{ source: ModelSource, adapter: "webgpu" | "cpu", preprocess: Preprocess | null }} Base */
+/**
+ * What is taught, and on what; whether it sees the square that the page shows.
+ * @typedef {{ source: ModelSource, adapter: "webgpu" | "cpu", preprocess: Preprocess | null, seesSquare: boolean }} Base
+ */
 /** @typedef {{ epoch: number, epochs: number, loss: number, accuracy: number }} Epoch */
 
 /**

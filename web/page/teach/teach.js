@@ -22,7 +22,7 @@ import { clearCurve, extendCurve, hideCurve } from "./curve.js";
  * @property {() => Base | null} base the network that is open; null: none is
  * @property {() => boolean} live whether the camera runs
  * @property {() => { blob: Blob, name: string } | null} picture the still picture that is shown
- * @property {(file: File) => Promise<boolean>} use classifies with this network from now on
+ * @property {(file: File, seesSquare: boolean) => Promise<boolean>} use classifies with this network from now on
  */
 
 /** More of one class teach nothing new, and cost memory. */
@@ -45,6 +45,12 @@ let page;
 let client = null;
 /** The network that is taught, once it is ready. @type {Promise<Methods["load"][1]> | null} */
 let ready = null;
+/** The network that the worker has, as it was when the first picture came. @type {Base | null} */
+let base = null;
+/** Whether that has a DO-Conv layer that can learn, too. */
+let hasLastBlock = true;
+/** Pictures that are on their way to the worker. */
+let pending = 0;
 /** The class whose thing is being shown, and since when it was let go. @type {{ id: number, taken: number, released: boolean } | null} */
 let recording = null;
 let lastFrame = 0;
@@ -87,7 +93,9 @@ const handlers = {
   },
   onFiles: (id, files) => void addFiles(id, files.map((file) => ({ blob: file, name: file.name }))),
   onRemove(id) {
+    if (recording?.id === id) recording = null;
     list.removeClass(id);
+    add.focus();
     void client?.call("forget", { id }).catch(() => {});
     refresh();
   },
@@ -96,13 +104,15 @@ const handlers = {
 
 /** What can be done now, and what is missing. */
 function refresh() {
+  if (!page.live()) recording = null;
   list.showTools(page.live(), recording?.id ?? null);
   const classes = list.classes();
-  const missing = why(classes);
+  const missing = pending > 0 ? "Looking at the pictures." : why(classes);
   train.disabled = learning || missing !== "";
   stop.hidden = !learning;
   add.disabled = learning;
-  block.disabled = learning;
+  block.disabled = learning || !hasLastBlock;
+  if (!hasLastBlock) block.checked = false;
   if (!learning) note.textContent = missing;
 }
 
@@ -121,49 +131,65 @@ function why(classes) {
 
 // ---- Pictures ----------------------------------------------------------------------------------------------------
 
-/** The worker with the network in it, which is that of the page when the first picture comes. */
-function teacher() {
-  const base = page.base();
-  if (client && ready) return { client, ready };
-  if (!base) throw new Error("The network is still being loaded. Try again in a moment.");
-  /** @type {WorkerClient<Methods, Event>} */
-  const started = new WorkerClient(({ epoch }) => extendCurve(epoch), "teach/worker.js");
-  client = started;
-  note.textContent = "Fetching the part that learns.";
-  ready = started.call("load", base);
-  ready.then(({ hasLastBlock }) => {
-    if (!hasLastBlock) block.checked = false;
-    block.disabled = !hasLastBlock;
-  }, () => forget(started));
-  return { client: started, ready };
+/** Whether the page has another network now, or another adapter, and there are no pictures to be lost by following it. */
+function isOutdated() {
+  const now = page.base();
+  const same = !now || (base?.source === now.source && base.adapter === now.adapter && base.preprocess === now.preprocess);
+  return !same && pending === 0 && list.classes().every(({ shown }) => shown === 0);
+}
+
+/** The worker, with the network in it. */
+async function teacher() {
+  if (client && isOutdated()) end(client);
+  if (!client || !ready) {
+    base = page.base();
+    if (!base) throw new Error("The network is still being loaded. Try again in a moment.");
+    /** @type {WorkerClient<Methods, Event>} */
+    const started = new WorkerClient(({ epoch }) => extendCurve(epoch), "teach/worker.js");
+    client = started;
+    ready = started.call("load", base);
+    ready.then((loaded) => { hasLastBlock = loaded.hasLastBlock; }, () => end(started));
+  }
+  const current = client;
+  await ready;
+  return current;
 }
 
 /** A worker that is broken is replaced when it is needed next; the pictures are gone with it. @param {WorkerClient<Methods, Event>} broken */
-function forget(broken) {
+function end(broken) {
   if (client !== broken) return;
-  broken.terminate("The part that learns was ended.");
   client = ready = null;
+  broken.terminate("The part that learns was ended.");
 }
 
 /** @param {number} id @param {ImageBitmap | Blob} picture @param {string} name */
 async function show(id, picture, name) {
-  const { client, ready } = teacher();
-  await ready;
-  const bitmap = picture instanceof Blob ? await createImageBitmap(picture).catch(() => null) : picture;
-  const small = bitmap && list.thumbnail(bitmap);
-  if (picture instanceof Blob) bitmap?.close();
-  await client.call("show", { id, picture, name }, picture instanceof Blob ? [] : [picture]);
-  list.addPicture(id, small);
+  pending += 1;
   refresh();
+  const bitmap = picture instanceof Blob ? await createImageBitmap(picture).catch(() => null) : picture;
+  try {
+    const client = await teacher();
+    if (!list.hasClass(id)) return;
+    const small = bitmap && list.thumbnail(bitmap);
+    await client.call("show", { id, picture, name }, picture instanceof Blob ? [] : [picture]);
+    list.addPicture(id, small);
+  } finally {
+    bitmap?.close();
+    pending -= 1;
+    refresh();
+  }
 }
 
 /** @param {unknown} error */
 function report(error) {
-  status.problem(error);
-  if (!(error instanceof WorkerError && error.fatal) || !client) return;
-  forget(client);
-  for (const { id } of list.classes()) list.removeClass(id);
-  for (let count = 0; count < 2; count += 1) list.addClass(handlers);
+  const fatal = error instanceof WorkerError && error.fatal;
+  if (!fatal) return status.problem(error);
+  // What was under way fails with the worker; the first error says why.
+  if (!client) return;
+  end(client);
+  recording = null;
+  list.forgetPictures();
+  status.problem(`${error.message} The pictures are gone with it; add them again.`);
   refresh();
 }
 
@@ -176,14 +202,18 @@ async function addStill(id) {
 
 /** @param {number} id @param {{ blob: Blob, name: string }[]} pictures */
 async function addFiles(id, pictures) {
+  try {
+    await teacher();
+  } catch (error) {
+    return report(error);
+  }
   for (const { blob, name } of pictures) {
-    if (isFull(id)) return;
+    if (!client || !list.hasClass(id) || isFull(id)) return;
     try {
       await show(id, blob, name);
     } catch (error) {
       // One that cannot be read is named; the others are taken.
       report(error);
-      if (error instanceof WorkerError && error.fatal) return;
     }
   }
 }
@@ -239,13 +269,14 @@ async function learn() {
     await use(taught, classes.map(({ label }) => label));
   } catch (error) {
     hideCurve();
+    taughtBox.hidden = taughtFiles.childElementCount === 0;
     report(error);
   } finally {
     learning = false;
     list.setBusy(false);
     refresh();
     showShares();
-    train.focus({ preventScroll: true });
+    if (document.activeElement === document.body) train.focus({ preventScroll: true });
   }
 }
 
@@ -266,9 +297,10 @@ async function use(taught, labels) {
     : "With five pictures of a class, one is held back to try it on.";
   taughtText.textContent = `Learnt ${labels.join(", ")}. ${held}`;
   taughtBox.hidden = false;
-  taughtLabels = labels;
   // The one with D and W, which the page folds: it shows both.
-  if (!(await page.use(new File([composed], `${stem}.safetensors`)))) taughtLabels = [];
+  const before = taughtLabels;
+  taughtLabels = labels;
+  if (!(await page.use(new File([composed], `${stem}.safetensors`), base?.seesSquare ?? false))) taughtLabels = before;
 }
 
 /** @param {{ label: string, probability: number }[]} predictions what the page's network says */
