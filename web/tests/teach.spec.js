@@ -146,9 +146,10 @@ test("the part that learns is fetched when it is wanted, and again if that faile
   const module = /doconv_teach_bg\.wasm/;
   let asked = 0;
   page.on("request", (request) => asked += Number(/teach\//.test(request.url()) && !request.serviceWorker()));
+  // First, so that the service worker does not keep it either.
+  await context.route(module, (route) => route.abort());
   await open(page);
   expect(asked).toBe(0);
-  await context.route(module, (route) => route.abort());
   await page.getByRole("tab", { name: "Teach" }).click();
   await page.getByLabel("Choose files for class 1").setInputFiles(photo(PHOTOS[0]));
   await expect(status(page)).toContainText("could not be loaded");
