@@ -7,6 +7,7 @@ use oorandom::Rand64;
 use super::head::HEAD_CONV;
 use super::{Optimiser, Options, Schedule, Totals, Trainer, doconv_head, last_map, shuffle, targets};
 use crate::gpu::Picture;
+use crate::network::Op;
 use crate::{Adapter, Error, Image, Mode, Model, Network, Result, Session, Tensor};
 
 /// Images of a step; fewer where there are fewer.
@@ -305,5 +306,9 @@ async fn run(session: &mut Session, features: &[f32]) -> Result<Vec<f32>> {
 /// The last place where a network can be cut so that there is a DO-Conv layer behind.
 fn last_block(network: &Network) -> Option<String> {
     let places = network.nodes.iter().rev().filter_map(|node| Some((&node.name, network.cut(&node.name).ok()?)));
-    places.into_iter().find(|(_, [_, back])| back.has_doconv()).map(|(name, _)| name.clone())
+    places.into_iter().find(|(_, [_, back])| has_doconv(back)).map(|(name, _)| name.clone())
+}
+
+fn has_doconv(network: &Network) -> bool {
+    network.nodes.iter().any(|node| matches!(&node.op, Op::Conv2d(conv) if conv.doconv.is_some() && conv.taps() > 1))
 }

@@ -13,7 +13,7 @@ const panels = names.map((name) => byId(name, HTMLElement));
 export const currentTab = () => names[panels.findIndex((panel) => !panel.hidden)];
 
 /** @param {Tab} name */
-export function showTab(name) {
+function showTab(name) {
   const chosen = names.indexOf(name);
   tabs.forEach((tab, index) => {
     tab.setAttribute("aria-selected", String(index === chosen));

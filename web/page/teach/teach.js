@@ -39,7 +39,7 @@ const taughtBox = byId("taught", HTMLElement);
 const taughtText = byId("taught-text", HTMLElement);
 const taughtFiles = byId("taught-files", HTMLElement);
 
-/** Which part of the page shows what: set by `openTeaching`. @type {Page} */
+/** Set by `openTeaching`, which comes first. @type {Page} */
 let page;
 /** @type {WorkerClient<Methods, Event> | null} */
 let client = null;
