@@ -29,17 +29,20 @@ fn shaders() -> Vec<Shader> {
 /// Those that only training has.
 fn training_shaders() -> Vec<TrainShader> {
     use TrainShader::{
-        ActivationGradient, BatchStatistics, Blend, CrossEntropy, JoinStatistics, Load, NormGradient, NormSums,
-        Normalise, PoolGradient, Update,
+        Accumulate, ActivationGradient, BatchStatistics, Blend, CrossEntropy, JoinStatistics, Load, NormGradient,
+        NormSums, Normalise, PoolGradient, Reduce, SquareSum, Update,
     };
     let parts = [LoadedPart::Kernel, LoadedPart::W, LoadedPart::D, LoadedPart::Bias].map(Load);
-    let mut shaders = vec![BatchStatistics, JoinStatistics, Normalise, NormSums, NormGradient, Blend];
+    let mut shaders = vec![BatchStatistics, JoinStatistics, Normalise, NormSums, NormGradient, Blend, Accumulate];
     shaders.extend(parts);
     shaders.extend(ActivationClass::ALL.map(ActivationGradient));
     shaders.extend([false, true].map(|gradient| CrossEntropy { gradient }));
     let means = [false, true].map(|count_include_pad| PoolKind::Mean { count_include_pad });
     shaders.extend([PoolKind::Max].into_iter().chain(means).map(PoolGradient));
-    shaders.extend([Rule::Sgd { nesterov: false }, Rule::Sgd { nesterov: true }, Rule::AdamW].map(Update));
+    shaders.extend([false, true].map(|channels| Reduce { channels }));
+    shaders.extend([false, true].map(|join| SquareSum { join }));
+    let rules = [Rule::Sgd { nesterov: false }, Rule::Sgd { nesterov: true }, Rule::AdamW];
+    shaders.extend(rules.into_iter().flat_map(|rule| [false, true].map(|clips| Update { rule, clips })));
     shaders
 }
 

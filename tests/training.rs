@@ -10,7 +10,7 @@ use common::graph::Graph;
 use common::plan_interpreter::interpret_step;
 use doconv::formats::read_tensors;
 use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Op, Pairing, zoo};
-use doconv::plan::{Decay, Rule, TrainingPlan};
+use doconv::plan::{Decay, Recipe, Rule, TrainingPlan};
 use doconv::reference::{self, Map};
 use doconv::training::{Optimiser, Options, Schedule, Trainer, targets};
 use doconv::{Adapter, Mode, Model, Network, Tensor, Weights, blocking};
@@ -65,6 +65,18 @@ fn the_reference_goes_back_as_differences_say() {
     let row = |data: &[f64]| Map { shape: [1, 4, 1, 1], data: data.to_vec() };
     assert_is_gradient("weight", &row(&weight), &row(&gradients.weight), |weight| norm(&input, &weight.data, &bias));
     assert_is_gradient("bias", &row(&bias), &row(&gradients.bias), |bias| norm(&input, &weight, &bias.data));
+
+    for shape in [[2, 5, 1, 1], [2, 1, 4, 3], [1, 5, 4, 3], [2, 5, 1, 3], [1, 1, 1, 1]] {
+        let (gate, input) = (map(shape, 8), map([2, 5, 4, 3], 9));
+        let at = |map: &Map, n: usize, c: usize, y: usize, x: usize| {
+            let [items, channels, height, width] = map.shape;
+            map.at(n.min(items - 1), c.min(channels - 1), y.min(height - 1), x.min(width - 1))
+        };
+        let grad_output = map(input.shape, 10);
+        let product = |gate: &Map| Map::from_fn(input.shape, |n, c, y, x| input.at(n, c, y, x) * at(gate, n, c, y, x));
+        let gradient = reference::reduce(&input.zip(&grad_output, |a, b| a * b), shape);
+        assert_is_gradient("gate", &gate, &gradient, |gate| weighted(&product(gate), &grad_output));
+    }
 
     let (logits, aims) = (map([3, 5, 1, 1], 3), map([3, 5, 1, 1], 4).map(f64::abs));
     let mean = |logits: &Map| reference::cross_entropy(logits, &aims).iter().sum::<f64>() / 3.0;
@@ -168,6 +180,26 @@ fn networks() -> Vec<(&'static str, Network)> {
     let flat = graph.add(Op::Flatten, &[&wide]);
     let logits = graph.add(Op::Linear(Linear { in_features: 4 * 37 * 38, out_features: 3, bias: true }), &[&flat]);
     networks.push(("pixels", graph.finish(&[&logits])));
+
+    // Squeeze-and-excitation, a gate per pixel, and sums with what is repeated.
+    let mut graph = Graph::new([3, 7, 6]);
+    let wide = graph.add(Op::Conv2d(square(3, 10)), &["input"]);
+    let wide = graph.add(norm(10), &[&wide]);
+    let mean = graph.add(Op::GlobalAvgPool, &[&wide]);
+    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(10, 3, [1, 1]) }), &[&mean]);
+    let gate = graph.add(Op::Activation(Activation::Relu), &[&gate]);
+    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(3, 10, [1, 1]) }), &[&gate]);
+    let gate = graph.add(Op::Activation(Activation::HardSigmoid), &[&gate]);
+    let gated = graph.add(Op::Mul, &[&wide, &gate]);
+    let place = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(10, 1) }), &[&gated]);
+    let place = graph.add(Op::Activation(Activation::Sigmoid), &[&place]);
+    let gated = graph.add(Op::Mul, &[&place, &gated]);
+    let sum = graph.add(Op::Add, &[&gated, &place]);
+    let sum = graph.add(Op::Add, &[&mean, &sum]);
+    let square_of = graph.add(Op::Mul, &[&sum, &sum]);
+    let flat = graph.add(Op::Flatten, &[&square_of]);
+    let logits = graph.add(Op::Linear(Linear { in_features: 10 * 7 * 6, out_features: 4, bias: true }), &[&flat]);
+    networks.push(("gates", graph.finish(&[&logits])));
     networks
 }
 
@@ -206,15 +238,19 @@ const OPTIMISERS: [(Optimiser, Rule); 3] = [
     (Optimiser::AdamW { betas: [0.9, 0.99], eps: 1e-4, weight_decay: 0.1 }, Rule::AdamW),
 ];
 
-/// What the first step's hyperparameters are, written down once more.
-fn hyperparameters(optimiser: Optimiser, rate: f32) -> Vec<f32> {
-    match optimiser {
-        Optimiser::Sgd { momentum, weight_decay, .. } => vec![rate, momentum, weight_decay, 0.0, 0.0, 0.0, 0.0, 0.0],
+/// What the hyperparameters are for one of the runs of the first step, written down once more.
+fn hyperparameters(options: &Options, rate: f32, part: usize) -> Vec<f32> {
+    let mut values = match options.optimiser {
+        Optimiser::Sgd { momentum, weight_decay, .. } => vec![rate, momentum, weight_decay, 0.0, 0.0, 0.0, 0.0],
         Optimiser::AdamW { betas, eps, weight_decay } => {
             let [step, unbias] = [rate / (1.0 - betas[0]), 1.0 / (1.0 - betas[1]).sqrt()];
-            vec![rate, betas[0], weight_decay, betas[1], eps, step, unbias, 0.0]
+            vec![rate, betas[0], weight_decay, betas[1], eps, step, unbias]
         }
-    }
+    };
+    let flag = |whether: bool| if whether { 1.0 } else { 0.0 };
+    let clip_norm = options.clip_norm.unwrap_or(f32::MAX);
+    values.extend([clip_norm, flag(part > 0), 1.0 / options.parts as f32, flag(part + 1 == options.parts), 0.0]);
+    values
 }
 
 #[test]
@@ -224,21 +260,34 @@ fn every_adapter_takes_the_step_that_the_plan_says() {
     for (index, (name, network)) in networks().into_iter().enumerate() {
         let (model, images, aims) = problem(network, batch, index as u64);
         let (optimiser, rule) = OPTIMISERS[index % 3];
-        let decay = [Decay::All, Decay::Kernels][index % 2];
-        let planned = TrainingPlan::new(&model, batch, rule, decay, &|_| true).unwrap();
-        let inputs: Vec<Tensor> = planned
-            .plan
-            .inputs()
-            .iter()
-            .zip([&images, &aims, &hyperparameters(optimiser, 0.05)])
-            .map(|(&id, data)| Tensor::new(planned.plan.value(id).shape, data.clone()).unwrap())
-            .collect();
+        let options = Options {
+            batch,
+            parts: [1, 1, 2, 3, 1, 2][index],
+            optimiser,
+            decay: [Decay::All, Decay::Kernels][index % 2],
+            clip_norm: [None, Some(0.5), Some(1e6), Some(0.1), None, Some(0.3)][index],
+            frozen: vec![],
+        };
+        let recipe = Recipe {
+            batch: batch / options.parts,
+            rule,
+            decay: options.decay,
+            clips: options.clip_norm.is_some(),
+            accumulates: options.parts > 1,
+        };
+        let planned = TrainingPlan::new(&model, recipe, &|_| true).unwrap();
+        let inputs = |part: usize| -> Vec<Tensor> {
+            let own = |all: &[f32]| all[part * all.len() / options.parts..][..all.len() / options.parts].to_vec();
+            let ids = planned.plan.inputs().iter();
+            let data = [own(&images), own(&aims), hyperparameters(&options, 0.05, part)];
+            ids.zip(data).map(|(&id, data)| Tensor::new(planned.plan.value(id).shape, data).unwrap()).collect()
+        };
+        let runs: Vec<Vec<Tensor>> = (0..options.parts).map(inputs).collect();
         let values: Vec<_> = planned.parameters.iter().flat_map(|it| [it.gradient, it.value]).collect();
         let values: Vec<_> = values.into_iter().chain(planned.running.iter().map(|it| it.value)).collect();
-        let wanted = interpret_step(&planned.plan, &inputs, &[&values[..], &[planned.totals]].concat()).unwrap();
+        let wanted = interpret_step(&planned.plan, &runs, &[&values[..], &[planned.totals]].concat()).unwrap();
 
         for (adapter_name, adapter) in adapters() {
-            let options = Options { batch, optimiser, decay, frozen: vec![] };
             let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
             assert!(trainer.faults().is_empty(), "{adapter_name}: {:?}", trainer.faults());
             block_on(trainer.step(&images, &aims, 0.05)).unwrap();
@@ -271,6 +320,38 @@ fn every_adapter_takes_the_step_that_the_plan_says() {
         }
     }
     println!("off by at most {worst:?}");
+}
+
+/// Without batch norms a batch in parts is the same batch.
+#[test]
+fn a_batch_in_parts_is_the_same_step() {
+    let mut graph = Graph::new([3, 6, 5]);
+    let value = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(3, 7) }), &["input"]);
+    let value = graph.add(Op::Activation(Activation::Relu), &[&value]);
+    let value = graph.add(Op::Flatten, &[&value]);
+    let value = graph.add(Op::Linear(Linear { in_features: 7 * 30, out_features: 5, bias: true }), &[&value]);
+    let (model, images, aims) = problem(graph.finish(&[&value]), 12, 4);
+    for (adapter_name, adapter) in adapters() {
+        for (optimiser, _) in OPTIMISERS {
+            let after_steps = |parts: usize| {
+                let options = Options { batch: 12, parts, optimiser, clip_norm: Some(0.7), ..Options::default() };
+                let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+                for _ in 0..3 {
+                    block_on(trainer.step(&images, &aims, 0.05)).unwrap();
+                }
+                assert_eq!((trainer.batch(), trainer.steps()), (12, 3));
+                block_on(trainer.state()).unwrap()
+            };
+            let whole = after_steps(1);
+            for parts in [2, 12] {
+                for (name, tensor) in after_steps(parts) {
+                    let wanted: Vec<f64> = whole[&name].data().iter().map(|&value| f64::from(value)).collect();
+                    let off = distance(tensor.data(), &wanted);
+                    assert!(off < 2e-4, "{adapter_name}, {optimiser:?}, {parts} parts: {name} is off by {off:.1e}");
+                }
+            }
+        }
+    }
 }
 
 /// Those of ResNet-20 with one block per stage.
@@ -405,6 +486,20 @@ fn a_network_learns_and_folds() {
     }
 }
 
+/// Gates and all: what the architectures are made of has gradients.
+#[test]
+fn architectures_can_be_trained() {
+    for name in ["mobilenet_v3_small", "mobilenet_v2", "squeezenet1_1", "efficientnet_lite0", "resnet18_v2", "resnet20"]
+    {
+        let mut network = zoo::build(name).unwrap();
+        network.inputs[0].shape = [3, 64, 64];
+        let model = Model::initialised(network, 1).unwrap().expand(None, 0.0, 0).unwrap();
+        let recipe = Recipe { batch: 2, rule: Rule::AdamW, decay: Decay::All, clips: true, accumulates: true };
+        let planned = TrainingPlan::new(&model, recipe, &|_| true).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!planned.parameters.is_empty());
+    }
+}
+
 /// What is frozen stays as it is, to the bit, and its norms use what they have; the rest follows.
 #[test]
 fn frozen_parameters_stay() {
@@ -444,6 +539,11 @@ fn what_cannot_be_trained_is_named() {
     assert!(refusal(&model, Options { frozen: vec!["*".into()], ..options() }).contains("everything is frozen"));
     let optimiser = Optimiser::Sgd { momentum: 1.5, nesterov: true, weight_decay: 0.0 };
     assert!(refusal(&model, Options { optimiser, ..options() }).contains("momentum 1.5"));
+    assert!(refusal(&model, Options { parts: 3, ..options() }).contains("2 images has no 3 equal parts"));
+    for norm in [0.0, -1.0, f32::NAN] {
+        let reason = refusal(&model, Options { clip_norm: Some(norm), ..options() });
+        assert!(reason.contains("norm") && reason.contains(&norm.to_string()), "{reason}");
+    }
 
     let mut graph = Graph::new([2, 4, 4]);
     let value = graph.add(Op::Conv2d(square(2, 4)), &["input"]);

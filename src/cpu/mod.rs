@@ -56,6 +56,8 @@ use web_time::Instant;
 
 use crate::load_times::LoadTimes;
 use crate::network::Shape;
+#[cfg(training)]
+use crate::plan::TrainStep;
 use crate::plan::{Kernel, KernelId, KernelSource, Memory, Plan, Step, Transposed, ValueId};
 use crate::{Error, Result};
 
@@ -264,8 +266,10 @@ impl Executor {
     fn replay(&mut self, images: usize, is_shared: bool) -> Result<()> {
         for index in 0..self.plan.steps.len() {
             #[cfg(training)]
-            if let Step::Train(crate::plan::TrainStep::Update(update)) = &self.plan.steps[index] {
-                self.update(&update.clone());
+            match &self.plan.steps[index] {
+                Step::Train(TrainStep::Accumulate(step)) => self.accumulate(&step.clone()),
+                Step::Train(TrainStep::Update(step)) => self.update(&step.clone()),
+                _ => {}
             }
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.

@@ -4,14 +4,15 @@
 
 use std::ops::Range;
 
+use super::aligned::Aligned;
 use super::geometry::Geometry;
 use super::parallel::{self, SharedMut};
 use super::{Executor, elements, gradient, layout};
 use crate::doconv::{self, add_identity};
 use crate::network::{Activation, Shape};
 use crate::plan::{
-    Factor, KernelSource, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, Step, TrainStep,
-    Update, ValueId,
+    Accumulate, ArenaId, Factor, Hyperparameters, KernelSource, LoadedPart, NormGradient, NormSums, Normalise,
+    PoolGradient, PoolKind, Rule, Step, TrainStep, Update, ValueId,
 };
 use crate::{Error, Result};
 
@@ -118,7 +119,7 @@ impl Executor {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
         match step {
-            TrainStep::Load(_) | TrainStep::Update(_) => {}
+            TrainStep::Load(_) | TrainStep::Accumulate(_) | TrainStep::Update(_) => {}
             TrainStep::BatchStatistics { input, .. } => statistics(shape(*input)[1], value(*input), output),
             TrainStep::Normalise(step) => self.normalise(step, batch, output),
             TrainStep::ActivationGradient { activation, of, grad_output, .. } => {
@@ -144,6 +145,11 @@ impl Executor {
                 for (index, (state, &taken)) in output.iter_mut().zip(value(step.input)).enumerate() {
                     *state = step.keep * *state + step.add[index / item] * taken;
                 }
+            }
+            TrainStep::Reduce { input, output: id } => reduce(value(*input), shape(*input), shape(*id), output),
+            TrainStep::SquareSum { inputs, .. } => {
+                let sum = |&input: &ValueId| value(input).iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
+                output[0] = inputs.iter().map(sum).sum::<f64>() as f32;
             }
         }
     }
@@ -208,29 +214,54 @@ impl Executor {
         });
     }
 
+    /// Gradients of several runs, added up.
+    pub(super) fn accumulate(&mut self, step: &Accumulate) {
+        let Hyperparameters { kept, share, .. } = Hyperparameters::of(self.value(step.hyperparameters, 1));
+        let [gradients, mut sums] = [step.gradients, step.sums].map(|arena| self.take_arena(arena));
+        parallel::for_each_chunk(&mut sums, CHUNK, |index, sums| {
+            let gradients = &gradients[index * CHUNK..];
+            // Not a product: what is no longer wanted may be no number.
+            let remains = |sum: f32| if kept == 0.0 { 0.0 } else { sum };
+            sums.iter_mut().zip(gradients).for_each(|(sum, gradient)| *sum = remains(*sum) + share * gradient);
+        });
+        self.put_arena(step.gradients, gradients);
+        self.put_arena(step.sums, sums);
+    }
+
     /// The optimiser's step.
     pub(super) fn update(&mut self, step: &Update) {
-        let hyperparameters = self.value(step.hyperparameters, 1).to_vec();
+        let by = Hyperparameters::of(self.value(step.hyperparameters, 1));
+        if by.takes_step == 0.0 {
+            return;
+        }
+        let norm = step.squares.map(|squares| self.value(squares, 1)[0].sqrt());
+        let scale = norm.map_or(1.0, |norm| (by.largest_norm / (norm + 1e-6)).min(1.0));
         let memory = self.buffers.memory.as_ref().expect("`run` makes the buffers first");
-        let at = |arena| memory.arena(&self.plan, arena);
         let decayed = match self.plan.arena(step.parameters).get(step.decayed) {
             Some(&first_other) => memory.offset_of(first_other),
             None => usize::MAX,
         };
-        let [parameters, gradients] = [step.parameters, step.gradients].map(at);
-        let moments: Vec<usize> = step.moments.iter().map(|&arena| at(arena)).collect();
-        let mut take = |at: usize| std::mem::take(&mut self.buffers.buffers[at]);
-        let (mut p, g) = (take(parameters), take(gradients));
-        let mut m: Vec<_> = moments.iter().map(|&at| take(at)).collect();
+        let [mut p, g] = [step.parameters, step.gradients].map(|arena| self.take_arena(arena));
+        let mut m: Vec<_> = step.moments.iter().map(|&arena| self.take_arena(arena)).collect();
+        let following = Following { by, decayed, scale, gradients: &g };
         match (step.rule, &mut m[..]) {
-            (Rule::Sgd { nesterov }, [m]) => sgd(nesterov, &hyperparameters, decayed, &mut p, &g, m),
-            (Rule::AdamW, [m, v]) => adam_w(&hyperparameters, decayed, &mut p, &g, m, v),
+            (Rule::Sgd { nesterov }, [m]) => following.sgd(nesterov, &mut p, m),
+            (Rule::AdamW, [m, v]) => following.adam_w(&mut p, m, v),
             _ => unreachable!("a rule has its number of moments"),
         }
-        let mut put = |at: usize, buffer| self.buffers.buffers[at] = buffer;
-        put(parameters, p);
-        put(gradients, g);
-        moments.into_iter().zip(m).for_each(|(at, buffer)| put(at, buffer));
+        self.put_arena(step.parameters, p);
+        self.put_arena(step.gradients, g);
+        step.moments.iter().zip(m).for_each(|(&arena, buffer)| self.put_arena(arena, buffer));
+    }
+
+    fn take_arena(&mut self, arena: ArenaId) -> Aligned {
+        let at = self.buffer_of(self.plan.arena(arena)[0]);
+        std::mem::take(&mut self.buffers.buffers[at])
+    }
+
+    fn put_arena(&mut self, arena: ArenaId, buffer: Aligned) {
+        let at = self.buffer_of(self.plan.arena(arena)[0]);
+        self.buffers.buffers[at] = buffer;
     }
 }
 
@@ -424,35 +455,67 @@ fn cross_entropy_gradient(classes: usize, logits: &[f32], targets: &[f32], outpu
     }
 }
 
-fn sgd(nesterov: bool, hyperparameters: &[f32], decayed: usize, p: &mut [f32], g: &[f32], m: &mut [f32]) {
-    let &[rate, momentum, decay, ..] = hyperparameters else { unreachable!("there are eight") };
-    let m = SharedMut::new(m);
-    parallel::for_each_chunk(p, CHUNK, |index, p| {
-        let start = index * CHUNK;
-        // SAFETY: tasks have different chunks.
-        let m = unsafe { std::slice::from_raw_parts_mut(m.at(start, p.len()), p.len()) };
-        for (at, ((p, m), g)) in p.iter_mut().zip(m).zip(&g[start..]).enumerate() {
-            let gradient = if start + at < decayed { g + decay * *p } else { *g };
-            *m = momentum * *m + gradient;
-            *p -= rate * if nesterov { gradient + momentum * *m } else { *m };
+/// Sums along the axes on which `to` has the extent 1; one item of the result per task.
+fn reduce(input: &[f32], from: Shape, to: Shape, output: &mut [f32]) {
+    let [_, channels, height, width] = from;
+    let items = from[0] / to[0];
+    parallel::for_each_chunk(output, elements(to) / to[0], |item, output| {
+        let mut sums = vec![0.0f64; output.len()];
+        let pixels = &input[item * items * height * width * channels..][..items * height * width * channels];
+        for (place, pixel) in pixels.chunks_exact(channels).enumerate() {
+            let (y, x) = (place / width % height, place % width);
+            let sums = &mut sums[(y.min(to[2] - 1) * to[3] + x.min(to[3] - 1)) * to[1]..][..to[1]];
+            for (channel, &value) in pixel.iter().enumerate() {
+                sums[channel.min(to[1] - 1)] += f64::from(value);
+            }
         }
+        output.iter_mut().zip(sums).for_each(|(output, sum)| *output = sum as f32);
     });
 }
 
-fn adam_w(hyperparameters: &[f32], decayed: usize, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-    let &[rate, beta1, decay, beta2, eps, step, unbias, ..] = hyperparameters else { unreachable!("there are eight") };
-    let (m, v) = (SharedMut::new(m), SharedMut::new(v));
-    parallel::for_each_chunk(p, CHUNK, |index, p| {
-        let start = index * CHUNK;
-        // SAFETY: tasks have different chunks.
-        let [m, v] = [m, v].map(|all| unsafe { std::slice::from_raw_parts_mut(all.at(start, p.len()), p.len()) });
-        for (at, (((p, m), v), g)) in p.iter_mut().zip(m).zip(v).zip(&g[start..]).enumerate() {
-            if start + at < decayed {
-                *p -= rate * decay * *p;
+/// Parameters that follow their gradients: whole arenas.
+struct Following<'a> {
+    by: Hyperparameters,
+    /// So many of the parameters decay.
+    decayed: usize,
+    /// What gradients are multiplied by.
+    scale: f32,
+    gradients: &'a [f32],
+}
+
+impl Following<'_> {
+    fn sgd(&self, nesterov: bool, p: &mut [f32], m: &mut [f32]) {
+        let Hyperparameters { rate, momentum, decay, .. } = self.by;
+        let m = SharedMut::new(m);
+        parallel::for_each_chunk(p, CHUNK, |index, p| {
+            let start = index * CHUNK;
+            // SAFETY: tasks have different chunks.
+            let m = unsafe { std::slice::from_raw_parts_mut(m.at(start, p.len()), p.len()) };
+            for (at, ((p, m), g)) in p.iter_mut().zip(m).zip(&self.gradients[start..]).enumerate() {
+                let own = self.scale * g;
+                let gradient = if start + at < self.decayed { own + decay * *p } else { own };
+                *m = momentum * *m + gradient;
+                *p -= rate * if nesterov { gradient + momentum * *m } else { *m };
             }
-            *m = beta1 * *m + (1.0 - beta1) * g;
-            *v = beta2 * *v + (1.0 - beta2) * g * g;
-            *p -= step * *m / (v.sqrt() * unbias + eps);
-        }
-    });
+        });
+    }
+
+    fn adam_w(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        let Hyperparameters { rate, momentum: beta1, decay, second_momentum: beta2, eps, step, unbias, .. } = self.by;
+        let (m, v) = (SharedMut::new(m), SharedMut::new(v));
+        parallel::for_each_chunk(p, CHUNK, |index, p| {
+            let start = index * CHUNK;
+            // SAFETY: tasks have different chunks.
+            let [m, v] = [m, v].map(|all| unsafe { std::slice::from_raw_parts_mut(all.at(start, p.len()), p.len()) });
+            for (at, (((p, m), v), g)) in p.iter_mut().zip(m).zip(v).zip(&self.gradients[start..]).enumerate() {
+                let gradient = self.scale * g;
+                if start + at < self.decayed {
+                    *p -= rate * decay * *p;
+                }
+                *m = beta1 * *m + (1.0 - beta1) * gradient;
+                *v = beta2 * *v + (1.0 - beta2) * gradient * gradient;
+                *p -= step * *m / (v.sqrt() * unbias + eps);
+            }
+        });
+    }
 }

@@ -83,6 +83,26 @@ mod training {
     }
 
     params! {
+        /// Sums along axes. An output has so many `items`, `rows` and `columns` of the input; `maps`, `area`, `width` and
+        /// `slices` are its own.
+        Reduce {
+            maps: u32, area: u32, width: u32, slices: u32, items: u32, rows: u32, columns: u32,
+            in_height: u32, in_width: u32, in_slices: u32, in_channels: u32,
+        }
+    }
+
+    params! {
+        /// A sum of squares: of a map's `length` vectors, in `parts` of which the first is stored at `first`; or of `length`
+        /// parts.
+        SquareSum { length: u32, area: u32, slices: u32, channels: u32, parts: u32, first: u32 }
+    }
+
+    params! {
+        /// Arenas that are added up.
+        Accumulate { row: u32, length: u32 }
+    }
+
+    params! {
         /// So many vectors of the parameters decay.
         Update { row: u32, length: u32, decayed: u32 }
     }

@@ -9,8 +9,8 @@ use super::params;
 use super::shader::{ActivationClass, Shader};
 use crate::Result;
 use crate::plan::{
-    KernelSource, Load, LoadedPart, Memory, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule, TrainStep,
-    Update, ValueId,
+    ArenaId, KernelSource, Load, LoadedPart, Memory, NormGradient, NormSums, Normalise, PoolGradient, PoolKind, Rule,
+    TrainStep, Update, ValueId,
 };
 
 /// A shader that only training has, with how it is specialised.
@@ -37,10 +37,27 @@ pub enum TrainShader {
         /// Which of them.
         gradient: bool,
     },
+    /// Sums along axes.
+    Reduce {
+        /// Whether along that of the channels, too.
+        channels: bool,
+    },
+    /// Sums of squares, in parts.
+    SquareSum {
+        /// Whether the parts are joined.
+        join: bool,
+    },
     /// A state that takes something up.
     Blend,
+    /// Gradients of several runs, added up.
+    Accumulate,
     /// The optimiser's step.
-    Update(Rule),
+    Update {
+        /// How.
+        rule: Rule,
+        /// Whether gradients are scaled down to a largest norm.
+        clips: bool,
+    },
 }
 
 impl TrainShader {
@@ -87,13 +104,20 @@ impl TrainShader {
                 ("training/cross_entropy.wgsl", context! { gradient, params => params::CrossEntropy::WGSL })
             }
             TrainShader::Blend => ("training/blend.wgsl", context! { params => params::Blend::WGSL }),
-            TrainShader::Update(rule) => {
+            TrainShader::Reduce { channels } => {
+                ("training/reduce.wgsl", context! { channels, params => params::Reduce::WGSL })
+            }
+            TrainShader::SquareSum { join } => {
+                ("training/square_sum.wgsl", context! { join, params => params::SquareSum::WGSL })
+            }
+            TrainShader::Accumulate => ("training/accumulate.wgsl", context! { params => params::Accumulate::WGSL }),
+            TrainShader::Update { rule, clips } => {
                 let rule = match rule {
                     Rule::Sgd { nesterov: false } => "sgd",
                     Rule::Sgd { nesterov: true } => "nesterov",
                     Rule::AdamW => "adam_w",
                 };
-                ("training/update.wgsl", context! { rule, params => params::Update::WGSL })
+                ("training/update.wgsl", context! { rule, clips, params => params::Update::WGSL })
             }
         }
     }
@@ -132,6 +156,20 @@ impl Lowering<'_> {
                 let params = params::Blend { row, length: length as u32, item, keep: step.keep, first, second };
                 let bound = vec![(1, step.input), (2, step.state)];
                 self.maps_dispatch(Shader::Train(TrainShader::Blend), &params, bound, invocations)?
+            }
+            TrainStep::Reduce { input, output } => self.reduce(*input, *output)?,
+            TrainStep::SquareSum { inputs, output } => return self.square_sum(inputs, *output),
+            TrainStep::Accumulate(step) => {
+                let length = self.arena_len(step.sums);
+                let (row, invocations) = flat(length);
+                let params = params::Accumulate { row, length: length as u32 };
+                let bindings = vec![
+                    (1, Resource::Map(step.hyperparameters)),
+                    (2, Resource::Arena(step.gradients)),
+                    (3, Resource::Arena(step.sums)),
+                ];
+                let shader = Shader::Train(TrainShader::Accumulate);
+                dispatch("gradients added up", shader, &params, bindings, invocations)?
             }
             TrainStep::Update(step) => self.update(step)?,
         }])
@@ -272,20 +310,82 @@ impl Lowering<'_> {
         self.maps_dispatch(shader, &params, vec![(1, logits), (2, targets), (3, output)], [items, 1, 1])
     }
 
-    fn update(&self, step: &Update) -> Result<Dispatch> {
+    fn reduce(&self, input: ValueId, output: ValueId) -> Result<Dispatch> {
+        let (from, to) = (self.shape(input), self.shape(output));
+        let [n, c, height, width] = to;
+        let each = |axis: usize| (from[axis] / to[axis]) as u32;
+        let maps = n * slices(c);
+        let params = params::Reduce {
+            maps: maps as u32,
+            area: (height * width) as u32,
+            width: width as u32,
+            slices: slices(c) as u32,
+            items: each(0),
+            rows: each(2),
+            columns: each(3),
+            in_height: from[2] as u32,
+            in_width: from[3] as u32,
+            in_slices: slices(from[1]) as u32,
+            in_channels: from[1] as u32,
+        };
+        let shader = Shader::Train(TrainShader::Reduce { channels: from[1] != c });
+        self.maps_dispatch(shader, &params, vec![(1, input), (2, output)], [height * width, maps, 1])
+    }
+
+    /// Every value by itself, because what lies between values and beyond their channels does not count.
+    fn square_sum(&self, inputs: &[ValueId], output: ValueId) -> Result<Vec<Dispatch>> {
+        /// Vectors that pay for a workgroup, and most workgroups.
+        const PART: usize = 1024;
+        const PARTS: usize = 256;
+        let parts_of = |input: &ValueId| (map_len(self.shape(*input)) / 4).div_ceil(PART).min(PARTS);
+        let total: usize = inputs.iter().map(parts_of).sum();
+        let parts = Resource::Scratch(Place::First, 4 * total as u64);
+        let label = &self.plan.value(output).name;
+        let of = |join, params: params::SquareSum, bindings| {
+            let shader = Shader::Train(TrainShader::SquareSum { join });
+            let invocations = [params.parts as usize * shader.workgroup()[0] as usize, 1, 1];
+            dispatch(label, shader, &params, bindings, invocations)
+        };
+        let (mut dispatches, mut first) = (vec![], 0);
+        for input in inputs {
+            let (count, shape @ [_, channels, height, width]) = (parts_of(input), self.shape(*input));
+            let params = params::SquareSum {
+                length: (map_len(shape) / 4) as u32,
+                area: (height * width) as u32,
+                slices: slices(channels) as u32,
+                channels: channels as u32,
+                parts: count as u32,
+                first,
+            };
+            dispatches.push(of(false, params, vec![(1, Resource::Map(*input)), (2, parts)])?);
+            first += count as u32;
+        }
+        let params = params::SquareSum { length: first, parts: 1, ..params::SquareSum::default() };
+        dispatches.push(of(true, params, vec![(1, parts), (2, Resource::Map(output))])?);
+        Ok(dispatches)
+    }
+
+    /// How many vectors an arena has.
+    fn arena_len(&self, arena: ArenaId) -> usize {
         let memory = self.plan.memory(self.batch, map_len);
-        let length = memory.sizes[memory.arena(self.plan, step.parameters)] / 4;
+        memory.sizes[memory.arena(self.plan, arena)] / 4
+    }
+
+    fn update(&self, step: &Update) -> Result<Dispatch> {
+        let length = self.arena_len(step.parameters);
         let (row, invocations) = flat(length);
-        let decayed = decayed(self.plan, &memory, step).unwrap_or(length);
+        let decayed = decayed(self.plan, &self.plan.memory(self.batch, map_len), step).unwrap_or(length);
         let params = params::Update { row, length: length as u32, decayed: decayed as u32 };
         let moments = step.moments.iter().zip(4..).map(|(&arena, at)| (at, Resource::Arena(arena)));
+        let squares = step.squares.map(|squares| (6, Resource::Map(squares)));
         let bindings = vec![
             (1, Resource::Map(step.hyperparameters)),
             (2, Resource::Arena(step.gradients)),
             (3, Resource::Arena(step.parameters)),
         ];
-        let bindings = bindings.into_iter().chain(moments).collect();
-        dispatch("the optimiser", Shader::Train(TrainShader::Update(step.rule)), &params, bindings, invocations)
+        let bindings = bindings.into_iter().chain(moments).chain(squares).collect();
+        let shader = Shader::Train(TrainShader::Update { rule: step.rule, clips: step.squares.is_some() });
+        dispatch("the optimiser", shader, &params, bindings, invocations)
     }
 }
 

@@ -111,7 +111,7 @@ impl Plan {
             let keep = match step {
                 Step::Compose(kernel) | Step::Transpose(kernel) => used[kernel.0],
                 #[cfg(training)]
-                Step::Train(TrainStep::Load(_) | TrainStep::Update(_)) => true,
+                Step::Train(TrainStep::Load(_) | TrainStep::Accumulate(_) | TrainStep::Update(_)) => true,
                 _ => step.output().is_some_and(|output| wanted[output.0]),
             };
             if !keep {
@@ -284,10 +284,8 @@ impl<'a> Backward<'a> {
                     self.accumulate(residual, gradient);
                 }
             }
-            Step::Binary(binary) if binary.op == BinaryOp::Add && self.has_one_shape(binary) => {
-                let gradient = self.before_activation(binary.activation, binary.output, gradient)?;
-                self.accumulate(binary.a, gradient);
-                self.accumulate(binary.b, gradient);
+            Step::Binary(binary) if matches!(binary.op, BinaryOp::Add | BinaryOp::Mul) => {
+                self.binary(binary, gradient)?
             }
             Step::Activation { activation, input, output } => {
                 let of = if activation.only_bounds() { *output } else { *input };
@@ -316,8 +314,24 @@ impl<'a> Backward<'a> {
     }
 
     #[cfg(training)]
-    fn has_one_shape(&self, binary: &Binary) -> bool {
-        self.plan.value(binary.a).shape == self.plan.value(binary.b).shape
+    fn binary(&mut self, step: &Binary, grad_output: ValueId) -> Result<()> {
+        let grad_output = self.before_activation(step.activation, step.output, grad_output)?;
+        for (own, other) in [(step.a, step.b), (step.b, step.a)] {
+            let mut gradient = grad_output;
+            if step.op == BinaryOp::Mul {
+                gradient = self.gradient_like(step.output);
+                let (a, b, output) = (grad_output, other, gradient);
+                self.plan.steps.push(Step::Binary(Binary { op: BinaryOp::Mul, a, b, activation: None, output }));
+            }
+            // What was repeated gets the gradients of all its repetitions.
+            if self.plan.value(own).shape != self.plan.value(gradient).shape {
+                let (input, output) = (gradient, self.gradient_like(own));
+                self.plan.steps.push(Step::Train(TrainStep::Reduce { input, output }));
+                gradient = output;
+            }
+            self.accumulate(own, gradient);
+        }
+        Ok(())
     }
 
     /// A value like another, for its gradient.

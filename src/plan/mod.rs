@@ -25,13 +25,14 @@ pub use step::{
 };
 #[cfg(training)]
 pub(crate) use train_step::AFFINE_PARTS;
-pub use train_step::{ArenaId, State, TrainStep};
 #[cfg(training)]
 pub use train_step::{
-    Blend, HYPERPARAMETERS, Load, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, Rule, Update,
+    Accumulate, Blend, HYPERPARAMETERS, Hyperparameters, Load, LoadedPart, NormGradient, NormSums, Normalise,
+    PoolGradient, Rule, Update,
 };
+pub use train_step::{ArenaId, State, TrainStep};
 #[cfg(training)]
-pub use training::{Decay, Parameter, Running, TrainingPlan};
+pub use training::{Decay, Parameter, Recipe, Running, TrainingPlan};
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};
 

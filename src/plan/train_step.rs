@@ -8,7 +8,8 @@
 pub(crate) use steps::AFFINE_PARTS;
 #[cfg(training)]
 pub use steps::{
-    Blend, HYPERPARAMETERS, Load, LoadedPart, NormGradient, NormSums, Normalise, PoolGradient, Rule, TrainStep, Update,
+    Accumulate, Blend, HYPERPARAMETERS, Hyperparameters, Load, LoadedPart, NormGradient, NormSums, Normalise,
+    PoolGradient, Rule, TrainStep, Update,
 };
 
 use super::ValueId;
@@ -44,6 +45,8 @@ impl TrainStep {
 
 #[cfg(training)]
 mod steps {
+    use bytemuck::{Pod, Zeroable};
+
     use super::super::{KernelId, Pool, ValueId};
     use super::ArenaId;
     use crate::network::Activation;
@@ -52,8 +55,50 @@ mod steps {
     /// its gradient consists of.
     pub(crate) const AFFINE_PARTS: [&str; 2] = ["bias", "weight"];
 
-    /// Channels of the input that holds hyperparameters: see [`Rule`].
-    pub const HYPERPARAMETERS: usize = 8;
+    /// What changes from run to run: an input `[1, `[`HYPERPARAMETERS`]`, 1, 1]`, the first seven as the [`Rule`] wants them.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+    pub struct Hyperparameters {
+        /// The learning rate.
+        pub rate: f32,
+        /// Momentum, or β₁.
+        pub momentum: f32,
+        /// Weight decay.
+        pub decay: f32,
+        /// β₂.
+        pub second_momentum: f32,
+        /// Added to a root.
+        pub eps: f32,
+        /// `rate / (1 − β₁ᵗ)`.
+        pub step: f32,
+        /// `1 / √(1 − β₂ᵗ)`.
+        pub unbias: f32,
+        /// What the norm of all gradients together is bounded by, see [`Update::squares`].
+        pub largest_norm: f32,
+        /// What remains of gradients that were added up so far, 0 or 1, see [`Accumulate`].
+        pub kept: f32,
+        /// The share of this run's gradients that is added to them.
+        pub share: f32,
+        /// 1 if the optimiser takes a step in this run, else 0.
+        pub takes_step: f32,
+        /// A map has whole vectors.
+        pub unused: f32,
+    }
+
+    /// Channels of the input that holds them.
+    pub const HYPERPARAMETERS: usize = size_of::<Hyperparameters>() / size_of::<f32>();
+
+    impl Hyperparameters {
+        /// From what the input holds.
+        pub(crate) fn of(values: &[f32]) -> Self {
+            bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
+        }
+
+        /// What the input holds.
+        pub fn values(&self) -> &[f32] {
+            bytemuck::cast_slice(std::slice::from_ref(self))
+        }
+    }
 
     /// A step that only training has.
     #[derive(Clone, Debug)]
@@ -105,8 +150,24 @@ mod steps {
             /// Like the logits.
             output: ValueId,
         },
+        /// Sums along the axes on which the output has the extent 1.
+        Reduce {
+            /// Any shape.
+            input: ValueId,
+            /// Along every axis the extent of the input, or 1.
+            output: ValueId,
+        },
+        /// The sum of the squares of everything in some values, `[1, 1, 1, 1]`.
+        SquareSum {
+            /// Any shapes.
+            inputs: Vec<ValueId>,
+            /// The sum.
+            output: ValueId,
+        },
         /// A state takes something up.
         Blend(Blend),
+        /// Gradients of several runs are added up.
+        Accumulate(Accumulate),
         /// The optimiser's step: all parameters at once.
         Update(Update),
     }
@@ -213,19 +274,28 @@ mod steps {
         pub state: ValueId,
     }
 
-    /// How parameters follow their gradients. What changes from run to run comes with an input
-    /// `[1, `[`HYPERPARAMETERS`]`, 1, 1]`.
+    /// Gradients of several runs are added up: `sum = kept · sum + share · gradient`, as [`Hyperparameters`] say.
+    #[derive(Clone, Debug)]
+    pub struct Accumulate {
+        /// What they depend on.
+        pub hyperparameters: ValueId,
+        /// Those of this run.
+        pub gradients: ArenaId,
+        /// The sums, states of the same shapes in the same order.
+        pub sums: ArenaId,
+    }
+
+    /// How parameters follow their gradients, with what [`Hyperparameters`] say.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Rule {
         /// PyTorch's: `g += decay · p`; `m = momentum · m + g`; `p −= rate · (g + momentum · m)` with Nesterov's momentum,
-        /// else `p −= rate · m`. Hyperparameters: rate, momentum, decay.
+        /// else `p −= rate · m`.
         Sgd {
             /// Whether the step looks ahead.
             nesterov: bool,
         },
         /// Loshchilov and Hutter, 2019: `p −= rate · decay · p`; `m = β₁ m + (1 − β₁) g`; `v = β₂ v + (1 − β₂) g²`;
-        /// `p −= rate / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + eps)`. Hyperparameters: rate, β₁, decay, β₂, eps,
-        /// `rate / (1 − β₁ᵗ)`, `1 / √(1 − β₂ᵗ)`.
+        /// `p −= rate / (1 − β₁ᵗ) · m / (√(v / (1 − β₂ᵗ)) + eps)`.
         AdamW,
     }
 
@@ -250,6 +320,9 @@ mod steps {
         pub parameters: ArenaId,
         /// By what: the same shapes in the same order.
         pub gradients: ArenaId,
+        /// The sum of the squares of all gradients. Where it is there, these are scaled by
+        /// `min(1, largest norm / (√squares + 10⁻⁶))`, as PyTorch's `clip_grad_norm_` does.
+        pub squares: Option<ValueId>,
         /// What is remembered: as many as the rule wants, of the same shapes.
         pub moments: Vec<ArenaId>,
         /// So many of the parameters, the first ones, decay.
@@ -272,18 +345,23 @@ mod steps {
                 TrainStep::PoolGradient(step) => vec![step.pool.input, step.grad_output],
                 TrainStep::CrossEntropy { logits, targets, .. }
                 | TrainStep::CrossEntropyGradient { logits, targets, .. } => vec![*logits, *targets],
+                TrainStep::Reduce { input, .. } => vec![*input],
+                TrainStep::SquareSum { inputs, .. } => inputs.clone(),
                 TrainStep::Blend(step) => vec![step.input],
-                TrainStep::Update(step) => vec![step.hyperparameters],
+                TrainStep::Accumulate(step) => vec![step.hyperparameters],
+                TrainStep::Update(step) => [Some(step.hyperparameters), step.squares].into_iter().flatten().collect(),
             }
         }
 
         pub(in super::super) fn output(&self) -> Option<ValueId> {
             match self {
-                TrainStep::Load(_) | TrainStep::Update(_) => None,
+                TrainStep::Load(_) | TrainStep::Accumulate(_) | TrainStep::Update(_) => None,
                 TrainStep::BatchStatistics { output, .. }
                 | TrainStep::ActivationGradient { output, .. }
                 | TrainStep::CrossEntropy { output, .. }
-                | TrainStep::CrossEntropyGradient { output, .. } => Some(*output),
+                | TrainStep::CrossEntropyGradient { output, .. }
+                | TrainStep::Reduce { output, .. }
+                | TrainStep::SquareSum { output, .. } => Some(*output),
                 TrainStep::Normalise(step) => Some(step.output),
                 TrainStep::NormSums(step) => Some(step.output),
                 TrainStep::NormGradient(step) => Some(step.output),

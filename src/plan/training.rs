@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::lower::{TrainedNorm, lower_for_training};
 use super::{
-    AFFINE_PARTS, ArenaId, Blend, HYPERPARAMETERS, KernelSource, Load, LoadedPart, Plan, Rule, State, Step, TrainStep,
-    Update, ValueId,
+    AFFINE_PARTS, Accumulate, ArenaId, Blend, HYPERPARAMETERS, KernelSource, Load, LoadedPart, Plan, Rule, State, Step,
+    TrainStep, Update, ValueId,
 };
 use crate::doconv::add_identity;
 use crate::network::Shape;
@@ -22,6 +22,21 @@ pub enum Decay {
     Kernels,
 }
 
+/// How a training step is planned.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    /// Images of a run.
+    pub batch: usize,
+    /// How parameters follow their gradients.
+    pub rule: Rule,
+    /// Which parameters decay.
+    pub decay: Decay,
+    /// Whether the norm of all gradients together is bounded.
+    pub clips: bool,
+    /// Whether gradients of several runs are added up before the optimiser takes a step.
+    pub accumulates: bool,
+}
+
 /// Something that is trained.
 #[derive(Clone, Debug)]
 pub struct Parameter {
@@ -29,7 +44,7 @@ pub struct Parameter {
     pub tensors: Vec<(String, Vec<usize>)>,
     /// Its value, a state.
     pub value: ValueId,
-    /// Its gradient after a run.
+    /// Its gradient after a run, together with those of the runs before where these are added up.
     pub gradient: ValueId,
     /// What the optimiser remembers of it, states.
     pub moments: Vec<ValueId>,
@@ -46,7 +61,7 @@ pub struct Running {
 
 /// A plan whose run is a training step, for a fixed batch: to be run as a batch of one.
 ///
-/// Its inputs are the network's, the targets `[N, classes, 1, 1]`, and the [`HYPERPARAMETERS`] of the [`Rule`]. It has no
+/// Its inputs are the network's, the targets `[N, classes, 1, 1]`, and the [`Hyperparameters`](super::Hyperparameters). It has no
 /// outputs; what is of interest are states.
 #[derive(Clone, Debug)]
 pub struct TrainingPlan {
@@ -74,7 +89,8 @@ impl TrainingPlan {
     ///
     /// # Errors
     /// [`Error::Unsupported`] for what has no gradient here, or a batch that is too small; those of [`Plan::new`].
-    pub fn new(model: &Model, batch: usize, rule: Rule, decay: Decay, trains: &dyn Fn(&str) -> bool) -> Result<Self> {
+    pub fn new(model: &Model, recipe: Recipe, trains: &dyn Fn(&str) -> bool) -> Result<Self> {
+        let batch = recipe.batch;
         let (plan, norms) = lower_for_training(model, batch, trains)?;
         let logits = logits(model, &plan, batch)?;
         let classes = plan.value(logits).shape[1];
@@ -107,7 +123,7 @@ impl TrainingPlan {
         let running = builder.observe(&norms)?;
         let totals = builder.state("totals", [1, 2, 1, 1], vec![]);
         builder.blend(1.0, [1.0; 2], sums, totals);
-        let parameters = builder.update(rule, decay, hyperparameters)?;
+        let parameters = builder.update(recipe, hyperparameters)?;
         let mut plan = builder.plan;
         plan.outputs.clear();
         plan.prune();
@@ -295,8 +311,9 @@ impl Builder<'_> {
     }
 
     /// Parameters in one list, those that decay first, and the optimiser's step over it.
-    fn update(&mut self, rule: Rule, decay: Decay, hyperparameters: ValueId) -> Result<Vec<Parameter>> {
-        let decays = |found: &Found| decay == Decay::All || found.is_kernel;
+    fn update(&mut self, recipe: Recipe, hyperparameters: ValueId) -> Result<Vec<Parameter>> {
+        let rule = recipe.rule;
+        let decays = |found: &Found| recipe.decay == Decay::All || found.is_kernel;
         let (decayed, others): (Vec<Found>, Vec<Found>) =
             std::mem::take(&mut self.parameters).into_iter().partition(decays);
         let count = decayed.len();
@@ -310,19 +327,41 @@ impl Builder<'_> {
             let moments = (0..rule.moments()).map(moment).collect();
             parameters.push(Parameter { tensors: found.tensors, value: found.value, gradient, moments });
         }
-        let mut arena = |of: &dyn Fn(&Parameter) -> ValueId| {
-            self.plan.arenas.push(parameters.iter().map(of).collect());
-            ArenaId(self.plan.arenas.len() - 1)
-        };
+        let mut gradients = self.arena(&parameters, |parameter| parameter.gradient);
+        if recipe.accumulates {
+            for parameter in &mut parameters {
+                let name = format!("sum of gradients of {}", parameter.tensors[0].0);
+                parameter.gradient = self.state(&name, self.plan.value(parameter.value).shape, vec![]);
+            }
+            let sums = self.arena(&parameters, |parameter| parameter.gradient);
+            let step = Accumulate { hyperparameters, gradients, sums };
+            self.plan.steps.push(Step::Train(TrainStep::Accumulate(step)));
+            gradients = sums;
+        }
+        let squares = recipe.clips.then(|| {
+            let inputs = self.plan.arena(gradients).to_vec();
+            let output = self.plan.add_value("squares of the gradients".into(), [1; 4]);
+            self.plan.steps.push(Step::Train(TrainStep::SquareSum { inputs, output }));
+            output
+        });
         let update = Update {
             rule,
             hyperparameters,
-            parameters: arena(&|parameter| parameter.value),
-            gradients: arena(&|parameter| parameter.gradient),
-            moments: (0..rule.moments()).map(|index| arena(&|parameter| parameter.moments[index])).collect(),
+            parameters: self.arena(&parameters, |parameter| parameter.value),
+            gradients,
+            squares,
+            moments: (0..rule.moments())
+                .map(|index| self.arena(&parameters, |parameter| parameter.moments[index]))
+                .collect(),
             decayed: count,
         };
         self.plan.steps.push(Step::Train(TrainStep::Update(update)));
         Ok(parameters)
+    }
+
+    /// Something of every parameter, one behind the other in memory.
+    fn arena(&mut self, parameters: &[Parameter], of: impl Fn(&Parameter) -> ValueId) -> ArenaId {
+        self.plan.arenas.push(parameters.iter().map(of).collect());
+        ArenaId(self.plan.arenas.len() - 1)
     }
 }

@@ -35,6 +35,6 @@ pub(crate) use rounding::{Rounding, error_growth};
 #[cfg(training)]
 pub use training::{
     NormGradients, activation_gradient, avg_pool_gradient, batch_norm_gradient, batch_statistics, cross_entropy,
-    cross_entropy_gradient, max_pool_gradient,
+    cross_entropy_gradient, max_pool_gradient, reduce,
 };
 pub use walk::run;

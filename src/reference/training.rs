@@ -159,6 +159,25 @@ fn scatter(
     gradient
 }
 
+/// Sums along the axes on which `shape` has the extent 1.
+pub fn reduce(input: &Map, shape: [usize; 4]) -> Map {
+    let mut sums = Map::from_fn(shape, |_, _, _, _| 0.0);
+    let [items, channels, height, width] = input.shape;
+    for n in 0..items {
+        for c in 0..channels {
+            for y in 0..height {
+                for x in 0..width {
+                    let [n_to, c_to, y_to, x_to] =
+                        [(n, 0), (c, 1), (y, 2), (x, 3)].map(|(place, axis)| place.min(shape[axis] - 1));
+                    let at = ((n_to * shape[1] + c_to) * shape[2] + y_to) * shape[3] + x_to;
+                    sums.data[at] += input.at(n, c, y, x);
+                }
+            }
+        }
+    }
+    sums
+}
+
 /// `−Σ target · log softmax(logits)` for every item of `[N, C, 1, 1]`.
 pub fn cross_entropy(logits: &Map, targets: &Map) -> Vec<f64> {
     let logarithms = super::log_softmax(logits).zip(targets, |logarithm, target| -logarithm * target);

@@ -49,7 +49,11 @@ impl Settings {
     /// The same with a batch that holds no image twice.
     #[must_use]
     pub fn within(mut self, data: &DataSet) -> Self {
-        self.options.batch = self.options.batch.min(data.train.labels.len());
+        let (count, options) = (data.train.labels.len(), &mut self.options);
+        if options.batch > count {
+            options.parts = options.parts.min(count);
+            options.batch = count - count % options.parts.max(1);
+        }
         self
     }
 }
@@ -346,8 +350,9 @@ impl Course {
         let mut executor = Executor::checked(&self.adapter, &plan).await?.executor;
         let classes = self.trainer.classes();
         let mut totals = Totals::default();
-        for first in (0..count).step_by(self.settings.options.batch) {
-            let (images, labels) = self.batches.validation(first, self.settings.options.batch);
+        let batch = self.settings.options.batch / self.settings.options.parts;
+        for first in (0..count).step_by(batch) {
+            let (images, labels) = self.batches.validation(first, batch);
             let logits = executor.run(labels.len(), &[&images]).await?.swap_remove(0);
             for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

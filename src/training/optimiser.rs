@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{HYPERPARAMETERS, Rule};
+use crate::plan::{Hyperparameters, Rule};
 use crate::{Error, Result};
 
 /// How parameters follow their gradients. What PyTorch calls the learning rate comes with every step.
@@ -63,13 +63,23 @@ impl Optimiser {
     }
 
     /// What the plan wants to know for step `step`, of which the first is 1.
-    pub(super) fn hyperparameters(self, rate: f32, step: u64) -> [f32; HYPERPARAMETERS] {
+    pub(super) fn hyperparameters(self, rate: f32, step: u64) -> Hyperparameters {
         match self {
-            Optimiser::Sgd { momentum, weight_decay, .. } => [rate, momentum, weight_decay, 0.0, 0.0, 0.0, 0.0, 0.0],
+            Optimiser::Sgd { momentum, weight_decay, .. } => {
+                Hyperparameters { rate, momentum, decay: weight_decay, ..Hyperparameters::default() }
+            }
             Optimiser::AdamW { betas: [first, second], eps, weight_decay } => {
                 let gone = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
-                let (step, unbias) = ((f64::from(rate) / gone(first)) as f32, (1.0 / gone(second).sqrt()) as f32);
-                [rate, first, weight_decay, second, eps, step, unbias, 0.0]
+                Hyperparameters {
+                    rate,
+                    momentum: first,
+                    decay: weight_decay,
+                    second_momentum: second,
+                    eps,
+                    step: (f64::from(rate) / gone(first)) as f32,
+                    unbias: (1.0 / gone(second).sqrt()) as f32,
+                    ..Hyperparameters::default()
+                }
             }
         }
     }

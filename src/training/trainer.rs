@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Decay, Optimiser};
-use crate::plan::{Parameter, Plan, Running, TrainingPlan, ValueId};
+use crate::plan::{Hyperparameters, Parameter, Plan, Recipe, Running, TrainingPlan, ValueId};
 use crate::session::{Checked, Executor};
 use crate::{Adapter, Error, Fault, Model, Result, Tensor, Weights};
 
@@ -12,10 +12,17 @@ use crate::{Adapter, Error, Fault, Model, Result, Tensor, Weights};
 pub struct Options {
     /// Images of a step.
     pub batch: usize,
+    /// In how many parts a batch is run, one after the other, whose gradients are added up: less memory, and the same step but
+    /// for batch norms, which see a part at a time.
+    #[serde(default = "whole")]
+    pub parts: usize,
     /// How parameters follow their gradients.
     pub optimiser: Optimiser,
     /// Which parameters decay.
     pub decay: Decay,
+    /// What the norm of all gradients together is scaled down to where it is larger, if anything.
+    #[serde(default)]
+    pub clip_norm: Option<f32>,
     /// Parameters whose names match one of these stay as they are: whole names, or with `*` for anything. A batch norm whose
     /// weight is frozen uses its running statistics.
     pub frozen: Vec<String>,
@@ -23,11 +30,40 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch: 128, optimiser: Optimiser::default(), decay: Decay::default(), frozen: vec![] }
+        Self {
+            batch: 128,
+            parts: whole(),
+            optimiser: Optimiser::default(),
+            decay: Decay::default(),
+            clip_norm: None,
+            frozen: vec![],
+        }
     }
 }
 
+/// The parts of a batch that is run as a whole.
+fn whole() -> usize {
+    1
+}
+
 impl Options {
+    fn check(&self) -> Result<()> {
+        let fail = |reason: String| Err(Error::Unsupported(reason));
+        self.optimiser.check()?;
+        if self.batch == 0 {
+            return fail("a batch needs at least one image".into());
+        }
+        if self.parts == 0 || !self.batch.is_multiple_of(self.parts) {
+            return fail(format!("a batch of {} images has no {} equal parts", self.batch, self.parts));
+        }
+        match self.clip_norm {
+            Some(norm) if !(norm.is_finite() && norm > 0.0) => {
+                fail(format!("a largest norm of gradients of {norm} is not a finite number > 0"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn trains(&self, name: &str) -> bool {
         !self.frozen.iter().any(|pattern| matches(pattern, name))
     }
@@ -99,7 +135,7 @@ pub struct Trainer {
     planned: TrainingPlan,
     /// What training began with, for what does not change.
     model: Model,
-    optimiser: Optimiser,
+    options: Options,
     steps: u64,
     /// Images since the totals were last read.
     images: u64,
@@ -113,10 +149,7 @@ impl Trainer {
     /// [`Error::Unsupported`] for operators without a gradient, networks that are no classifiers, options that are out of
     /// range, patterns that match no parameter, and half precision; those of [`Plan::new`] and of the adapter.
     pub async fn new(adapter: &Adapter, model: &Model, options: &Options) -> Result<Self> {
-        options.optimiser.check()?;
-        if options.batch == 0 {
-            return Err(Error::Unsupported("a batch needs at least one image".into()));
-        }
+        options.check()?;
         for pattern in &options.frozen {
             if !model.weights().keys().any(|name| matches(pattern, name)) {
                 let first = model.weights().keys().next().map(String::as_str).unwrap_or_default();
@@ -126,12 +159,17 @@ impl Trainer {
                 )));
             }
         }
-        let (rule, trains) = (options.optimiser.rule(), |name: &str| options.trains(name));
-        let mut planned = TrainingPlan::new(model, options.batch, rule, options.decay, &trains)?;
+        let recipe = Recipe {
+            batch: options.batch / options.parts,
+            rule: options.optimiser.rule(),
+            decay: options.decay,
+            clips: options.clip_norm.is_some(),
+            accumulates: options.parts > 1,
+        };
+        let mut planned = TrainingPlan::new(model, recipe, &|name| options.trains(name))?;
         let Checked { executor, faults } = Executor::checked(adapter, &planned.plan).await?;
         planned.plan.forget_weights();
-        let (model, optimiser) = (model.clone(), options.optimiser);
-        Ok(Self { executor, faults, planned, model, optimiser, steps: 0, images: 0 })
+        Ok(Self { executor, faults, planned, model: model.clone(), options: options.clone(), steps: 0, images: 0 })
     }
 
     /// Kernels that were found to compute wrong results on this adapter, and were replaced by others.
@@ -141,7 +179,7 @@ impl Trainer {
 
     /// Images of a step.
     pub fn batch(&self) -> usize {
-        self.planned.batch
+        self.options.batch
     }
 
     /// Number of classes.
@@ -178,10 +216,30 @@ impl Trainer {
     /// # Errors
     /// [`Error::Input`] if a length is wrong; those of the adapter.
     pub async fn step(&mut self, images: &[f32], targets: &[f32], rate: f32) -> Result<()> {
-        let hyperparameters = self.optimiser.hyperparameters(rate, self.steps + 1);
-        self.executor.step(&[images, targets, &hyperparameters]).await?;
+        let Options { batch, parts, optimiser, clip_norm, .. } = self.options;
+        let inputs = self.planned.plan.inputs();
+        for (&id, values) in inputs.iter().zip([images, targets]) {
+            let value = self.planned.plan.value(id);
+            let mut shape = value.shape;
+            shape[0] = shape[0] / self.planned.batch * batch;
+            if values.len() != shape.iter().product::<usize>() {
+                let reason = format!("expected {shape:?}, got {} numbers", values.len());
+                return Err(Error::Input { input: value.name.clone(), reason });
+            }
+        }
+        let slices = images.chunks_exact(images.len() / parts).zip(targets.chunks_exact(targets.len() / parts));
+        for (part, (images, targets)) in slices.enumerate() {
+            let by = Hyperparameters {
+                largest_norm: clip_norm.unwrap_or(f32::MAX),
+                kept: f32::from(u8::from(part > 0)),
+                share: 1.0 / parts as f32,
+                takes_step: f32::from(u8::from(part + 1 == parts)),
+                ..optimiser.hyperparameters(rate, self.steps + 1)
+            };
+            self.executor.step(&[images, targets, by.values()]).await?;
+        }
         self.steps += 1;
-        self.images += self.planned.batch as u64;
+        self.images += batch as u64;
         Ok(())
     }
 
@@ -234,7 +292,7 @@ impl Trainer {
         };
         put("parameter", self.values(|parameter| parameter.value).await?);
         put("parameter", self.running().await?);
-        for index in 0..self.optimiser.rule().moments() {
+        for index in 0..self.options.optimiser.rule().moments() {
             put(&format!("moment{index}"), self.values(|parameter| parameter.moments[index]).await?);
         }
         Ok(state)

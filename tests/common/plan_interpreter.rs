@@ -30,10 +30,12 @@ impl Runner for PlanInterpreter {
     }
 }
 
-/// Runs a training step, and gives the values that are asked for.
-pub fn interpret_step(plan: &Plan, inputs: &[Tensor], values: &[ValueId]) -> Result<Vec<Vec<f64>>> {
+/// Runs a training step, in as many runs as there are inputs, and gives the values that are asked for.
+pub fn interpret_step(plan: &Plan, runs: &[Vec<Tensor>], values: &[ValueId]) -> Result<Vec<Vec<f64>>> {
     let mut machine = Machine::new(plan, Mode::Kernel, 1)?;
-    machine.replay(inputs)?;
+    for inputs in runs {
+        machine.replay(inputs)?;
+    }
     Ok(values.iter().map(|&value| machine.read(value).data).collect())
 }
 
@@ -393,6 +395,22 @@ impl<'a> Machine<'a> {
                 }
                 self.write(step.state, state);
             }
+            TrainStep::Reduce { input, output } => {
+                let (input, shape) = (self.read(*input), self.plan.value(*output).shape);
+                self.write(*output, reference::reduce(&input, shape));
+            }
+            TrainStep::SquareSum { inputs, output } => {
+                let squares = inputs.iter().flat_map(|&input| self.read(input).data).map(|value| value * value).sum();
+                self.write(*output, Map { shape: [1; 4], data: vec![squares] });
+            }
+            TrainStep::Accumulate(step) => {
+                let by = self.read(step.hyperparameters).data;
+                let lists = [step.gradients, step.sums].map(|arena| self.plan.arena(arena).to_vec());
+                for (&gradient, &sum) in lists[0].iter().zip(&lists[1]) {
+                    let (gradient, old) = (self.read(gradient), self.read(sum));
+                    self.write(sum, old.zip(&gradient, |old, new| by[8] * old + by[9] * new));
+                }
+            }
             TrainStep::Update(step) => self.update(step),
         }
     }
@@ -400,6 +418,11 @@ impl<'a> Machine<'a> {
     /// Tensor by tensor.
     fn update(&mut self, step: &Update) {
         let hyper = self.read(step.hyperparameters).data;
+        if hyper[10] == 0.0 {
+            return;
+        }
+        let norm = step.squares.map(|squares| self.read(squares).data[0].sqrt());
+        let scale = norm.map_or(1.0, |norm| (hyper[7] / (norm + 1e-6)).min(1.0));
         let list = |arena| self.plan.arena(arena).to_vec();
         let (parameters, gradients) = (list(step.parameters), list(step.gradients));
         let moments: Vec<Vec<ValueId>> = step.moments.iter().map(|&arena| list(arena)).collect();
@@ -409,7 +432,7 @@ impl<'a> Machine<'a> {
             let decay = if index < step.decayed { hyper[2] } else { 0.0 };
             let (rate, momentum) = (hyper[0], hyper[1]);
             for at in 0..p.data.len() {
-                let (parameter, gradient) = (p.data[at], g.data[at]);
+                let (parameter, gradient) = (p.data[at], scale * g.data[at]);
                 match step.rule {
                     Rule::Sgd { nesterov } => {
                         let gradient = gradient + decay * parameter;

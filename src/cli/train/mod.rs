@@ -60,8 +60,8 @@ pub struct Arguments {
     init: Option<PathBuf>,
     /// Checkpoint to go on from; everything but --data, --epochs, --out, --log and --adapter is as it was
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "arch", "init", "plain", "d_mul", "batch", "lr", "optimiser", "momentum", "weight_decay", "decay", "schedule",
-        "label_smoothing", "augment", "freeze", "seed",
+        "arch", "init", "plain", "d_mul", "batch", "accumulate", "lr", "optimiser", "momentum", "weight_decay", "clip_norm", "decay",
+        "schedule", "label_smoothing", "augment", "freeze", "seed",
     ])]
     resume: Option<PathBuf>,
     /// Model file to write [default: the architecture's name, .safetensors]
@@ -79,6 +79,10 @@ pub struct Arguments {
     /// Images of a step; at most all
     #[arg(long, value_name = "N", default_value = "128")]
     batch: NonZeroUsize,
+    /// Run a batch in N equal parts and add up their gradients, when a GPU's memory is too small for all of it; batch norms see
+    /// one part at a time
+    #[arg(long, value_name = "N", default_value = "1")]
+    accumulate: NonZeroUsize,
     /// Learning rate at its highest [default: 0.1, with adamw 0.001]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     lr: Option<f32>,
@@ -91,6 +95,9 @@ pub struct Arguments {
     /// Weight decay
     #[arg(long, value_name = "X", default_value_t = 5e-4, allow_negative_numbers = true)]
     weight_decay: f32,
+    /// Scale gradients down where the norm of all of them together is larger
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    clip_norm: Option<f32>,
     /// Which parameters decay
     #[arg(long, value_enum, default_value_t)]
     decay: DecayName,
@@ -311,7 +318,14 @@ fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
             AugmentName::None => Augment::None,
         },
         seed: arguments.seed,
-        options: Options { batch: arguments.batch.get(), optimiser, decay, frozen: frozen(&arguments.freeze, model)? },
+        options: Options {
+            batch: arguments.batch.get(),
+            parts: arguments.accumulate.get(),
+            optimiser,
+            decay,
+            clip_norm: arguments.clip_norm,
+            frozen: frozen(&arguments.freeze, model)?,
+        },
     })
 }
 
