@@ -238,7 +238,9 @@ fn find_by_name(list: &[AdapterInfo], name: &str) -> Option<usize> {
     if is_cpu(name) {
         return list.iter().position(|info| info.kind == AdapterKind::Cpu);
     }
-    let matches = |text: &str| text.to_lowercase().contains(&wanted);
+    // Mesa's Vulkan driver for CPUs is called lavapipe, and calls its device after the rasteriser within.
+    let alias = if wanted == "lavapipe" { "llvmpipe" } else { &wanted };
+    let matches = |text: &str| [&wanted, alias].iter().any(|name| text.to_lowercase().contains(*name));
     list.iter()
         .position(|info| info.kind != AdapterKind::Cpu && matches(&info.name))
         .or_else(|| list.iter().position(|info| info.kind != AdapterKind::Cpu && matches(&info.driver)))
@@ -282,6 +284,8 @@ mod tests {
         assert_eq!(choice(&list, "4"), Some(1), "the first name with a 4 in it is Mesa 24");
         assert_eq!(choice(&list, "9"), None);
         assert_eq!(choice(&list, ""), None);
+        let list = [entry("llvmpipe (LLVM 20)", "llvmpipe Mesa 25", AdapterKind::Software)];
+        assert_eq!(choice(&list, "lavapipe"), Some(0), "as Mesa calls it since");
     }
 
     #[test]

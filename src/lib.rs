@@ -15,7 +15,7 @@
 //!
 //! # Features
 //! - `image`: decoding JPEG, PNG, WebP, BMP and GIF.
-//! - `bundled-model`: the ImageNet network inside the library, [`Model::bundled`].
+//! - `bundled-model`: two networks inside the library, for ImageNet and for CIFAR-10: [`Model::bundled`], [`Bundled`].
 //! - `checkpoints`: reading PyTorch's `.pth` and `.pt`, and NumPy's `.npz`; see [`formats::StateDict`].
 //! - `datasets`: data sets for training; see [`training::data`].
 //! - `web`: the JavaScript interface, when built for the browser; it reads ONNX files through a module of its own,
@@ -27,6 +27,8 @@ mod adapter;
 pub mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod blocking;
+#[cfg(feature = "bundled-model")]
+mod bundled;
 pub mod cpu;
 pub mod doconv;
 mod error;
@@ -52,6 +54,8 @@ mod web;
 mod web_onnx;
 
 pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
+#[cfg(feature = "bundled-model")]
+pub use bundled::Bundled;
 pub use error::{Error, Result};
 pub use formats::Dtype;
 pub use image::Image;

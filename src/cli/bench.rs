@@ -50,7 +50,8 @@ pub struct Arguments {
     /// What to time
     #[arg(long, value_enum, default_value_t)]
     suite: SuiteName,
-    /// Network to time: model file, ONNX file, or with --arch a file of weights [default: the bundled ImageNet network]
+    /// Network to time: model file, ONNX file, `cifar10` for the bundled CIFAR-10 network, or with --arch a file of weights
+    /// [default: the bundled ImageNet network]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     #[command(flatten)]

@@ -26,6 +26,7 @@ Examples:
   doconv classify holidays/ 'more/**/*.jpg' --top 1
   doconv classify photo.jpg --model mine.safetensors --adapter cpu
   doconv classify photo.jpg --model resnet50.pth --arch resnet50
+  doconv classify photo.jpg --model cifar10      airplane, bird, cat …: the bundled network that was trained with DO-Conv
   curl -s https://example.org/cat.jpg | doconv classify - --json
 
 An image that cannot be read is reported, the others go on, and the exit status is 1. elapsed_ms is an image's share
@@ -34,7 +35,8 @@ pub struct Arguments {
     /// Files, directories, patterns, or `-` for stdin
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// Model file, ONNX file, or with --arch a file of weights [default: the bundled ImageNet network]
+    /// Model file, ONNX file, `cifar10` for the bundled CIFAR-10 network, or with --arch a file of weights [default: the
+    /// bundled ImageNet network]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     #[command(flatten)]

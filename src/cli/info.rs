@@ -23,7 +23,8 @@ Examples:
 Shapes and counts are for one image. MACs are multiply-accumulates: of the folded network, with kernels composed for
 every run, and with D and W applied to features one after the other.")]
 pub struct Arguments {
-    /// Model file, ONNX file, or with --arch a file of weights [default: the bundled ImageNet network]
+    /// Model file, ONNX file, `cifar10` for the bundled CIFAR-10 network, or with --arch a file of weights [default: the
+    /// bundled ImageNet network]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
     #[command(flatten)]

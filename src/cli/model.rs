@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use doconv::formats::StateDict;
 use doconv::network::zoo;
-use doconv::{Dtype, Model, formats};
+use doconv::{Bundled, Dtype, Model, formats};
 
 /// How numbers are stored.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -77,27 +77,16 @@ impl Arch {
         Ok(self.open_file(path)?.model)
     }
 
-    /// Opens a model, or the bundled network where none is named.
+    /// Opens a model, or the bundled ImageNet network where none is named.
     pub fn open_or_bundled(&self, path: Option<&Path>) -> Result<Model> {
-        match (path, &self.arch) {
-            (Some(path), _) => self.open(path),
-            (None, None) => Ok(Model::bundled()?),
-            (None, Some(arch)) => bail!("--arch {arch} says how a file is read, but no file is named"),
-        }
+        Ok(self.open_or_bundled_file(path)?.model)
     }
 
     /// The same, with what the file holds.
     pub fn open_or_bundled_file(&self, path: Option<&Path>) -> Result<Opened> {
         match (path, &self.arch) {
             (Some(path), _) => self.open_file(path),
-            (None, None) => {
-                let bytes = Model::bundled_bytes();
-                Ok(Opened {
-                    model: Model::bundled()?,
-                    file_bytes: bytes.len(),
-                    dtypes: join(&formats::read_dtypes("the bundled model", bytes)?),
-                })
-            }
+            (None, None) => open_bundled(Bundled::ImageNet),
             (None, Some(arch)) => bail!("--arch {arch} says how a file is read, but no file is named"),
         }
     }
@@ -112,6 +101,9 @@ impl Arch {
     }
 
     fn open_file(&self, path: &Path) -> Result<Opened> {
+        if let Some(bundled) = bundled(path) {
+            return open_bundled(bundled);
+        }
         if self.names_onnx(path)? {
             return super::onnx::open(path);
         }
@@ -141,6 +133,17 @@ impl Arch {
     }
 }
 
+/// The bundled network that a path names, unless there is a file of that name.
+pub fn bundled(path: &Path) -> Option<Bundled> {
+    path.to_str().and_then(Bundled::named).filter(|_| !path.is_file())
+}
+
+fn open_bundled(bundled: Bundled) -> Result<Opened> {
+    let bytes = bundled.bytes();
+    let dtypes = join(&formats::read_dtypes(bundled.name(), bytes)?);
+    Ok(Opened { model: bundled.model()?, file_bytes: bytes.len(), dtypes })
+}
+
 fn join(names: &BTreeSet<String>) -> String {
     names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -168,7 +171,8 @@ fn warn_of_rank(model: &Model) {
 /// A model file to read and one to write.
 #[derive(clap::Args)]
 pub struct Files {
-    /// Model file, ONNX file, or with --arch a file of weights (.pth, .pt, .npz, .safetensors)
+    /// Model file, ONNX file, `cifar10` or `imagenet` for a bundled one, or with --arch a file of weights (.pth, .pt, .npz,
+    /// .safetensors)
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// File to write

@@ -71,4 +71,43 @@ impl Geometry {
         let end = (extent + before).saturating_sub(start).div_ceil(dilation).min(self.kernel[axis]);
         first..end.max(first)
     }
+
+    /// The output rows (axis 0) or columns (axis 1) for which a tap lies inside the input.
+    pub(super) fn outputs_inside(&self, axis: usize, tap: usize) -> std::ops::Range<usize> {
+        let (before, stride, place) = (self.padding[axis], self.stride[axis], tap * self.dilation[axis]);
+        let first = before.saturating_sub(place).div_ceil(stride);
+        let end = (self.input[axis] + before).saturating_sub(place).div_ceil(stride).min(self.output[axis]);
+        first..end.max(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_and_outputs_agree_on_what_is_inside() {
+        for (input, kernel, stride, padding, dilation) in
+            [(7, 3, 1, 1, 1), (8, 3, 2, 1, 1), (5, 5, 3, 4, 2), (2, 7, 1, 3, 1), (9, 2, 2, 0, 3), (1, 1, 1, 2, 1)]
+        {
+            let output = (input + 2 * padding - (kernel - 1) * dilation - 1) / stride + 1;
+            let geometry = Geometry {
+                batch: 1,
+                input: [input; 2],
+                output: [output; 2],
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                padding: [padding; 4],
+                dilation: [dilation; 2],
+            };
+            for tap in 0..kernel {
+                let inside = geometry.outputs_inside(1, tap);
+                for x in 0..output {
+                    let expected = geometry.inside(1, x, tap).is_some();
+                    assert_eq!(inside.contains(&x), expected, "{input} {kernel} {stride}: output {x}, tap {tap}");
+                    assert_eq!(geometry.taps_inside(1, x).contains(&tap), expected);
+                }
+            }
+        }
+    }
 }

@@ -121,41 +121,48 @@ impl Matmul<'_> {
             Some((image * geometry.input[0] + iy) * geometry.input[1])
         };
         let joins = self.joins_taps();
+        // Where all taps of a row are inside.
+        let [first, last] = [0, columns - 1].map(|tap| geometry.outputs_inside(1, tap));
+        let whole = first.start..last.end;
         table.edges.clear();
         if joins {
             // All at once, for pointers into it must stay valid.
-            let edges = pixels.clone().filter(|pixel| geometry.taps_inside(1, pixel % width).len() < columns).count();
-            table.edges.resize(edges * taps * columns * channels, 0.0);
+            let lines = (pixels.end - 1) / width - pixels.start / width + 1;
+            table.edges.resize(lines * (width - whole.len()) * taps * columns * channels, 0.0);
         }
         let mut edges = table.edges.chunks_exact_mut(columns * channels);
         let mut start = pixels.start;
         while start < pixels.end {
             let line = start / width;
             let end = ((line + 1) * width).min(pixels.end);
+            // Of the line, and where in the table these are.
+            let (xs, place) = (start - line * width..end - line * width, start - pixels.start);
             for ky in 0..geometry.kernel[0] {
                 let Some(row) = row(line, ky) else { continue };
                 if joins {
-                    for pixel in start..end {
-                        let x = pixel % width;
+                    let rows = &mut table.rows[ky * count + place..][..xs.len()];
+                    for (x, found) in xs.clone().zip(rows) {
+                        if whole.contains(&x) {
+                            let first = x * geometry.stride[1] - geometry.padding[1];
+                            *found = self.input[(row + first) * channels..][..columns * channels].as_ptr();
+                            continue;
+                        }
                         let inside = geometry.taps_inside(1, x);
                         let Some(first) = geometry.inside(1, x, inside.start) else { continue };
-                        let input = &self.input[(row + first) * channels..][..inside.len() * channels];
-                        table.rows[ky * count + pixel - pixels.start] = if inside.len() == columns {
-                            input.as_ptr()
-                        } else {
-                            let edge = edges.next().expect("as many as were counted");
-                            edge[inside.start * channels..inside.end * channels].copy_from_slice(input);
-                            edge.as_ptr()
-                        };
+                        let edge = edges.next().expect("a line has so many");
+                        edge[inside.start * channels..inside.end * channels]
+                            .copy_from_slice(&self.input[(row + first) * channels..][..inside.len() * channels]);
+                        *found = edge.as_ptr();
                     }
                     continue;
                 }
                 for kx in 0..columns {
-                    let rows = &mut table.rows[(ky * columns + kx) * count..][..count];
-                    for pixel in start..end {
-                        if let Some(ix) = geometry.inside(1, pixel % width, kx) {
-                            rows[pixel - pixels.start] = self.input[(row + ix) * channels..][..channels].as_ptr();
-                        }
+                    let inside = geometry.outputs_inside(1, kx);
+                    let (from, to) = (inside.start.max(xs.start), inside.end.min(xs.end));
+                    let Some(first) = (from < to).then(|| geometry.inside(1, from, kx)).flatten() else { continue };
+                    let rows = &mut table.rows[(ky * columns + kx) * count + place..][from - xs.start..to - xs.start];
+                    for (found, ix) in rows.iter_mut().zip((row + first..).step_by(geometry.stride[1])) {
+                        *found = self.input[ix * channels..][..channels].as_ptr();
                     }
                 }
             }

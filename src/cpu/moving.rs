@@ -24,16 +24,64 @@ pub(super) fn rearrange(view: &View, batch: usize, from: Shape, input: &[f32], t
     let [items, channels, height, width] = [from[0] / batch, from[1], from[2], from[3]];
     let out_items = to[0] / batch;
     let area = height * width;
+    let along = Channels::new(view, to[1], area);
     for_each_pixel(to, output, |[n, y, x], pixel| {
         let (element, item) = (n / out_items, n % out_items);
-        let first = element * items * channels * area;
-        for (c, value) in pixel.iter_mut().enumerate() {
+        let element = &input[element * items * channels * area..][..items * channels * area];
+        // From NCHW to NHWC.
+        let place = |c: usize| {
             let source = view.source([item, c, y, x]);
-            // From NCHW to NHWC.
-            let (map, channel, place) = (source / (channels * area), source / area % channels, source % area);
-            *value = input[first + (map * area + place) * channels + channel];
+            (source / (channels * area) * area + source % area, source / area % channels)
+        };
+        let (first, channel) = place(0);
+        if along.fill(channel, &element[first * channels..][..channels], pixel) {
+            return;
+        }
+        for (c, value) in pixel.iter_mut().enumerate() {
+            let (place, channel) = place(c);
+            *value = element[place * channels + channel];
         }
     });
+}
+
+/// Where the channels of a pixel come from where they are all of one pixel, which is usual: by how many channels they are away
+/// from that of the first.
+struct Channels {
+    steps: Option<Vec<isize>>,
+    /// The least and the largest.
+    reach: [isize; 2],
+    /// Whether they are neighbours.
+    are_neighbours: bool,
+}
+
+impl Channels {
+    fn new(view: &View, count: usize, area: usize) -> Self {
+        let step = |c| {
+            let distance = view.axes[1].distance(c);
+            (distance % area as isize == 0).then_some(distance / area as isize)
+        };
+        let steps: Option<Vec<isize>> = (0..count).map(step).collect();
+        let list = steps.as_deref().unwrap_or_default();
+        let reach = [list.iter().min(), list.iter().max()].map(|step| step.copied().unwrap_or(0));
+        let are_neighbours = list.iter().enumerate().all(|(c, &step)| step == c as isize);
+        Self { steps, reach, are_neighbours }
+    }
+
+    /// Fills a pixel from the one that holds its first channel at `channel`, if that holds all.
+    fn fill(&self, channel: usize, from: &[f32], pixel: &mut [f32]) -> bool {
+        let Some(steps) = &self.steps else { return false };
+        let [least, most] = self.reach.map(|step| channel.checked_add_signed(step).filter(|&at| at < from.len()));
+        if least.is_none() || most.is_none() {
+            return false;
+        }
+        if self.are_neighbours {
+            pixel.copy_from_slice(&from[channel..][..pixel.len()]);
+        } else {
+            let values = steps.iter().map(|&step| from[channel.wrapping_add_signed(step)]);
+            pixel.iter_mut().zip(values).for_each(|(value, from)| *value = from);
+        }
+        true
+    }
 }
 
 /// Values around a map; shapes are those of the batch.

@@ -160,10 +160,12 @@ impl Executor {
         let norm = Norm::new(self.value(step.statistics, batch), step.eps);
         let (bias, weight) = self.value(step.affine, batch).split_at(channels);
         let scale: Vec<f32> = weight.iter().zip(&norm.scale).map(|(weight, scale)| weight * scale).collect();
+        // Of one length for all to see, so that loops over channels are vectors.
+        let [mean, scale, bias] = [&norm.mean, &scale, bias].map(|list| &list[..channels]);
         for_each_pixels(output, channels, |range, output| {
             for (output, input) in output.chunks_exact_mut(channels).zip(input[range.clone()].chunks_exact(channels)) {
                 for c in 0..channels {
-                    output[c] = (input[c] - norm.mean[c]) * scale[c] + bias[c];
+                    output[c] = (input[c] - mean[c]) * scale[c] + bias[c];
                 }
             }
             if let Some(residual) = residual {
@@ -179,12 +181,14 @@ impl Executor {
         let channels = self.shape(step.input, batch)[1];
         let (input, gradient) = (self.value(step.input, batch), self.value(step.grad_output, batch));
         let norm = Norm::new(self.value(step.statistics, batch), step.eps);
+        let mean = &norm.mean[..channels];
         let sums = sum_pixels(input.len() / channels, 2 * channels, |pixel, sums| {
             let (input, gradient) = (&input[pixel * channels..][..channels], &gradient[pixel * channels..][..channels]);
             let (plain, normalised) = sums.split_at_mut(channels);
+            let normalised = &mut normalised[..channels];
             for c in 0..channels {
                 plain[c] += gradient[c];
-                normalised[c] += gradient[c] * (input[c] - norm.mean[c]);
+                normalised[c] += gradient[c] * (input[c] - mean[c]);
             }
         });
         for (c, output) in output.iter_mut().enumerate() {
@@ -204,11 +208,12 @@ impl Executor {
             |c: usize| [norm.scale[c] * weight[c], plain[c] / count, norm.scale[c] * normalised[c] / count];
         let factors: Vec<[f32; 3]> = (0..channels).map(of_channel).collect();
         let [scale, mean, slope] = [0, 1, 2].map(|at| factors.iter().map(|factors| factors[at]).collect::<Vec<f32>>());
+        let [scale, mean, slope, centre] = [&scale, &mean, &slope, &norm.mean].map(|list| &list[..channels]);
         for_each_pixels(output, channels, |range, output| {
             let inputs = input[range.clone()].chunks_exact(channels).zip(gradient[range].chunks_exact(channels));
             for (output, (input, gradient)) in output.chunks_exact_mut(channels).zip(inputs) {
                 for c in 0..channels {
-                    output[c] = scale[c] * (gradient[c] - mean[c] - (input[c] - norm.mean[c]) * slope[c]);
+                    output[c] = scale[c] * (gradient[c] - mean[c] - (input[c] - centre[c]) * slope[c]);
                 }
             }
         });

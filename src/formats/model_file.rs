@@ -69,21 +69,6 @@ impl Model {
     pub fn save(&self, path: impl AsRef<Path>, dtype: Dtype) -> Result<()> {
         write_file(path, &self.to_bytes(dtype)?)
     }
-
-    /// The ImageNet classifier that comes with the crate: EfficientNet-Lite0, folded, with labels.
-    ///
-    /// # Errors
-    /// None, unless the crate was built with a damaged file.
-    #[cfg(feature = "bundled-model")]
-    pub fn bundled() -> Result<Self> {
-        Self::from_bytes("the bundled model", Self::bundled_bytes())
-    }
-
-    /// The model file of [`Model::bundled`], as it is.
-    #[cfg(feature = "bundled-model")]
-    pub fn bundled_bytes() -> &'static [u8] {
-        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/efficientnet-lite0-doconv.safetensors"))
-    }
 }
 
 /// Whether bytes are a safetensors file with the description of a network, whatever its state.

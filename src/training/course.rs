@@ -245,6 +245,7 @@ impl Course {
             )));
         };
         course.trainer.restore(&checkpoint.state, steps).await?;
+        course.trainer.set_totals(course.progress.totals).await?;
         Ok(course)
     }
 
@@ -302,17 +303,17 @@ impl Course {
                 break;
             }
         }
-        let totals = self.trainer.totals().await?;
+        let totals = self.trainer.totals_so_far().await?;
         self.progress.seconds += start.elapsed().as_secs_f64();
-        self.progress.totals.add(totals);
+        self.progress.totals = totals;
         if !totals.loss.is_finite() {
             return Err(self.diverged(&format!("the loss is {}", totals.loss)));
         }
         if self.progress.step < count {
             return Ok(Advance::Steps);
         }
+        self.trainer.set_totals(Totals::default()).await?;
         let validation = self.validate().await?;
-        let Progress { totals, .. } = self.progress;
         let epoch = Epoch {
             epoch: self.progress.epochs + 1,
             train_loss: totals.mean_loss(),

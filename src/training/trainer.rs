@@ -92,13 +92,6 @@ pub struct Totals {
 }
 
 impl Totals {
-    #[cfg(feature = "datasets")]
-    pub(crate) fn add(&mut self, other: Totals) {
-        self.images += other.images;
-        self.loss += other.loss;
-        self.correct += other.correct;
-    }
-
     /// The mean cross-entropy.
     pub fn mean_loss(&self) -> f64 {
         self.loss / self.images.max(1) as f64
@@ -248,10 +241,21 @@ impl Trainer {
     /// # Errors
     /// Those of the adapter.
     pub async fn totals(&mut self) -> Result<Totals> {
+        let totals = self.totals_so_far().await?;
+        self.set_totals(Totals::default()).await?;
+        Ok(totals)
+    }
+
+    /// The same, and they go on: what they come to does not depend on how often somebody looks.
+    pub(crate) async fn totals_so_far(&mut self) -> Result<Totals> {
         let sums = self.executor.read(self.planned.totals).await?;
-        self.executor.write(self.planned.totals, &[0.0; 2]).await?;
-        let images = std::mem::take(&mut self.images);
-        Ok(Totals { images, loss: f64::from(sums[0]), correct: f64::from(sums[1]) })
+        Ok(Totals { images: self.images, loss: f64::from(sums[0]), correct: f64::from(sums[1]) })
+    }
+
+    /// Goes on with what they were.
+    pub(crate) async fn set_totals(&mut self, totals: Totals) -> Result<()> {
+        self.images = totals.images;
+        self.executor.write(self.planned.totals, &[totals.loss as f32, totals.correct as f32]).await
     }
 
     /// The model as it is now, composed where it was.
@@ -316,9 +320,8 @@ impl Trainer {
         for (value, values) in writes {
             self.executor.write(value, &values).await?;
         }
-        self.executor.write(self.planned.totals, &[0.0; 2]).await?;
-        (self.steps, self.images) = (steps, 0);
-        Ok(())
+        self.steps = steps;
+        self.set_totals(Totals::default()).await
     }
 
     /// Something of every parameter, as the tensors that it consists of.

@@ -152,3 +152,40 @@ fn an_adapter_that_nobody_chose_is_named() {
         assert!(output.stdout.contains(" backend, hardware)"), "{output:?}");
     }
 }
+
+/// The network that was trained here, by its name and as files, in every mode.
+#[test]
+fn the_bundled_network_for_cifar_10_knows_a_cat() {
+    let predictions = |model: &str, mode: &str| -> Vec<(String, f64)> {
+        let json =
+            on_cpu(&["classify", &photo("chelsea.png"), "--model", model, "--mode", mode, "--json"]).success().json();
+        let list = json["results"][0]["predictions"].as_array().unwrap().clone();
+        let of =
+            |it: &serde_json::Value| (it["label"].as_str().unwrap().to_owned(), it["probability"].as_f64().unwrap());
+        list.iter().map(of).collect()
+    };
+    let by_name = predictions("cifar10", "folded");
+    assert_eq!(by_name[0].0, "cat", "{by_name:?}");
+    let file = |part: &str| format!("{}/models/resnet20-cifar10-{part}.safetensors", env!("CARGO_MANIFEST_DIR"));
+    for (model, mode) in
+        [("cifar10", "kernel"), ("cifar10", "feature"), (&file("doconv"), "folded"), (&file("folded"), "folded")]
+    {
+        for ((label, probability), (wanted, expected)) in predictions(model, mode).iter().zip(&by_name) {
+            assert_eq!(label, wanted, "{model}, {mode}");
+            // The folded file's kernels and the composed one's factors are rounded to half precision each by itself.
+            assert!((probability - expected).abs() < 0.01, "{model}, {mode}: {label} {probability}, {expected}");
+        }
+    }
+
+    // A file of that name is meant where there is one, and a folder, such as one with images, is not.
+    let folder = folder();
+    fs::create_dir(inside(&folder, "imagenet")).unwrap();
+    fs::copy(file("folded"), inside(&folder, "cifar10")).unwrap();
+    let in_folder = |name: &str| {
+        let output = command(&["info", name, "--json"]).current_dir(folder.path()).output().unwrap();
+        finish(output).success().json()
+    };
+    assert_eq!(in_folder("cifar10")["composed_layers"], 0);
+    assert_eq!(in_folder("imagenet")["name"], "efficientnet_lite0");
+    assert_eq!(doconv(&["info", "cifar10", "--json"]).success().json()["composed_layers"], 19);
+}

@@ -23,6 +23,18 @@ test("a composed model file and an ONNX file are dropped", async ({ page }) => {
   }
 });
 
+test("the other bundled network is in the list, with its layers, and the first one is there again", async ({ page }) => {
+  const [best] = classified("photos/chelsea.png", "--model", "cifar10");
+  await open(page);
+  const model = page.getByRole("combobox", { name: "Model", exact: true });
+  await model.selectOption({ label: "ResNet-20, CIFAR-10" });
+  await expect(predictions(page).first()).toContainText(best.label);
+  await expect(predictions(page).first()).toContainText(`${(100 * best.probability).toFixed(1)}%`);
+  await expect(page.locator("#model-note")).toContainText("10 classes · 19 DO-Conv layers");
+  await model.selectOption({ label: "EfficientNet-Lite0, ImageNet" });
+  await expect(predictions(page).first()).toContainText("tiger cat");
+});
+
 test("an ONNX file that says nothing of photographs is classified with what is usual, and a note", async ({ page }) => {
   await open(page);
   await drop(page, "resnet20.onnx", readFileSync(join(root, "tests/data/onnx/doconv-einsum-legacy.onnx")));

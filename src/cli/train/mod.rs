@@ -15,13 +15,13 @@ use doconv::training::data::{Augment, DataSet, Shaping, Source};
 use doconv::training::{
     Advance, Checkpoint, Course, Decay, Epoch, Optimiser, Options, Schedule, Settings, adapt_input, head, with_classes,
 };
-use doconv::{Adapter, Dtype, Model};
+use doconv::{Adapter, Bundled, Dtype, Model};
 use pollster::block_on;
 use serde::Serialize;
 
 use super::adapter::AdapterArguments;
 use super::interrupt::{Interrupt, Interrupted};
-use super::model::check_writable;
+use super::model::{bundled, check_writable};
 use super::{output, progress};
 
 /// Train a DO-Conv network with your images, and fold it
@@ -39,7 +39,7 @@ Examples:
   doconv classify new.jpg --model mine.folded.safetensors
   doconv train --arch resnet20 --data photos/ --out plain.safetensors --plain --seed 7
                                        the same network without DO-Conv
-  doconv train --init bundled --freeze backbone --data photos/ --out mine.safetensors --lr 0.01
+  doconv train --init imagenet --freeze backbone --data photos/ --out mine.safetensors --lr 0.01
                                        the bundled ImageNet network with a last layer for your classes
   doconv train --resume mine.checkpoint.safetensors --data photos/ --out mine.safetensors
                                        go on after Ctrl-C or a power cut
@@ -55,7 +55,7 @@ pub struct Arguments {
     /// Architecture, with random weights (`doconv train --help` lists all)
     #[arg(long, value_name = "NAME", long_help = arch_help(), required_unless_present_any = ["init", "resume"])]
     arch: Option<String>,
-    /// Model file to begin with, or `bundled` for the bundled ImageNet network; for other classes its last layer is made anew
+    /// Model file to begin with, or a bundled network, `imagenet` or `cifar10`; for other classes its last layer is made anew
     #[arg(long, value_name = "FILE", conflicts_with = "arch")]
     init: Option<PathBuf>,
     /// Checkpoint to go on from; everything but --data, --epochs, --out, --log and --adapter is as it was
@@ -273,7 +273,7 @@ fn first_model(arguments: &Arguments, source: &Source, seed: u64) -> Result<Mode
     let classes = source.classes().to_vec();
     let model = match (&arguments.init, &arguments.arch) {
         (Some(path), _) => {
-            let model = if path.as_os_str() == "bundled" { Model::bundled()? } else { Model::open(path)? };
+            let model = bundled(path).map_or_else(|| Model::open(path), Bundled::model)?;
             model.for_classes(&classes, seed)?
         }
         (None, Some(arch)) => {

@@ -117,9 +117,12 @@ impl Comparison {
     /// A table in Markdown.
     pub fn markdown(&self) -> String {
         let [train, validation, classes] = self.counts;
-        let epochs = self.settings.epochs;
+        let epochs = match self.settings.epochs {
+            1 => "1 epoch".into(),
+            epochs => format!("{epochs} epochs"),
+        };
         let mut text = format!(
-            "`{}` on {}: {train} images to learn from, {validation} for validation, {classes} classes, {epochs} epochs, on \
+            "`{}` on {}: {train} images to learn from, {validation} for validation, {classes} classes, {epochs}, on \
              {}. Share of the images for validation that is right after the last epoch, in per cent.\n\n\
              | | runs | mean | least | most | standard deviation |\n|---|---:|---:|---:|---:|---:|\n",
             self.network, self.data, self.adapter

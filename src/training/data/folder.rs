@@ -1,8 +1,10 @@
 //! Folders of images, and tar archives of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
 
 use super::{Encoded, Item, Kind, Source};
 use crate::{Error, Result};
@@ -65,7 +67,9 @@ pub(super) fn find_tar(path: &Path) -> Result<Source> {
         path: path.into(),
         reason: format!("no tar archive, or a broken one: {error}"),
     };
-    let file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
+    let mut file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
+    let is_gzipped = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
+    let file: Box<dyn Read> = if is_gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut found = vec![];
     for entry in tar::Archive::new(file).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;

@@ -52,7 +52,7 @@ const firstPicture = fetchPicture(FIRST_PICTURE).catch(() => null);
 /** What is open, and what was asked for. */
 const state = {
   /** @type {Opened | null} */ opened: null,
-  modelKey: models.addModel(models.BUNDLED),
+  modelKey: models.BUNDLED.map(models.addModel)[0],
   /** @type {AdapterChoice} */ adapter: "auto",
   /** @type {Preprocess | null} */ preprocess: null,
   /** @type {Mode} */ mode: "folded",

@@ -7,8 +7,14 @@ import * as format from "./format.js";
 /** @typedef {import("./protocol.js").Opened} Opened */
 /** @typedef {import("./protocol.js").Preprocess} Preprocess */
 
-/** @type {ModelSource} */
-export const BUNDLED = { name: "efficientnet-lite0-doconv.safetensors", url: "models/efficientnet-lite0-doconv.safetensors" };
+/** @param {string} name @param {string} title @returns {ModelSource} */
+const bundled = (name, title) => ({ name, title, url: `models/${name}` });
+
+/** Those that come with the page, the usual one first. */
+export const BUNDLED = [
+  bundled("efficientnet-lite0-doconv.safetensors", "EfficientNet-Lite0, ImageNet"),
+  bundled("resnet20-cifar10-doconv.safetensors", "ResNet-20, CIFAR-10"),
+];
 
 const select = byId("model", HTMLSelectElement);
 const note = byId("model-note", HTMLElement);
@@ -27,13 +33,13 @@ const predictions = byId("predictions", HTMLElement);
 const sources = new Map();
 
 /** What people call it. @param {ModelSource} source */
-export const titleOf = (source) => ("url" in source ? "EfficientNet-Lite0" : source.name);
+export const titleOf = (source) => ("url" in source ? source.title.split(",")[0] : source.name);
 
 /** @param {ModelSource} source @returns {string} its key in the list */
 export function addModel(source) {
   const key = "file" in source ? `${source.name} ${source.file.lastModified} ${source.file.size}` : source.name;
   if (!sources.has(key)) {
-    select.append(make("option", { value: key }, "url" in source ? `${titleOf(source)}, ImageNet` : `${source.name} (your file)`));
+    select.append(make("option", { value: key }, "url" in source ? source.title : `${source.name} (your file)`));
   }
   sources.set(key, source);
   return key;
@@ -41,7 +47,7 @@ export function addModel(source) {
 
 /** A file that could not be opened is not offered again. @param {string} key */
 export function removeModel(key) {
-  if (key === BUNDLED.name) return;
+  if (BUNDLED.some(({ name }) => name === key)) return;
   sources.delete(key);
   [...select.options].find(({ value }) => value === key)?.remove();
 }
@@ -52,7 +58,7 @@ export function selectModel(key) {
 }
 
 /** @param {string} key */
-export const sourceOf = (key) => sources.get(key) ?? BUNDLED;
+export const sourceOf = (key) => sources.get(key) ?? BUNDLED[0];
 
 /** @param {string} text */
 export function showLoading(text) {

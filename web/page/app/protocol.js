@@ -17,7 +17,7 @@
 /**
  * Where a model's bytes are: beside the page, or in a file, of the visitor's or made by teaching. It sees the square that the
  * page shows if it `seesSquare`.
- * @typedef {{ name: string, url: string } | { name: string, file: File, seesSquare?: boolean }} ModelSource
+ * @typedef {{ name: string, title: string, url: string } | { name: string, file: File, seesSquare?: boolean }} ModelSource
  */
 
 /**

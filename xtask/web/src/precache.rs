@@ -15,10 +15,10 @@ pub fn write(site: &Path) -> Result<()> {
     std::fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Not what only people read.
+/// Not what only people read, nor models that the page has no use for: it folds by itself.
 fn is_kept(file: &str) -> bool {
     let for_people = [".md", ".d.ts"].iter().any(|end| file.ends_with(end)) || file.contains("LICENSE");
-    !for_people && !file.starts_with("examples/")
+    !for_people && !file.starts_with("examples/") && !file.ends_with("-folded.safetensors")
 }
 
 /// A name for just these files with just these contents.
@@ -50,7 +50,8 @@ mod tests {
         let kept: Vec<_> =
             ["index.html", "models/a.safetensors", "doconv.js"].into_iter().filter(|f| is_kept(f)).collect();
         assert_eq!(kept, ["index.html", "models/a.safetensors", "doconv.js"]);
-        for file in ["doconv.d.ts", "models/README.md", "LICENSE-MIT", "examples/a.html"] {
+        for file in ["doconv.d.ts", "models/README.md", "LICENSE-MIT", "examples/a.html", "models/a-folded.safetensors"]
+        {
             assert!(!is_kept(file), "{file}");
         }
     }
