@@ -115,6 +115,24 @@ fn pictures_of_three_kinds_are_told_apart_afterwards() {
     }
 }
 
+/// Batches in parts and bounded gradients, from the bundled network for small pictures.
+#[test]
+fn a_bundled_network_learns_other_classes() {
+    let folder = folder();
+    let (data, out) = (folder.path().join("set"), folder.path().join("out.safetensors"));
+    pictures(&data);
+    let common = ["train", "--init", "cifar10", "--data", text(&data), "--out", text(&out), "--batch", "24"];
+    let more = ["--accumulate", "3", "--clip-norm", "1", "--lr", "0.02", "--epochs", "4", "--json"];
+    let trained = on_cpu(&[&common[..], &more].concat()).success();
+    assert!(trained.stderr.contains("3×32×32") && trained.stderr.contains("batches of 24"), "{trained:?}");
+    assert!(trained.json()["validation_accuracy"].as_f64().unwrap() > 0.6, "{trained:?}");
+    let model = Model::open(&out).unwrap();
+    assert!(model.is_composed());
+    assert_eq!(model.network().labels, CLASSES);
+    on_cpu(&[&common[..], &["--accumulate", "5"]].concat()).fails_with(&["24 images has no 5 equal parts"]);
+    on_cpu(&[&common[..], &["--clip-norm", "-1"]].concat()).fails_with(&["norm of gradients of -1"]);
+}
+
 /// Whenever it is killed, what is there is whole, and leads to the same network.
 #[test]
 fn killed_and_resumed_it_ends_as_if_nothing_had_been() {
