@@ -7,7 +7,7 @@
 //! ```text
 //! cargo run --release -- --backend wgpu --batch 8 --steps 10 --warm-up 5
 //! cargo run --release -- --backend flex --batch 64 --steps 20
-//! cargo run --release --features spirv -- --backend wgpu   # SPIR-V in place of WGSL, where the driver has what it needs
+//! cargo run --release --features burn/vulkan -- --batch 8   # SPIR-V instead of WGSL
 //! ```
 
 use std::error::Error;
@@ -45,33 +45,23 @@ struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Backend {
     Wgpu,
-    /// burn's CPU backend in Rust.
+    /// On the CPU, in Rust.
     Flex,
-    /// Its predecessor, which burn is about to drop.
-    Ndarray,
-    /// CubeCL's kernels, compiled for the CPU by LLVM.
-    #[cfg(feature = "cpu")]
-    Cpu,
 }
 
 impl Backend {
     /// The device, and what it is.
     fn open(self) -> (Device, String) {
         match self {
-            Backend::Wgpu => open(cubecl::Device::Wgpu(Default::default())),
+            Backend::Wgpu => {
+                let device = cubecl::Device::Wgpu(Default::default());
+                let client = device.client();
+                let description = format!("{} on {}", client.name(), client.properties().identity.name);
+                (Device::new(device), description)
+            }
             Backend::Flex => (Device::flex(), "flex".into()),
-            #[expect(deprecated)]
-            Backend::Ndarray => (Device::ndarray(), "ndarray".into()),
-            #[cfg(feature = "cpu")]
-            Backend::Cpu => open(cubecl::Device::Cpu(Default::default())),
         }
     }
-}
-
-fn open(device: cubecl::Device) -> (Device, String) {
-    let client = device.client();
-    let description = format!("{} on {}", client.name(), client.properties().identity.name);
-    (Device::new(device), description)
 }
 
 /// A convolution and its norm.
@@ -189,20 +179,22 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut training = Training::new(arguments.batch, &device);
     println!("{} parameters", training.network.num_params());
-    let mut start = Instant::now();
+    let (mut start, mut last_loss) = (Instant::now(), None);
     for step in 0..arguments.warm_up + arguments.steps {
-        let loss;
-        (training, loss) = training.step();
-        let loss: f32 = loss.into_scalar();
-        if step + 1 == arguments.warm_up {
+        if step == arguments.warm_up {
             device.sync()?;
             println!("warm-up: {:.1} s", start.elapsed().as_secs_f64());
             start = Instant::now();
         }
-        eprintln!("{loss}");
+        let loss;
+        (training, loss) = training.step();
+        last_loss = Some(loss);
     }
     device.sync()?;
     let images = (arguments.batch * arguments.steps) as f64;
     println!("{:.1} images/s", images / start.elapsed().as_secs_f64());
+    if let Some(loss) = last_loss {
+        println!("loss of the last step: {:.3}", loss.into_scalar::<f32>());
+    }
     Ok(())
 }
