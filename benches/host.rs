@@ -11,7 +11,7 @@ use doconv::gpu::shader::{ActivationClass, Shader};
 use doconv::image::preprocess;
 use doconv::network::Conv2d;
 use doconv::plan::Plan;
-use doconv::{Image, Mode, Model, Tensor};
+use doconv::{Bundled, Image, Mode, Model, Tensor};
 
 /// From the decoded photograph to the network's input.
 fn photograph(criterion: &mut Criterion) {
@@ -27,7 +27,7 @@ fn photograph(criterion: &mut Criterion) {
 
 fn network(criterion: &mut Criterion) {
     criterion.bench_function("read the bundled model file", |bencher| {
-        bencher.iter(|| Model::from_bytes("the bundled model", black_box(Model::bundled_bytes())).unwrap());
+        bencher.iter(|| Model::from_bytes("the bundled model", black_box(Bundled::ImageNet.bytes())).unwrap());
     });
     let model = Model::bundled().unwrap();
     for mode in Mode::ALL {
