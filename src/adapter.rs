@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(choice(&list, "9"), None);
         assert_eq!(choice(&list, ""), None);
         let list = [entry("llvmpipe (LLVM 20)", "llvmpipe Mesa 25", AdapterKind::Software)];
-        assert_eq!(choice(&list, "lavapipe"), Some(0), "as Mesa calls it since");
+        assert_eq!(choice(&list, "lavapipe"), Some(0), "Mesa names the device after the rasteriser");
     }
 
     #[test]

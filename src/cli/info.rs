@@ -8,7 +8,7 @@ use doconv::Model;
 use doconv::network::{LayerCost, NetworkCost, Node, Op, Shape};
 use serde::Serialize;
 
-use super::model::{Arch, Opened};
+use super::model::{Arch, Opened, bundled};
 use super::{output, table};
 
 /// Show layers, shapes, parameters and multiply-accumulates of a model
@@ -77,7 +77,7 @@ struct Counts {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
-    let file = arguments.model.as_ref().map(|path| path.display().to_string());
+    let file = arguments.model.as_ref().filter(|path| bundled(path).is_none()).map(|path| path.display().to_string());
     let opened = arguments.arch.open_or_bundled_file(arguments.model.as_deref())?;
     let document = Document::new(&opened, file)?;
     if arguments.json { output::print_json(&document) } else { output::print(&document.to_text()) }

@@ -102,6 +102,9 @@ impl Arch {
 
     fn open_file(&self, path: &Path) -> Result<Opened> {
         if let Some(bundled) = bundled(path) {
+            if let Some(arch) = &self.arch {
+                bail!("{}: a bundled network says what it is; leave out --arch {arch}", path.display());
+            }
             return open_bundled(bundled);
         }
         if self.names_onnx(path)? {

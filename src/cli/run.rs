@@ -27,7 +27,8 @@ A .npy file holds the one input or output of a network (float64 and Fortran orde
 holds several under the names that `doconv info MODEL` shows. Times include upload and read-back; the first run also
 includes what is done only once, such as making buffers and compiling shaders.")]
 pub struct Arguments {
-    /// Model file, ONNX file, or with --arch a file of weights (.pth, .pt, .npz, .safetensors)
+    /// Model file, ONNX file, `cifar10` or `imagenet` for a bundled one, or with --arch a file of weights (.pth, .pt, .npz,
+    /// .safetensors)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     #[command(flatten)]

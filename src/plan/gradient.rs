@@ -307,6 +307,8 @@ impl<'a> Backward<'a> {
                 self.pool(pool, gradient);
             }
             Step::Concat { inputs, .. } => self.concat(inputs, gradient),
+            // Nobody wants it; what led here is pruned.
+            Step::Constant { .. } => {}
             Step::Train(TrainStep::Normalise(norm)) => self.norm(norm, gradient)?,
             _ => return step.output().map_or(Ok(()), |output| Err(self.unsupported(output))),
         }

@@ -67,7 +67,7 @@ pub struct Running {
 pub struct TrainingPlan {
     /// The steps.
     pub plan: Plan,
-    /// Images of a batch.
+    /// Images of a run.
     pub batch: usize,
     /// What is trained.
     pub parameters: Vec<Parameter>,
@@ -294,7 +294,7 @@ impl Builder<'_> {
             let count = n * height * width;
             if count < 2 {
                 return Err(Error::Unsupported(format!(
-                    "batch norm `{}` sees one value per channel in a batch of {n}, which has no variance; use a larger batch",
+                    "batch norm `{}` sees one value per channel in a batch of {n}, which has no variance; use a larger batch, or fewer parts of it",
                     norm.name
                 )));
             }

@@ -50,9 +50,10 @@ impl Settings {
     #[must_use]
     pub fn within(mut self, data: &DataSet) -> Self {
         let (count, options) = (data.train.labels.len(), &mut self.options);
-        if options.batch > count {
+        let has_parts = options.parts > 0 && options.batch.is_multiple_of(options.parts);
+        if options.batch > count && has_parts {
             options.parts = options.parts.min(count);
-            options.batch = count - count % options.parts.max(1);
+            options.batch = count - count % options.parts;
         }
         self
     }

@@ -172,7 +172,9 @@ fn the_bundled_network_for_cifar_10_is_one_in_all_its_forms() {
     for (model, mode) in
         [("cifar10", "kernel"), ("cifar10", "feature"), (&file("doconv"), "folded"), (&file("folded"), "folded")]
     {
-        for ((label, probability), (wanted, expected)) in predictions(model, mode).iter().zip(&by_name) {
+        let found = predictions(model, mode);
+        assert_eq!((found.len(), by_name.len()), (5, 5));
+        for ((label, probability), (wanted, expected)) in found.iter().zip(&by_name) {
             assert_eq!(label, wanted, "{model}, {mode}");
             // The folded file's kernels and the composed one's factors are rounded to half precision each by itself.
             assert!((probability - expected).abs() < 0.01, "{model}, {mode}: {label} {probability}, {expected}");
@@ -189,5 +191,6 @@ fn the_bundled_network_for_cifar_10_is_one_in_all_its_forms() {
     };
     assert_eq!(in_folder("cifar10")["composed_layers"], 0);
     assert_eq!(in_folder("imagenet")["name"], "efficientnet_lite0");
+    doconv(&["info", "cifar10", "--arch", "resnet18"]).fails_with(&["bundled", "leave out --arch resnet18"]);
     assert_eq!(doconv(&["info", "cifar10", "--json"]).success().json()["composed_layers"], 19);
 }

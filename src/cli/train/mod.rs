@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use doconv::formats::write_file;
 use doconv::network::zoo;
@@ -219,17 +219,8 @@ impl Outputs {
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
-    run(&arguments).map_err(|error| match error.downcast_ref() {
-        Some(doconv::Error::OutOfMemory { .. } | doconv::Error::Limit { .. }) => {
-            anyhow!("{error}; --accumulate N runs a batch in N parts, with an N-th of the memory")
-        }
-        _ => error,
-    })
-}
-
-fn run(arguments: &Arguments) -> Result<()> {
     if arguments.compare {
-        return compare::main(arguments);
+        return compare::main(&arguments);
     }
     let checkpoint = arguments.resume.as_deref().map(read_checkpoint).transpose()?;
     let name = || arguments.arch.clone().unwrap_or_else(|| "trained".into());
@@ -238,11 +229,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let adapter = arguments.adapter.open()?;
     let mut course = match checkpoint {
         Some(checkpoint) => {
-            let data = Arc::new(load(arguments, Source::find(&arguments.data)?, checkpoint.network())?);
+            let data = Arc::new(load(&arguments, Source::find(&arguments.data)?, checkpoint.network())?);
             let epochs = arguments.epochs.map_or(checkpoint.settings().epochs, NonZeroU64::get);
             block_on(Course::resume(&adapter, &checkpoint.with_epochs(epochs), data))?
         }
-        None => begin(arguments, &adapter)?,
+        None => begin(&arguments, &adapter)?,
     };
     output::note(&format!(
         "training {} parameters in batches of {} on {}",
@@ -254,7 +245,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let interval = Duration::from_secs(arguments.checkpoint_every);
     let watch = Watch { checkpoint: &outputs.checkpoint, log: outputs.log.as_deref(), interval, interrupt: &interrupt };
     watch.follow("", &mut course)?;
-    finish(arguments, &outputs, &mut course)
+    finish(&arguments, &outputs, &mut course)
 }
 
 fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
