@@ -5,12 +5,13 @@
 mod common;
 
 use common::graph::Graph;
+use common::parallel::each_in_parallel;
 use common::problem::Problem;
 use common::runners::SessionRunner;
 use common::suite::{check_all, check_one};
 use doconv::gpu::Tier;
 use doconv::network::{Conv2d, Op};
-use doconv::{Adapter, Selector};
+use doconv::{Adapter, AdapterInfo, Selector};
 
 #[test]
 fn every_adapter_computes_what_the_reference_says() {
@@ -21,26 +22,28 @@ fn every_adapter_computes_what_the_reference_says() {
         assert!(skipped, "no GPU adapter was found; install one, or set DOCONV_SKIP_GPU_TESTS=1 to do without");
         println!("skipped: GPU adapters, because DOCONV_SKIP_GPU_TESTS=1 and there is none");
     }
-    for (index, info) in adapters.iter().enumerate() {
-        let adapter = pollster::block_on(Adapter::open(&Selector::Named(index.to_string())));
-        let adapter = adapter.unwrap_or_else(|error| panic!("{}: {error}", info.name));
-        let variants: &[(Tier, bool)] = match adapter.gpu() {
-            // The kernels of both tiers, with the checks that debug builds have and without, as in release builds.
-            Some(_) => {
-                &[(Tier::Software, true), (Tier::Software, false), (Tier::Hardware, true), (Tier::Hardware, false)]
-            }
-            None => &[(Tier::Software, true)],
-        };
-        for &(tier, checks) in variants {
-            let name = format!("{} ({tier:?} tier, checks {checks})", info.name);
-            println!("{name}");
-            let adapter = adapter.clone().with_device(|device| {
-                device.set_tier(tier);
-                device.set_shader_checks(checks);
-            });
-            check_all(&mut SessionRunner::new(name, adapter));
-        }
+    each_in_parallel(adapters.iter().enumerate().flat_map(variants).collect(), |(name, adapter)| {
+        println!("{name}");
+        check_all(&mut SessionRunner::new(name, adapter));
+    });
+}
+
+/// The adapter with the kernels of both tiers, with the checks that debug builds have and without, as in release builds.
+fn variants((index, info): (usize, &AdapterInfo)) -> Vec<(String, Adapter)> {
+    let adapter = pollster::block_on(Adapter::open(&Selector::Named(index.to_string())));
+    let adapter = adapter.unwrap_or_else(|error| panic!("{}: {error}", info.name));
+    if adapter.gpu().is_none() {
+        return vec![(info.name.clone(), adapter)];
     }
+    let tiers = [Tier::Software, Tier::Hardware].into_iter().flat_map(|tier| [(tier, true), (tier, false)]);
+    let variant = |(tier, checks)| {
+        let adapter = adapter.clone().with_device(|device| {
+            device.set_tier(tier);
+            device.set_shader_checks(checks);
+        });
+        (format!("{} ({tier:?} tier, checks {checks})", info.name), adapter)
+    };
+    tiers.map(variant).collect()
 }
 
 /// More pixels than 65 535 workgroups of the usual kernel's.

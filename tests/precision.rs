@@ -6,6 +6,7 @@
 mod common;
 
 use common::graph::Graph;
+use common::parallel::each_in_parallel;
 use common::problem::Problem;
 use common::problems::FAMILIES;
 use common::runners::SessionRunner;
@@ -60,19 +61,21 @@ fn only_what_has_it_takes_it() {
 
 #[test]
 fn every_operator_computes_what_the_reference_says() {
-    for (adapter, precision) in half() {
-        for tier in [Tier::Software, Tier::Hardware] {
-            let adapter = adapter.clone().with_device(|device| device.set_tier(tier));
+    let tiers = |(adapter, precision): (Adapter, Precision)| {
+        [Tier::Software, Tier::Hardware].map(|tier| {
             let name = format!("{} ({tier:?} tier, {})", adapter.info().name, precision.name());
-            let mut runner = SessionRunner::new(name.clone(), adapter);
-            for (family, problems) in FAMILIES {
-                match check(&mut runner, family, problems()) {
-                    Ok(worst) => println!("{name}, {family}: at worst {worst:.3} of the tolerance"),
-                    Err(report) => panic!("{report}"),
-                }
+            (name, adapter.clone().with_device(|device| device.set_tier(tier)))
+        })
+    };
+    each_in_parallel(half().into_iter().flat_map(tiers).collect(), |(name, adapter)| {
+        let mut runner = SessionRunner::new(name.clone(), adapter);
+        for (family, problems) in FAMILIES {
+            match check(&mut runner, family, problems()) {
+                Ok(worst) => println!("{name}, {family}: at worst {worst:.3} of the tolerance"),
+                Err(report) => panic!("{report}"),
             }
         }
-    }
+    });
 }
 
 /// Layers that consist of whole matrices of 16 × 16, which matrix units run where there are any.

@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod compare;
 pub mod graph;
+pub mod parallel;
 pub mod plan_interpreter;
 pub mod problem;
 pub mod problems;
