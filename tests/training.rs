@@ -9,7 +9,7 @@ use common::adapters::adapters;
 use common::graph::Graph;
 use common::plan_interpreter::interpret_step;
 use doconv::formats::read_tensors;
-use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Op, Pairing, zoo};
+use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, Lrn, MaxPool, Op, Pairing, zoo};
 use doconv::plan::{Decay, Recipe, Rule, TrainingPlan};
 use doconv::reference::{self, Map};
 use doconv::training::{Optimiser, Options, Schedule, Trainer, targets};
@@ -200,6 +200,20 @@ fn networks() -> Vec<(&'static str, Network)> {
     let flat = graph.add(Op::Flatten, &[&square_of]);
     let logits = graph.add(Op::Linear(Linear { in_features: 10 * 7 * 6, out_features: 4, bias: true }), &[&flat]);
     networks.push(("gates", graph.finish(&[&logits])));
+
+    // Before anything that is trained nothing needs a gradient: images are normalised, and by their neighbours.
+    let mut graph = Graph::new([3, 8, 7]);
+    let [mean, deviation] = [(); 2].map(|()| graph.add(Op::Constant([1, 3, 1, 1]), &[]));
+    let own = graph.add(Op::Sub, &["input", &mean]);
+    let own = graph.add(Op::Div, &[&own, &deviation]);
+    let around = graph.add(Op::Lrn(Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }), &[&own]);
+    let both = graph.add(Op::Concat, &[&around, &own]);
+    let wide = graph.add(Op::Conv2d(square(6, 5)), &[&both]);
+    let wide = graph.add(norm(5), &[&wide]);
+    let wide = graph.add(Op::Activation(Activation::Relu), &[&wide]);
+    let mean = graph.add(Op::GlobalAvgPool, &[&wide]);
+    let logits = graph.add(Op::Linear(Linear { in_features: 5, out_features: 3, bias: true }), &[&mean]);
+    networks.push(("normalised", graph.finish(&[&logits])));
     networks
 }
 
@@ -213,6 +227,8 @@ fn problem(network: Network, batch: usize, seed: u64) -> (Model, Vec<f32>, Vec<f
     for (name, tensor) in &mut weights {
         if tensor.shape().len() == 1 && !name.contains("running") {
             tensor.data_mut().iter_mut().for_each(|value| *value += 0.5 * draw() - 0.2);
+        } else if name.ends_with(".value") {
+            tensor.data_mut().iter_mut().for_each(|value| *value = 0.5 + draw());
         }
     }
     let model = Model::new(composed.network().clone(), weights).unwrap();
@@ -262,10 +278,10 @@ fn every_adapter_takes_the_step_that_the_plan_says() {
         let (optimiser, rule) = OPTIMISERS[index % 3];
         let options = Options {
             batch,
-            parts: [1, 1, 2, 3, 1, 2][index],
+            parts: [1, 1, 2, 3, 1, 2, 1][index],
             optimiser,
             decay: [Decay::All, Decay::Kernels][index % 2],
-            clip_norm: [None, Some(0.5), Some(1e6), Some(0.1), Some(0.2), Some(0.3)][index],
+            clip_norm: [None, Some(0.5), Some(1e6), Some(0.1), Some(0.2), Some(0.3), None][index],
             frozen: vec![],
         };
         let recipe = Recipe {
@@ -561,6 +577,17 @@ fn what_cannot_be_trained_is_named() {
     let value = graph.add(Op::Conv2d(square(2, 4)), &["input"]);
     let map = Model::initialised(graph.finish(&[&value]), 1).unwrap();
     assert!(refusal(&map, options()).contains("[2, classes, 1, 1]"));
+
+    // Behind something that is trained, and where that is frozen.
+    let mut graph = Graph::new([2, 4, 4]);
+    let value = graph.add(Op::Conv2d(square(2, 4)), &["input"]);
+    let lrn = graph.add(Op::Lrn(Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }), &[&value]);
+    let mean = graph.add(Op::GlobalAvgPool, &[&lrn]);
+    let logits = graph.add(Op::Linear(Linear { in_features: 4, out_features: 3, bias: true }), &[&mean]);
+    let behind = Model::initialised(graph.finish(&[&logits]), 1).unwrap();
+    let reason = refusal(&behind, options());
+    assert!(reason.contains(&format!("`{lrn}`")) && reason.contains("freeze"), "{reason}");
+    block_on(Trainer::new(&adapter, &behind, &Options { frozen: vec![format!("{value}.*")], ..options() })).unwrap();
 
     let mut graph = Graph::new([2, 4, 4]);
     let value = graph.add(Op::Conv2d(Conv2d::new(2, 4, [4, 4])), &["input"]);

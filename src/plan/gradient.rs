@@ -3,6 +3,9 @@
 //! Gradients sum over the batch, so the batch has to be part of the plan: every shape is for all of it, and the plan is
 //! run as a batch of one.
 
+#[cfg(training)]
+use std::collections::HashSet;
+
 use super::{
     Binary, BinaryOp, ComposeGradient, Conv, Factor, Kernel, KernelGradient, KernelId, KernelSource, Pad, PadGradient,
     Plan, Step, SubPixel, Transposed, Value, ValueId,
@@ -88,16 +91,37 @@ impl Plan {
         Ok(Gradients { inputs, kernels })
     }
 
-    /// The same for what is there of a loss: `gradient` is that of `output` already.
+    /// The same for what is there of a loss: `gradient` is that of `output` already. Nothing is sought, nor has to have a
+    /// gradient, that depends neither on a state nor on one of the `trained` kernels.
     #[cfg(training)]
-    pub(super) fn add_gradients_from(&mut self, output: ValueId, gradient: ValueId) -> Result<TrainedGradients> {
+    pub(super) fn add_gradients_from(
+        &mut self,
+        output: ValueId,
+        gradient: ValueId,
+        trained: &HashSet<KernelId>,
+    ) -> Result<TrainedGradients> {
         let forward = self.steps.clone();
+        let depends = self.depends_on_training(trained);
         let mut backward = Backward::new(self);
+        backward.depends = Some(depends);
         backward.gradient_of[output.0] = Some(gradient);
         for step in forward.iter().rev() {
             backward.step(step)?;
         }
         Ok(TrainedGradients { kernels: backward.kernels, norms: backward.norms })
+    }
+
+    /// For every value, whether what is trained has a part in it.
+    #[cfg(training)]
+    fn depends_on_training(&self, trained: &HashSet<KernelId>) -> Vec<bool> {
+        let mut depends = vec![false; self.values.len()];
+        self.states.iter().for_each(|state| depends[state.value.0] = true);
+        for step in &self.steps {
+            let Some(output) = step.output() else { continue };
+            let by_kernel = matches!(step, Step::Conv(conv) if trained.contains(&conv.kernel));
+            depends[output.0] = by_kernel || step.inputs().iter().any(|input| depends[input.0]);
+        }
+        depends
     }
 
     /// Drops the steps whose results no output, state or arena depends on.
@@ -155,6 +179,8 @@ struct Backward<'a> {
     plan: &'a mut Plan,
     /// For every value of the forward pass.
     gradient_of: Vec<Option<ValueId>>,
+    /// Whether it is of use, where not every gradient is.
+    depends: Option<Vec<bool>>,
     kernels: Vec<KernelGradients>,
     #[cfg(training)]
     norms: Vec<NormGradients>,
@@ -164,6 +190,7 @@ impl<'a> Backward<'a> {
     fn new(plan: &'a mut Plan) -> Self {
         Self {
             gradient_of: vec![None; plan.values.len()],
+            depends: None,
             kernels: vec![],
             #[cfg(training)]
             norms: vec![],
@@ -186,7 +213,9 @@ impl<'a> Backward<'a> {
     }
 
     fn unsupported(&self, output: ValueId) -> Error {
-        Error::Unsupported(format!("`{}`: this operator has no gradient yet", self.plan.value(output).name))
+        let way_out = if self.depends.is_some() { "; freeze all parameters before it" } else { "" };
+        let name = &self.plan.value(output).name;
+        Error::Unsupported(format!("`{name}`: this operator has no gradient yet{way_out}"))
     }
 
     /// Whether only rows and columns are padded.
@@ -307,8 +336,6 @@ impl<'a> Backward<'a> {
                 self.pool(pool, gradient);
             }
             Step::Concat { inputs, .. } => self.concat(inputs, gradient),
-            // Nobody wants it; what led here is pruned.
-            Step::Constant { .. } => {}
             Step::Train(TrainStep::Normalise(norm)) => self.norm(norm, gradient)?,
             _ => return step.output().map_or(Ok(()), |output| Err(self.unsupported(output))),
         }
@@ -406,8 +433,11 @@ impl<'a> Backward<'a> {
         Ok(())
     }
 
-    /// Adds to what is known of a value's gradient.
+    /// Adds to what is known of a value's gradient, if anybody wants that.
     fn accumulate(&mut self, value: ValueId, gradient: ValueId) {
+        if self.depends.as_ref().is_some_and(|depends| !depends[value.0]) {
+            return;
+        }
         let sum = match self.gradient_of[value.0] {
             None => gradient,
             Some(earlier) => {

@@ -103,7 +103,8 @@ impl TrainingPlan {
         let sums = builder.loss(logits, targets);
         let gradient = builder.plan.add_value("gradient of the loss".into(), builder.plan.value(logits).shape);
         let forward = builder.plan.steps.len();
-        let gradients = builder.plan.add_gradients_from(logits, gradient)?;
+        let trained = loads.iter().map(|load| load.kernel).collect();
+        let gradients = builder.plan.add_gradients_from(logits, gradient, &trained)?;
         let step = TrainStep::CrossEntropyGradient { logits, targets, output: gradient };
         builder.plan.steps.insert(forward, Step::Train(step));
         builder.plan.steps.splice(0..0, loads.into_iter().map(|load| Step::Train(TrainStep::Load(load))));
