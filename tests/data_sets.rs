@@ -127,6 +127,7 @@ fn what_is_broken_in_folders_is_named_or_left_out() {
     }
     let reason = error(root);
     assert!(reason.contains("class `blue` has no image left"), "{reason}");
+    assert!(reason.contains("14 images cannot be read") && reason.contains("blue"), "why: {reason}");
     fs::remove_dir_all(root.join("train/blue")).unwrap();
     fs::remove_dir_all(root.join("train/green")).unwrap();
     let reason = error(root);
@@ -137,7 +138,7 @@ fn what_is_broken_in_folders_is_named_or_left_out() {
     assert!(reason.contains("no data set is recognised"), "{reason}");
     fs::write(root.join("x.tar"), [7u8; 2000]).unwrap();
     let reason = error(&root.join("x.tar"));
-    assert!(reason.contains("x.tar") && reason.contains("no tar archive"), "{reason}");
+    assert!(reason.contains("x.tar") && reason.contains("nor a tar archive"), "{reason}");
     // Names that lead nowhere.
     let mut archive = tar::Builder::new(fs::File::create(root.join("dots.tar")).unwrap());
     for name in [".", "./"] {
@@ -199,6 +200,97 @@ fn idx_files_are_read_and_checked() {
     broken("t10k-labels-idx1-ubyte", idx(&[3], &[0, 1, 2]), &["[3] labels for 2 images"]);
     broken("train-labels-idx1-ubyte.gz", vec![0x1f, 0x8b, 8, 0, 1, 2], &["unpacked"]);
     broken("train-images-idx3-ubyte", idx(&[u32::MAX, u32::MAX, u32::MAX], &[]), &["has 0 values"]);
+    broken("train-images-idx3-ubyte", [vec![0, 0, 8, 255], vec![1; 2000]].concat(), &["255 axes", "images have 3"]);
+}
+
+/// Labels need not be numbered without gaps, but those far from all others are no classes.
+#[test]
+fn labels_that_are_out_of_range_are_left_out() {
+    let folder = folder();
+    let root = folder.path();
+    let pixels: Vec<u8> = (0..8 * 4 * 4).collect();
+    let with_labels = |labels: &[u8]| {
+        fs::write(root.join("train-images-idx3-ubyte"), idx(&[8, 4, 4], &pixels)).unwrap();
+        fs::write(root.join("train-labels-idx1-ubyte"), idx(&[8], labels)).unwrap();
+        load(root, &shaping(1, 4), Some(2)).map_err(|error| error.to_string())
+    };
+    let data = with_labels(&[0, 1, 200, 2, 0, 1, 2, 0]).unwrap();
+    assert_eq!((data.classes.len(), &data.train.labels[..]), (3, &[0, 1, 2, 0, 1][..]));
+    assert_eq!(data.train.pixels[32..48], pixels[48..64], "an image keeps its label");
+    assert!(data.notes[0].contains("1 images have labels that are out of range, such as 200"), "{:?}", data.notes);
+    let data = with_labels(&[1, 2, 4, 2, 1, 4, 4, 1]).unwrap();
+    assert_eq!((data.classes, data.train.labels), (["1", "2", "4"].map(str::to_owned).into(), vec![0, 1, 2, 1, 0, 2]));
+    let data = with_labels(&[0, 255, 0, 255, 0, 255, 0, 255]).unwrap();
+    assert_eq!((data.classes, data.notes), (["0", "255"].map(str::to_owned).into(), vec![]), "a mask");
+    let reason = with_labels(&[5; 8]).unwrap_err();
+    assert!(reason.contains("one class, `5`"), "{reason}");
+    fs::remove_file(root.join("train-labels-idx1-ubyte")).unwrap();
+    let reason = error(root);
+    assert!(reason.contains("train-images-idx3-ubyte") && reason.contains("no file of labels"), "{reason}");
+}
+
+/// However many images a class has, those that are held back are of all in proportion.
+#[test]
+fn what_is_held_back_is_of_all_classes() {
+    let folder = folder();
+    for (class, count) in [("few", 12), ("many", 100), ("some", 20)] {
+        for index in 0..count {
+            picture(&folder.path().join(class).join(format!("{index:03}.png")), [8, 8], [9, 2 * index as u8, 90]);
+        }
+    }
+    for (hold_back, expected) in [(None, [1, 10, 2]), (Some(40), [3, 30, 6]), (Some(66), [6, 50, 10])] {
+        let data = load(folder.path(), &shaping(3, 8), hold_back).unwrap();
+        let count = |class: usize| data.validation.labels.iter().filter(|&&label| label == class).count();
+        let counts = [0, 1, 2].map(count);
+        assert!(counts.iter().zip(expected).all(|(count, expected)| count.abs_diff(expected) <= 1), "{counts:?}");
+        assert_eq!(data.train.labels.len() + data.validation.labels.len(), 132);
+    }
+}
+
+/// What is no file, or leads back, or is missing in an archive.
+#[cfg(unix)]
+#[test]
+fn what_is_no_image_file_is_counted() {
+    let folder = folder();
+    let root = folder.path().join("set");
+    coloured(&root);
+    let whole = load(&root, &shaping(3, 8), None).unwrap();
+    std::os::unix::fs::symlink("..", root.join("train/red/loop")).unwrap();
+    let status = std::process::Command::new("mkfifo").arg(root.join("train/red/pipe.png")).status().unwrap();
+    assert!(status.success());
+    let data = load(&root, &shaping(3, 8), None).unwrap();
+    assert_eq!((&data.train, &data.validation), (&whole.train, &whole.validation));
+    let notes = data.notes.join("\n");
+    assert!(notes.contains("1 entries are no regular files") && notes.contains("1 links lead back"), "{notes}");
+
+    let path = folder.path().join("set.tar");
+    let mut archive = tar::Builder::new(vec![]);
+    for (name, class) in [("a.png", "red"), ("b.png", "green"), ("c.png", "red"), ("d.png", "green")] {
+        let picture = fs::read(root.join("train").join(class).join("00.png")).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(picture.len() as u64);
+        archive.append_data(&mut header, format!("{class}/{name}"), &picture[..]).unwrap();
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    archive.append_link(&mut header, "red/link.png", "a.png").unwrap();
+    archive.append_dir("yellow", &root).unwrap();
+    let bytes = archive.into_inner().unwrap();
+    let notes = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let data = load(&path, &shaping(3, 8), Some(1)).unwrap();
+        assert_eq!((data.classes.len(), data.train.labels.len()), (2, 3));
+        data.notes.join("\n")
+    };
+    let all = notes(&bytes);
+    assert!(all.contains("1 links in the archive") && all.contains("`yellow` have no images"), "{all}");
+    assert!(!all.contains("no end"), "{all}");
+    let all = notes(&bytes[..bytes.len() - 1024]);
+    assert!(all.contains("no end"), "{all}");
+    fs::write(&path, &bytes[..700]).unwrap();
+    let reason = error(&path);
+    assert!(reason.contains("truncated"), "{reason}");
 }
 
 #[test]
@@ -332,7 +424,23 @@ fn courses_refuse_what_does_not_fit() {
     let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
     let other = Arc::new(load(folder.path(), &shaping(3, 8), Some(3)).unwrap());
     let reason = block_on(Course::resume(&adapter, &checkpoint, other)).unwrap_err().to_string();
-    assert!(reason.contains("[36, 6, 3]") && reason.contains("[33, 3, 3]"), "{reason}");
+    assert!(reason.contains("36 images") && reason.contains("33, 3 and 3"), "{reason}");
+    // As many images, but others, or of other classes; and a bit that has changed.
+    let changes: [(fn(&mut DataSet), &str); 3] = [
+        (|data| data.train.pixels[100] ^= 1, "other data"),
+        (|data| data.validation.labels.swap(0, 1), "other data"),
+        (|data| data.classes[1] = "grey".into(), "`blue`, `green`, `red`, these are `blue`, `grey`"),
+    ];
+    for (change, part) in changes {
+        let mut other = (*data).clone();
+        change(&mut other);
+        let reason = block_on(Course::resume(&adapter, &checkpoint, Arc::new(other))).unwrap_err().to_string();
+        assert!(reason.contains(part) && reason.contains("go on with the data"), "{reason}");
+    }
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().unwrap() ^= 0x10;
+    let reason = Checkpoint::from_bytes("here", &flipped).unwrap_err().to_string();
+    assert!(reason.contains("here") && reason.contains("damaged"), "{reason}");
     // Places that are none.
     let tensors = read_tensors("here", &bytes).unwrap();
     for (from, to) in

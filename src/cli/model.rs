@@ -72,6 +72,11 @@ pub struct Opened {
 }
 
 impl Arch {
+    /// As the flag would say it.
+    pub fn named(arch: Option<String>) -> Self {
+        Self { arch }
+    }
+
     /// Opens a model file, or with an architecture a file of weights.
     pub fn open(&self, path: &Path) -> Result<Model> {
         Ok(self.open_file(path)?.model)
@@ -216,10 +221,17 @@ impl Files {
     }
 }
 
-/// Fails early, before anything is computed, where a file certainly cannot be written.
+/// Fails early, before anything is computed, where a file cannot be written, as [`formats::write_file`] does it: by way of a
+/// file beside it.
 pub fn check_writable(path: &Path) -> Result<()> {
     ensure!(!path.is_dir(), "{}: is a directory; name a file to write", path.display());
+    ensure!(!path.exists() || path.is_file(), "{}: is no regular file; name a file to write", path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(folder.is_dir(), "{}: cannot be written: there is no directory {}", path.display(), folder.display());
-    Ok(())
+    let name = path.file_name().with_context(|| format!("{}: is no name of a file", path.display()))?;
+    // Behind a link it is the file there that is replaced.
+    let target = path.canonicalize().ok();
+    let folder = target.as_deref().and_then(Path::parent).unwrap_or(folder);
+    let beside = tempfile::Builder::new().prefix(".").suffix(name).tempfile_in(folder);
+    beside.map(drop).with_context(|| format!("{}: cannot be written", path.display()))
 }

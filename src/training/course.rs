@@ -46,6 +46,24 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Checks what needs neither data nor a network for that.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with what is out of range.
+    pub fn check(&self) -> Result<()> {
+        let fail = |reason: String| Err(Error::Unsupported(reason));
+        if !(self.rate.is_finite() && self.rate >= 0.0) {
+            return fail(format!("a learning rate of {} is not a finite number ≥ 0", self.rate));
+        }
+        if !(0.0..1.0).contains(&self.smoothing) {
+            return fail(format!("label smoothing {} is not at least 0 and below 1", self.smoothing));
+        }
+        if self.epochs == 0 {
+            return fail("a course of 0 epochs learns nothing; use 1 or more".into());
+        }
+        self.options.check()
+    }
+
     /// The same with a batch that holds no image twice.
     #[must_use]
     pub fn within(mut self, data: &DataSet) -> Self {
@@ -99,8 +117,12 @@ struct Description {
     network: Network,
     settings: Settings,
     progress: Progress,
-    /// Images to learn from, for validation, and classes: those of another data set are told by these.
+    /// Images to learn from, for validation, and classes.
     counts: [usize; 3],
+    /// [`DataSet::checksum`].
+    data: u32,
+    /// A checksum (CRC-32) of the tensors.
+    state: u32,
 }
 
 const CHECKPOINT_KEY: &str = "doconv.training";
@@ -113,6 +135,7 @@ pub struct Checkpoint {
     settings: Settings,
     progress: Progress,
     counts: [usize; 3],
+    data: u32,
 }
 
 impl Checkpoint {
@@ -124,12 +147,15 @@ impl Checkpoint {
         let fail = |reason: String| Error::ModelFile { name: name.into(), reason };
         let (state, metadata) = read_tensors(name, bytes)?;
         let json = metadata.get(CHECKPOINT_KEY).ok_or_else(|| {
-            fail(format!("is no checkpoint: it has no entry `{CHECKPOINT_KEY}`; to begin with a model, use it as the first weights"))
+            fail(format!("is no checkpoint: it has no entry `{CHECKPOINT_KEY}`; to begin with the weights of a model, name that with --init"))
         })?;
         let description =
             serde_json::from_str(json).map_err(|error| fail(format!("its entry `{CHECKPOINT_KEY}`: {error}")))?;
-        let Description { network, settings, progress, counts } = description;
-        Ok(Self { state, network, settings, progress, counts })
+        let Description { network, settings, progress, counts, data, state: sum } = description;
+        if checksum(&state) != sum {
+            return Err(fail("was damaged: its tensors are not what they were when it was written".into()));
+        }
+        Ok(Self { state, network, settings, progress, counts, data })
     }
 
     /// How it was trained.
@@ -152,6 +178,39 @@ impl Checkpoint {
     /// Epochs that are done.
     pub fn epochs(&self) -> u64 {
         self.progress.epochs
+    }
+
+    /// Images to learn from, for validation, and classes.
+    pub fn counts(&self) -> [usize; 3] {
+        self.counts
+    }
+
+    /// The [`DataSet::checksum`] of what it learned from.
+    pub fn data_checksum(&self) -> u32 {
+        self.data
+    }
+
+    fn check_data(&self, data: &DataSet) -> Result<()> {
+        let (then, now) = (self.counts, data.counts());
+        let reason = if then == now && self.data == data.checksum() {
+            return Ok(());
+        } else if then == now && self.network.labels != data.classes {
+            format!("was made with the classes {}, these are {}", listed(&self.network.labels), listed(&data.classes))
+        } else if then == now {
+            "was made with other data, which only has as many images".into()
+        } else {
+            let [learned, tried, classes] = then;
+            let mut reason = format!(
+                "was made with {learned} images to learn from, {tried} for validation and {classes} classes, here are {}, {} \
+                 and {}",
+                now[0], now[1], now[2]
+            );
+            if learned + tried == now[0] + now[1] {
+                reason += &format!("; then {tried} were held back (--validation {tried})");
+            }
+            reason
+        };
+        Err(Error::Unsupported(format!("the checkpoint {reason}: go on with the data that it was made with")))
     }
 
     /// The model as it was.
@@ -183,6 +242,8 @@ pub struct Course {
     adapter: Adapter,
     trainer: Trainer,
     batches: Batches,
+    /// The checksum of its data.
+    data: u32,
     settings: Settings,
     progress: Progress,
     /// Made when it is first wanted.
@@ -196,15 +257,7 @@ impl Course {
     /// Those of [`Trainer::new`]; [`Error::Unsupported`] for settings that are out of range, or a network for other data.
     pub async fn new(adapter: &Adapter, model: &Model, data: Arc<DataSet>, settings: Settings) -> Result<Self> {
         let fail = |reason: String| Err(Error::Unsupported(reason));
-        if !(settings.rate.is_finite() && settings.rate >= 0.0) {
-            return fail(format!("a learning rate of {} is not a finite number ≥ 0", settings.rate));
-        }
-        if !(0.0..1.0).contains(&settings.smoothing) {
-            return fail(format!("label smoothing {} is not at least 0 and below 1", settings.smoothing));
-        }
-        if settings.epochs == 0 {
-            return fail("a course of 0 epochs learns nothing; use 1 or more".into());
-        }
+        settings.check()?;
         let settings = settings.within(&data);
         let network = model.network();
         let wanted = network.inputs.first().map(|input| input.shape);
@@ -217,9 +270,10 @@ impl Course {
         }
         let Shaping { preprocess, .. } = Shaping::new(data.shape, network.preprocess.as_ref())?;
         let Settings { augment, smoothing, seed, .. } = settings;
+        let checksum = data.checksum();
         let batches = Batches { data, preprocess, batch: settings.options.batch, augment, smoothing, seed };
         let progress = Progress::default();
-        Ok(Self { adapter: adapter.clone(), trainer, batches, settings, progress, ahead: None })
+        Ok(Self { adapter: adapter.clone(), trainer, batches, data: checksum, settings, progress, ahead: None })
     }
 
     /// Goes on from a checkpoint.
@@ -227,14 +281,7 @@ impl Course {
     /// # Errors
     /// Those of [`Course::new`]; [`Error::Unsupported`] if the data is not what it was.
     pub async fn resume(adapter: &Adapter, checkpoint: &Checkpoint, data: Arc<DataSet>) -> Result<Self> {
-        let counts = counts(&data);
-        if counts != checkpoint.counts {
-            return Err(Error::Unsupported(format!(
-                "the checkpoint is of {:?} images to learn from, images for validation and classes, here are {counts:?}: go \
-                 on with the data that it was made with",
-                checkpoint.counts
-            )));
-        }
+        checkpoint.check_data(&data)?;
         let model = checkpoint.model()?;
         let mut course = Self::new(adapter, &model, data, checkpoint.settings.clone()).await?;
         course.progress = checkpoint.progress.clone();
@@ -348,7 +395,7 @@ impl Course {
             return Ok(None);
         }
         let model = self.model().await?;
-        let plan = Plan::new(&model, Mode::Folded)?;
+        let plan = Plan::new(&model, Mode::Folded).map_err(|error| self.diverged_or(error))?;
         let mut executor = Executor::checked(&self.adapter, &plan).await?.executor;
         let classes = self.trainer.classes();
         let mut totals = Totals::default();
@@ -373,10 +420,14 @@ impl Course {
     /// # Errors
     /// Those of [`Trainer::model`]; [`Error::Unsupported`] if something is no longer a finite number.
     pub async fn model(&mut self) -> Result<Model> {
-        self.trainer.model().await.map_err(|error| match error {
+        self.trainer.model().await.map_err(|error| self.diverged_or(error))
+    }
+
+    fn diverged_or(&self, error: Error) -> Error {
+        match error {
             Error::Weight { tensor, reason } => self.diverged(&format!("`{tensor}`: {reason}")),
             other => other,
-        })
+        }
     }
 
     fn diverged(&self, what: &str) -> Error {
@@ -399,7 +450,9 @@ impl Course {
             network: model.network().clone(),
             settings: self.settings.clone(),
             progress: self.progress.clone(),
-            counts: counts(&self.batches.data),
+            counts: self.batches.data.counts(),
+            data: self.data,
+            state: checksum(&state),
         };
         let json = serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))?;
         let tensors = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
@@ -407,10 +460,19 @@ impl Course {
     }
 }
 
+/// The first few names.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(4).map(|name| format!("`{name}`")).collect();
+    shown.join(", ") + if names.len() > 4 { " …" } else { "" }
+}
+
 fn rate(progress: &Progress) -> f64 {
     if progress.seconds > 0.0 { progress.totals.images as f64 / progress.seconds } else { 0.0 }
 }
 
-fn counts(data: &DataSet) -> [usize; 3] {
-    [data.train.labels.len(), data.validation.labels.len(), data.classes.len()]
+/// A checksum (CRC-32) of all values, in the order of their names.
+pub fn checksum(tensors: &Weights) -> u32 {
+    let mut crc = flate2::Crc::new();
+    tensors.values().for_each(|tensor| crc.update(bytemuck::cast_slice(tensor.data())));
+    crc.sum()
 }

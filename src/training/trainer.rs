@@ -47,7 +47,7 @@ fn whole() -> usize {
 }
 
 impl Options {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let fail = |reason: String| Err(Error::Unsupported(reason));
         self.optimiser.check()?;
         if self.batch == 0 {
@@ -62,6 +62,20 @@ impl Options {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks that every pattern in [`Options::frozen`] names something of a model.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with the first that does not.
+    pub fn check_frozen(&self, model: &Model) -> Result<()> {
+        let names_nothing = |pattern: &&String| !model.weights().keys().any(|name| matches(pattern, name));
+        let Some(pattern) = self.frozen.iter().find(names_nothing) else { return Ok(()) };
+        let first = model.weights().keys().next().map(String::as_str).unwrap_or_default();
+        Err(Error::Unsupported(format!(
+            "nothing is called `{pattern}`, so it cannot be frozen; parameters are called like `{first}`, and `*` stands for \
+             anything"
+        )))
     }
 
     fn trains(&self, name: &str) -> bool {
@@ -143,15 +157,7 @@ impl Trainer {
     /// range, patterns that match no parameter, and half precision; those of [`Plan::new`] and of the adapter.
     pub async fn new(adapter: &Adapter, model: &Model, options: &Options) -> Result<Self> {
         options.check()?;
-        for pattern in &options.frozen {
-            if !model.weights().keys().any(|name| matches(pattern, name)) {
-                let first = model.weights().keys().next().map(String::as_str).unwrap_or_default();
-                return Err(Error::Unsupported(format!(
-                    "nothing is called `{pattern}`, so it cannot be frozen; parameters are called like `{first}`, and `*` \
-                     stands for anything"
-                )));
-            }
-        }
+        options.check_frozen(model)?;
         let recipe = Recipe {
             batch: options.batch / options.parts,
             rule: options.optimiser.rule(),

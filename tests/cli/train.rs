@@ -248,5 +248,127 @@ fn a_comparison_has_every_seed_once() {
     assert!((loss(0) - loss(1)).abs() < 0.2 * loss(0), "{record}");
     assert!(std::fs::read_to_string(at("compare.html")).unwrap().contains("<polyline"));
     assert!(!at("compare.checkpoint.safetensors").exists());
-    compare(&["--seeds", "2", "--lr", "0.5"]).fails_with_last(&["compare.json", "other data, settings"]);
+    compare(&["--seeds", "2", "--lr", "0.5"]).fails_with_last(&["compare.json", "weights, data or settings"]);
+}
+
+/// Runs count again only where everything is as it was, and a checkpoint only for its own run.
+#[test]
+fn a_comparison_is_of_one_thing() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    write_model(&at("small.safetensors"));
+    let (data, init, out) = (at("set"), at("small.safetensors"), at("lr0.1"));
+    let run = |init: &Path, more: &[&str]| {
+        let common = ["train", "--compare", "--data", text(&data), "--init", text(init), "--out", text(&out)];
+        on_cpu(&[&common[..], &["--batch", "12", "--epochs", "1"], more].concat())
+    };
+    // Also with a frozen backbone, which is W and D in one of the two.
+    run(&init, &["--seeds", "1", "--freeze", "backbone"]).success();
+    assert!(at("lr0.1.json").exists() && at("lr0.1.html").exists() && !at("lr0.json").exists());
+    let other = at("other.safetensors");
+    std::fs::write(&other, Model::initialised(network(), 5).unwrap().to_bytes(Dtype::F32).unwrap()).unwrap();
+    let refusal = ["lr0.1.json", "another network, other weights, data or settings", "--out"];
+    run(&other, &["--freeze", "backbone"]).fails_with_last(&refusal);
+    run(&init, &["--freeze", "backbone", "--d-mul", "12"]).fails_with_last(&refusal);
+    run(&init, &["--seeds", "1", "--freeze", "backbone"]).success();
+    let picture = data.join("train/disk/0.png");
+    std::fs::copy(data.join("train/disk/1.png"), &picture).unwrap();
+    run(&init, &["--freeze", "backbone"]).fails_with_last(&refusal);
+
+    // What only one of the two has cannot be frozen in both, and that is said before anything is trained.
+    let record = std::fs::read(at("lr0.1.json")).unwrap();
+    run(&init, &["--freeze", "*.D"]).fails_with_last(&["plain", "nothing is called `*.D`"]);
+    run(&init, &["--freeze", "conv1.weight"]).fails_with_last(&["DO-Conv", "nothing is called `conv1.weight`"]);
+    run(&init, &["--seed", "18446744073709551615", "--seeds", "2"]).fails_with_last(&["no 2 seeds"]);
+    assert_eq!(std::fs::read(at("lr0.1.json")).unwrap(), record);
+    // Somebody else's files.
+    std::fs::remove_file(at("lr0.1.json")).unwrap();
+    run(&init, &[]).fails_with_last(&["lr0.1.md", "is there already", "--out"]);
+}
+
+#[test]
+fn nothing_that_is_there_is_lost() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    write_model(&at("small.safetensors"));
+    let (data, init, log) = (at("set"), at("small.safetensors"), at("log.jsonl"));
+    let run = |out: &str, more: &[&str]| {
+        let common = ["train", "--data", text(&data), "--init", text(&init), "--batch", "12", "--log", text(&log)];
+        let out = at(out);
+        on_cpu(&[&common[..], &["--out", text(&out)], more].concat())
+    };
+    // Names with dots are names.
+    run("lr0.1", &["--epochs", "1"]).success();
+    run("lr0.01", &["--epochs", "1"]).success();
+    for name in ["lr0.1", "lr0.1.folded.safetensors", "lr0.01.folded.safetensors", "lr0.1.checkpoint.safetensors"] {
+        assert!(at(name).exists(), "{name}");
+    }
+    assert!(!at("lr0.folded.safetensors").exists());
+    run("x.onnx", &[]).fails_with(&["x.onnx", "doconv fold"]);
+
+    let own = at("own.folded.safetensors");
+    let arguments = ["train", "--data", text(&data), "--init", text(&init), "--out", text(&at("own.safetensors"))];
+    on_cpu(&[&arguments[..], &["--log", text(&own)]].concat()).fails_with(&["own.folded.safetensors", "overwritten"]);
+
+    // Going on adds what the log lacks, once.
+    std::fs::remove_file(&log).unwrap();
+    run("long.safetensors", &["--epochs", "3"]).success();
+    let lines = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(lines.lines().count(), 3);
+    let second = lines.lines().nth(1).unwrap().to_owned();
+    std::fs::write(&log, lines.lines().next().unwrap().to_owned() + "\n" + &second[..20]).unwrap();
+    let checkpoint = at("long.checkpoint.safetensors");
+    let resume = |more: &[&str]| {
+        let common = ["train", "--resume", text(&checkpoint), "--data", text(&data), "--log", text(&log)];
+        command(&[&common[..], more].concat()).current_dir(folder.path()).env("DOCONV_ADAPTER", "cpu").output().unwrap()
+    };
+    let resumed = finish(resume(&["--epochs", "4"])).success();
+    assert!(resumed.stderr.contains("long.folded.safetensors"), "called as before: {resumed:?}");
+    let after = std::fs::read_to_string(&log).unwrap();
+    let of_epochs: Vec<u64> = after
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["epoch"].as_u64())
+        .collect();
+    assert_eq!(of_epochs, [1, 2, 3, 4], "{after}");
+    assert!(after.contains(&second), "to the letter");
+    assert!(finish(resume(&["--epochs", "2"])).success().stderr.contains("4 epochs are done already"));
+
+    // A run that has not ended stays.
+    let bytes = std::fs::read(&checkpoint).unwrap();
+    let unfinished = doconv::formats::read_tensors("here", &bytes).unwrap();
+    let (tensors, mut metadata) = unfinished;
+    let entry = metadata.get_mut("doconv.training").unwrap();
+    assert!(entry.contains("\"settings\":{\"epochs\":4"), "{entry}");
+    *entry = entry.replace("\"settings\":{\"epochs\":4", "\"settings\":{\"epochs\":9");
+    let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    std::fs::write(&checkpoint, doconv::formats::write_tensors(named, &metadata, Dtype::F32).unwrap()).unwrap();
+    run("long.safetensors", &[]).fails_with(&["long.checkpoint.safetensors", "4 of 9 epochs", "--resume"]);
+    let begin = ["train", "--init", text(&checkpoint), "--data", text(&data), "--out", text(&at("other.safetensors"))];
+    on_cpu(&begin).fails_with_last(&["long.checkpoint.safetensors", "--resume"]);
+}
+
+/// What other programs made is begun with as it is converted.
+#[test]
+fn training_begins_with_what_every_command_reads() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    let (data, out, onnx) = (at("set"), at("out.safetensors"), at("small.onnx"));
+    write_model(&at("small.safetensors"));
+    on_cpu(&["fold", text(&at("small.safetensors")), text(&onnx)]).success();
+    let train = |init: &Path, more: &[&str]| {
+        let common = ["train", "--data", text(&data), "--init", text(init), "--out", text(&out), "--epochs", "1"];
+        on_cpu(&[&common[..], more].concat())
+    };
+    train(&onnx, &["--freeze", "backbone"]).success();
+    assert_eq!(Model::open(&out).unwrap().network().labels, CLASSES);
+    let zoo = Model::initialised(doconv::network::zoo::build("resnet20").unwrap(), 2).unwrap();
+    let named = zoo.weights().iter().map(|(name, tensor)| (name.as_str(), tensor));
+    let weights = at("weights.safetensors");
+    std::fs::write(&weights, doconv::formats::write_tensors(named, &Default::default(), Dtype::F32).unwrap()).unwrap();
+    train(&weights, &[]).fails_with_last(&["weights.safetensors", "--arch"]);
+    train(&weights, &["--arch", "resnet20"]).success();
+    train(&out, &["--d-mul", "12"]).fails_with_last(&["--d-mul 12", "have them already"]);
 }

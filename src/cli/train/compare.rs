@@ -1,5 +1,6 @@
 //! `doconv train --compare`: what DO-Conv gains.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use doconv::formats::write_file;
 use doconv::training::data::{DataSet, Source};
-use doconv::training::{Checkpoint, Comparison, Course, Kind, Run, Settings};
+use doconv::training::{Checkpoint, Comparison, Course, Kind, Run, Settings, checksum};
 use doconv::{Adapter, Model};
 use pollster::block_on;
 
 use super::super::interrupt::Interrupted;
 use super::super::model::check_writable;
 use super::super::output;
-use super::{Arguments, Watch, composed, first_model, listen, load, read_checkpoint, settings};
+use super::{Arguments, Beginning, Watch, listen, load, of_kind, read_checkpoint, settings, with, without};
 
 /// The files that a comparison writes.
 struct Outputs {
@@ -26,11 +27,21 @@ struct Outputs {
 
 impl Outputs {
     fn new(base: &Path) -> Result<Self> {
-        let of = |extension: &str| base.with_extension(extension);
+        let base = without(base, &["json", "md", "html"]);
+        let of = |extension: &str| with(&base, extension);
         let (record, table, page) = (of("json"), of("md"), of("html"));
         let outputs = Self { record, table, page, checkpoint: of("checkpoint.safetensors") };
         for path in [&outputs.record, &outputs.table, &outputs.page, &outputs.checkpoint] {
             check_writable(path)?;
+        }
+        // Without a record what lies there is somebody else's.
+        for path in [&outputs.table, &outputs.page].into_iter().filter(|path| path.exists()) {
+            ensure!(
+                outputs.record.exists(),
+                "{}: is there already, without the record {}; write elsewhere with --out",
+                path.display(),
+                outputs.record.display()
+            );
         }
         Ok(outputs)
     }
@@ -46,31 +57,44 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
     let outputs = Outputs::new(arguments.out.as_deref().unwrap_or(Path::new("compare")))?;
     let adapter = arguments.adapter.open()?;
     let source = Source::find(&arguments.data)?;
-    // Every seed has a first model of its own; what they have in common says how images are shaped.
-    let seeds: Vec<u64> = (0..arguments.seeds.get() as u64).map(|index| arguments.seed + index).collect();
-    let models = seeds.iter().map(|&seed| first_model(arguments, &source, seed)).collect::<Result<Vec<_>>>()?;
-    let data = Arc::new(load(arguments, source, models[0].network())?);
+    let beginning = Beginning::find(arguments, &source)?;
+    let first = beginning.model(arguments.seed)?;
+    let last = arguments.seed.checked_add(arguments.seeds.get() as u64 - 1);
+    let last = last.with_context(|| format!("--seed {} has no {} seeds behind it", arguments.seed, arguments.seeds))?;
+    let settings = settings(arguments, &first)?;
+    settings.check()?;
+    for kind in Kind::ALL {
+        settings.options.check_frozen(&of_kind(arguments, &first, kind)?).with_context(|| kind.name())?;
+    }
+    let data = Arc::new(load(arguments, source, first.network())?);
     ensure!(
         !data.validation.labels.is_empty(),
         "there are no images for validation, by which to compare; use --validation N"
     );
     let mut comparison = Comparison {
-        network: models[0].network().name.clone(),
+        network: first.network().name.clone(),
         data: arguments.data.display().to_string(),
-        counts: [data.train.labels.len(), data.validation.labels.len(), data.classes.len()],
+        counts: data.counts(),
+        checksum: data.checksum(),
+        // Of the same seed, wherever the seeds begin.
+        first: checksum(beginning.model(0)?.weights()),
+        d_mul: arguments.d_mul.map(NonZeroUsize::get),
         adapter: adapter.info().name.clone(),
-        settings: settings(arguments, &models[0])?.within(&data),
+        settings: settings.within(&data),
         runs: vec![],
     };
     comparison.runs = earlier(&outputs, &comparison)?;
+    // Before the first run: from here on a checkpoint beside it is of this comparison.
+    outputs.write(&comparison)?;
     let interrupt = listen()?;
     let interval = Duration::from_secs(arguments.checkpoint_every);
     let watch = Watch { checkpoint: &outputs.checkpoint, log: None, interval, interrupt: &interrupt };
-    for (&seed, model) in seeds.iter().zip(&models) {
+    for seed in arguments.seed..=last {
         for kind in Kind::ALL.into_iter().filter(|&kind| !comparison.has(kind, seed)).collect::<Vec<_>>() {
             let title = format!("{}, seed {seed}: ", kind.name());
             let settings = Settings { seed, ..comparison.settings.clone() };
-            let mut course = course(arguments, &outputs, &adapter, (model, kind), data.clone(), settings)?;
+            let model = of_kind(arguments, &beginning.model(seed)?, kind)?;
+            let mut course = course(&outputs, &adapter, &model, data.clone(), settings)?;
             watch.follow(&title, &mut course).map_err(|error| match error.is::<Interrupted>() {
                 true => Interrupted(format!("{title}interrupted; the same command goes on from here")).into(),
                 false => error,
@@ -97,39 +121,49 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
 /// The runs of a record that is there, if they count here.
 fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<Vec<Run>> {
     let path = &outputs.record;
-    let Ok(text) = std::fs::read_to_string(path) else { return Ok(vec![]) };
+    if !path.exists() {
+        // Otherwise it would be taken for one of this comparison, or written over.
+        ensure!(
+            !outputs.checkpoint.exists(),
+            "{}: is of another run; remove it, or write elsewhere with --out",
+            outputs.checkpoint.display()
+        );
+        return Ok(vec![]);
+    }
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let record: Comparison =
         serde_json::from_str(&text).with_context(|| format!("{}: is no record of a comparison", path.display()))?;
     ensure!(
         record.is_like(comparison),
-        "{}: is a comparison of another network, other data, settings or another adapter; write to another file with --out",
+        "{}: is a comparison of another network, other weights, data or settings, or on another adapter; write to another \
+         file with --out",
         path.display()
     );
-    output::note(&format!("{}: {} runs are there already", path.display(), record.runs.len()));
+    if !record.runs.is_empty() {
+        output::note(&format!("{}: {} runs are there already", path.display(), record.runs.len()));
+    }
     Ok(record.runs)
 }
 
 /// A run from its beginning, or from where it was interrupted.
 fn course(
-    arguments: &Arguments,
     outputs: &Outputs,
     adapter: &Adapter,
-    (model, kind): (&Model, Kind),
+    model: &Model,
     data: Arc<DataSet>,
     settings: Settings,
 ) -> Result<Course> {
+    // Others are of runs that have ended.
     let of_this_run = |checkpoint: &Checkpoint| {
-        let is_composed = checkpoint.model().is_ok_and(|model| model.is_composed());
-        *checkpoint.settings() == settings && is_composed == (kind == Kind::DoConv)
+        *checkpoint.settings() == settings
+            && checkpoint.network() == model.network()
+            && checkpoint.data_checksum() == data.checksum()
+            && checkpoint.model().is_ok_and(|other| other.weights().keys().eq(model.weights().keys()))
     };
     if outputs.checkpoint.exists()
         && let Some(checkpoint) = Some(read_checkpoint(&outputs.checkpoint)?).filter(of_this_run)
     {
         return Ok(block_on(Course::resume(adapter, &checkpoint, data))?);
     }
-    let model = match kind {
-        Kind::Plain => model.fold()?,
-        Kind::DoConv => composed(arguments, model)?,
-    };
-    Ok(block_on(Course::new(adapter, &model, data, settings))?)
+    Ok(block_on(Course::new(adapter, model, data, settings))?)
 }

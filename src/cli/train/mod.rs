@@ -2,26 +2,29 @@
 
 mod compare;
 
+use std::collections::{BTreeSet, HashSet};
+use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use doconv::formats::write_file;
 use doconv::network::zoo;
 use doconv::training::data::{Augment, DataSet, Shaping, Source};
 use doconv::training::{
-    Advance, Checkpoint, Course, Decay, Epoch, Optimiser, Options, Schedule, Settings, adapt_input, head, with_classes,
+    Advance, Checkpoint, Course, Decay, Epoch, Kind, Optimiser, Options, Schedule, Settings, adapt_input, head,
+    with_classes,
 };
-use doconv::{Adapter, Bundled, Dtype, Model};
+use doconv::{Adapter, Dtype, Model};
 use pollster::block_on;
 use serde::Serialize;
 
 use super::adapter::AdapterArguments;
 use super::interrupt::{Interrupt, Interrupted};
-use super::model::{bundled, check_writable};
+use super::model::{Arch, check_writable};
 use super::{output, progress};
 
 /// Train a DO-Conv network with your images, and fold it
@@ -52,11 +55,12 @@ pub struct Arguments {
     /// Folder, or tar archive, with the images
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
-    /// Architecture, with random weights (`doconv train --help` lists all)
+    /// Architecture, with random weights or those of --init (`doconv train --help` lists all)
     #[arg(long, value_name = "NAME", long_help = arch_help(), required_unless_present_any = ["init", "resume"])]
     arch: Option<String>,
-    /// Model file to begin with, or a bundled network, `imagenet` or `cifar10`; for other classes its last layer is made anew
-    #[arg(long, value_name = "FILE", conflicts_with = "arch")]
+    /// Model file to begin with, ONNX file, or a bundled network, `imagenet` or `cifar10`, or with --arch a file of weights
+    /// (.pth, .pt, .npz, .safetensors); for other classes its last layer is made anew
+    #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// Checkpoint to go on from; everything but --data, --epochs, --out, --log and --adapter is as it was
     #[arg(long, value_name = "FILE", conflicts_with_all = [
@@ -64,7 +68,7 @@ pub struct Arguments {
         "schedule", "label_smoothing", "augment", "freeze", "seed",
     ])]
     resume: Option<PathBuf>,
-    /// Model file to write [default: the architecture's name, .safetensors]
+    /// Model file to write [default: the architecture's name, .safetensors; after --resume the name that it had]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Train ordinary convolutions, without W and D
@@ -126,7 +130,7 @@ pub struct Arguments {
     /// Makes weights, order and variation of the images reproducible
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Append a line of JSON for every epoch to a file
+    /// Append a line of JSON for every epoch to a file, if it is not there yet
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Write a checkpoint whenever so many seconds have passed, besides at the end of every epoch
@@ -209,13 +213,58 @@ struct Outputs {
 
 impl Outputs {
     fn new(model: PathBuf, log: Option<PathBuf>) -> Result<Self> {
-        let beside = |part: &str| model.with_extension(format!("{part}.safetensors"));
+        if model.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            bail!(
+                "{}: training writes safetensors; make ONNX of what comes of it: doconv fold mine.folded.safetensors {}",
+                model.display(),
+                model.display()
+            );
+        }
+        let stem = without(&model, &["safetensors"]);
+        let beside = |part: &str| with(&stem, &format!("{part}.safetensors"));
         let outputs = Self { folded: beside("folded"), checkpoint: beside("checkpoint"), model, log };
-        for path in [Some(&outputs.model), Some(&outputs.folded), Some(&outputs.checkpoint), outputs.log.as_ref()] {
-            path.map_or(Ok(()), |path| check_writable(path))?;
+        for path in outputs.models() {
+            check_writable(path)?;
+        }
+        if let Some(log) = &outputs.log {
+            let is_log = |path: &&PathBuf| *path == log;
+            ensure!(
+                !outputs.models().iter().any(is_log),
+                "{}: the log would be overwritten by what is trained; name another file",
+                log.display()
+            );
+            check_appendable(log)?;
         }
         Ok(outputs)
     }
+
+    fn models(&self) -> [&PathBuf; 3] {
+        [&self.model, &self.folded, &self.checkpoint]
+    }
+}
+
+/// Without one of these extensions: others may be a part of the name, such as that of `lr0.1`.
+fn without(path: &Path, extensions: &[&str]) -> PathBuf {
+    let known = |own: &std::ffi::OsStr| extensions.iter().any(|extension| own.eq_ignore_ascii_case(extension));
+    if path.extension().is_some_and(known) { path.with_extension("") } else { path.into() }
+}
+
+/// With one extension more.
+fn with(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// Fails early where lines cannot be added to a file. One that is not there is not made.
+fn check_appendable(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return check_writable(path);
+    }
+    ensure!(path.is_file(), "{}: is no regular file; name a file to write", path.display());
+    let file = std::fs::OpenOptions::new().append(true).open(path);
+    file.map(drop).with_context(|| path.display().to_string())
 }
 
 pub fn main(arguments: Arguments) -> Result<()> {
@@ -223,14 +272,20 @@ pub fn main(arguments: Arguments) -> Result<()> {
         return compare::main(&arguments);
     }
     let checkpoint = arguments.resume.as_deref().map(read_checkpoint).transpose()?;
-    let name = || arguments.arch.clone().unwrap_or_else(|| "trained".into());
-    let outputs = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", name())));
+    let outputs = arguments.out.clone().unwrap_or_else(|| usual_output(&arguments));
     let outputs = Outputs::new(outputs, arguments.log.clone())?;
+    if checkpoint.is_none() {
+        check_unfinished(&outputs.checkpoint)?;
+    }
     let adapter = arguments.adapter.open()?;
     let mut course = match checkpoint {
         Some(checkpoint) => {
             let data = Arc::new(load(&arguments, Source::find(&arguments.data)?, checkpoint.network())?);
             let epochs = arguments.epochs.map_or(checkpoint.settings().epochs, NonZeroU64::get);
+            if checkpoint.epochs() >= epochs {
+                let done = checkpoint.epochs();
+                output::note(&format!("note: {done} epochs are done already, so none is left; --epochs says how many"));
+            }
             block_on(Course::resume(&adapter, &checkpoint.with_epochs(epochs), data))?
         }
         None => begin(&arguments, &adapter)?,
@@ -248,6 +303,31 @@ pub fn main(arguments: Arguments) -> Result<()> {
     finish(&arguments, &outputs, &mut course)
 }
 
+/// The file to write where none is named: called as the architecture, or as what was interrupted.
+fn usual_output(arguments: &Arguments) -> PathBuf {
+    let resumed = arguments.resume.as_deref().and_then(|path| {
+        let stem = path.to_str()?.strip_suffix(".checkpoint.safetensors")?;
+        Some(stem.to_owned())
+    });
+    let name = resumed.or_else(|| arguments.arch.clone().filter(|_| arguments.init.is_none()));
+    PathBuf::from(name.unwrap_or_else(|| "trained".into()) + ".safetensors")
+}
+
+/// Fails where a run would take the place of one that can be gone on with.
+fn check_unfinished(path: &Path) -> Result<()> {
+    let unfinished = |checkpoint: &Checkpoint| checkpoint.epochs() < checkpoint.settings().epochs;
+    if let Some(checkpoint) = path.exists().then(|| read_checkpoint(path).ok()).flatten().filter(unfinished) {
+        bail!(
+            "{path}: holds a run that has not ended, {} of {} epochs are done; go on with --resume {path}, remove it, or write \
+             elsewhere with --out",
+            checkpoint.epochs(),
+            checkpoint.settings().epochs,
+            path = path.display()
+        );
+    }
+    Ok(())
+}
+
 fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     Ok(Checkpoint::from_bytes(&path.display().to_string(), &bytes)?)
@@ -256,39 +336,68 @@ fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
 /// A course from the beginning.
 fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
     let source = Source::find(&arguments.data)?;
-    let model = first_model(arguments, &source, arguments.seed)?;
-    let data = Arc::new(load(arguments, source, model.network())?);
-    let model = if arguments.plain { model.fold()? } else { composed(arguments, &model)? };
+    let model = Beginning::find(arguments, &source)?.model(arguments.seed)?;
+    let model = of_kind(arguments, &model, if arguments.plain { Kind::Plain } else { Kind::DoConv })?;
     let settings = settings(arguments, &model)?;
+    settings.check()?;
+    settings.options.check_frozen(&model)?;
+    let data = Arc::new(load(arguments, source, model.network())?);
     Ok(block_on(Course::new(adapter, &model, data, settings))?)
 }
 
-/// With W and D, and the same function.
-fn composed(arguments: &Arguments, model: &Model) -> Result<Model> {
-    Ok(model.expand(arguments.d_mul.map(NonZeroUsize::get), 0.0, arguments.seed)?)
+/// The same function with W and D, or without.
+fn of_kind(arguments: &Arguments, model: &Model, kind: Kind) -> Result<Model> {
+    if kind == Kind::Plain {
+        return Ok(model.fold()?);
+    }
+    let d_mul = arguments.d_mul.map(NonZeroUsize::get);
+    if let Some(d_mul) = d_mul.filter(|_| model.is_composed()) {
+        bail!("--d-mul {d_mul} is for layers without W and D, but those of {} have them already", model.network().name);
+    }
+    Ok(model.expand(d_mul, 0.0, arguments.seed)?)
 }
 
-/// What training begins with, for the classes of the data.
-fn first_model(arguments: &Arguments, source: &Source, seed: u64) -> Result<Model> {
-    let classes = source.classes().to_vec();
-    let model = match (&arguments.init, &arguments.arch) {
-        (Some(path), _) => {
-            let model = bundled(path).map_or_else(|| Model::open(path), Bundled::model)?;
-            model.for_classes(&classes, seed)?
+/// What training begins with.
+enum Beginning {
+    /// These weights, but for the last layer where the classes are others.
+    Weights(Box<Model>, Vec<String>),
+    /// Random ones.
+    Random(doconv::Network),
+}
+
+impl Beginning {
+    fn find(arguments: &Arguments, source: &Source) -> Result<Self> {
+        let classes = source.classes();
+        match (&arguments.init, &arguments.arch) {
+            (Some(path), arch) => {
+                let opened = Arch::named(arch.clone()).open(path).map_err(|error| match read_checkpoint(path) {
+                    Ok(_) => anyhow!("{}: is a checkpoint of training; go on from it with --resume", path.display()),
+                    Err(_) => error,
+                });
+                Ok(Self::Weights(Box::new(opened?), classes.to_vec()))
+            }
+            (None, Some(arch)) => {
+                let network = zoo::build(arch)?;
+                let network = source.size().map(|size| adapt_input(network.clone(), size)).unwrap_or(network);
+                Ok(Self::Random(with_classes(network, classes)?))
+            }
+            (None, None) => bail!("name an architecture with --arch, or a model with --init"),
         }
-        (None, Some(arch)) => {
-            let network = zoo::build(arch)?;
-            let network = source.size().map(|size| adapt_input(network.clone(), size)).unwrap_or(network);
-            Model::initialised(with_classes(network, &classes)?, seed)?
-        }
-        (None, None) => bail!("name an architecture with --arch, or a model with --init"),
-    };
-    // Whoever classifies with it later has to know how images were shaped.
-    let shaping = shaping(model.network())?;
-    Ok(match model.network().preprocess {
-        None if shaping.channels == 3 => model.with_preprocess(Some(shaping.preprocess))?,
-        _ => model,
-    })
+    }
+
+    /// For the classes of the data; a seed gives the same model every time.
+    fn model(&self, seed: u64) -> Result<Model> {
+        let model = match self {
+            Self::Weights(model, classes) => model.for_classes(classes, seed)?,
+            Self::Random(network) => Model::initialised(network.clone(), seed)?,
+        };
+        // Whoever classifies with it later has to know how images were shaped.
+        let shaping = shaping(model.network())?;
+        Ok(match model.network().preprocess {
+            None if shaping.channels == 3 => model.with_preprocess(Some(shaping.preprocess))?,
+            _ => model,
+        })
+    }
 }
 
 fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
@@ -329,7 +438,7 @@ fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
     })
 }
 
-/// The names of what is frozen: `backbone` stands for all layers but the last.
+/// What is frozen: `backbone` stands for all layers but the last, with W and D or without.
 fn frozen(patterns: &[String], model: &Model) -> Result<Vec<String>> {
     let mut frozen = vec![];
     for pattern in patterns {
@@ -338,8 +447,9 @@ fn frozen(patterns: &[String], model: &Model) -> Result<Vec<String>> {
             continue;
         }
         let head = head(model.network())?;
-        let is_of_backbone = |name: &&String| name.rsplit_once('.').is_some_and(|(layer, _)| layer != head);
-        frozen.extend(model.weights().keys().filter(is_of_backbone).cloned());
+        let layers = model.weights().keys().filter_map(|name| Some(name.rsplit_once('.')?.0));
+        let layers: BTreeSet<&str> = layers.filter(|&layer| layer != head).collect();
+        frozen.extend(layers.into_iter().map(|layer| format!("{layer}.*")));
     }
     Ok(frozen)
 }
@@ -391,6 +501,7 @@ impl Watch<'_> {
         let epochs = course.settings().epochs;
         let mut saved = Instant::now();
         let mut bar = None;
+        self.log(course.history())?;
         loop {
             let (done, _, steps) = course.place();
             let shown = bar.get_or_insert_with(|| progress::training(title, steps, done + 1, epochs));
@@ -413,16 +524,15 @@ impl Watch<'_> {
                     shown.finish_and_clear();
                     bar = None;
                     output::note(&format!("{title}{}", describe(&epoch, epochs)));
-                    if let Some(path) = self.log {
-                        append(path, &epoch)?;
-                    }
+                    // The checkpoint comes first: what the log lacks can be added when the run is gone on with.
                     saved = self.save(course)?;
+                    self.log(course.history())?;
                 }
             }
             if saved.elapsed() >= self.interval {
                 saved = self.save(course)?;
             }
-            if self.interrupt.came() {
+            if self.interrupt.came() && course.place().0 < epochs {
                 if let Some(bar) = bar {
                     bar.finish_and_clear();
                 }
@@ -438,6 +548,27 @@ impl Watch<'_> {
         format!(
             "{title}interrupted in epoch {epoch} of {epochs}, after {step} of {steps} steps; go on with --resume {checkpoint}"
         )
+    }
+
+    /// Appends the epochs that the log does not have yet.
+    fn log(&self, history: &[Epoch]) -> Result<()> {
+        let Some(path) = self.log.filter(|_| !history.is_empty()) else { return Ok(()) };
+        let context = || path.display().to_string();
+        let there = if path.exists() { std::fs::read_to_string(path).with_context(context)? } else { String::new() };
+        let mut text = String::new();
+        // A line that was cut off stays, by itself.
+        if !there.is_empty() && !there.ends_with('\n') {
+            text.push('\n');
+        }
+        let there: HashSet<&str> = there.lines().collect();
+        for epoch in history {
+            let line = serde_json::to_string(epoch)?;
+            if !there.contains(line.as_str()) {
+                text += &(line + "\n");
+            }
+        }
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(context)
     }
 
     /// Writes a checkpoint in the place of the last one, which stays where that fails.
@@ -459,13 +590,6 @@ fn describe(epoch: &Epoch, epochs: u64) -> String {
         100.0 * epoch.train_accuracy,
         epoch.images_per_s
     )
-}
-
-fn append(path: &Path, epoch: &Epoch) -> Result<()> {
-    use std::io::Write;
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    let line = serde_json::to_string(epoch)? + "\n";
-    file.and_then(|mut file| file.write_all(line.as_bytes())).with_context(|| path.display().to_string())
 }
 
 fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {

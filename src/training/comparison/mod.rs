@@ -58,6 +58,15 @@ pub struct Comparison {
     pub data: String,
     /// Images to learn from, for validation, and classes.
     pub counts: [usize; 3],
+    /// The [`DataSet::checksum`](super::data::DataSet::checksum); 0 in older records.
+    #[serde(default)]
+    pub checksum: u32,
+    /// The [`checksum`](super::checksum) of what seed 0 begins with, as it is read or drawn; 0 in older records.
+    #[serde(default)]
+    pub first: u32,
+    /// Depth multiplier of D, where it is not the usual one.
+    #[serde(default)]
+    pub d_mul: Option<usize>,
     /// What computed.
     pub adapter: String,
     /// How they were trained; the seed is each run's own.
@@ -83,7 +92,8 @@ impl Comparison {
     /// Whether a record is of the same network, data and settings, so that its runs count here.
     pub fn is_like(&self, other: &Self) -> bool {
         let common = |it: &Self| {
-            (it.network.clone(), it.counts, it.adapter.clone(), Settings { seed: 0, ..it.settings.clone() })
+            let settings = Settings { seed: 0, ..it.settings.clone() };
+            (it.network.clone(), it.counts, it.checksum, it.first, it.d_mul, it.adapter.clone(), settings)
         };
         common(self) == common(other)
     }
@@ -168,6 +178,9 @@ mod tests {
             network: "small".into(),
             data: "<pictures> & more".into(),
             counts: [100, 20, 3],
+            checksum: 1,
+            first: 2,
+            d_mul: None,
             adapter: "cpu".into(),
             settings: Settings { epochs: 2, ..Settings::default() },
             runs: vec![
@@ -204,7 +217,12 @@ mod tests {
         let mut other = comparison.clone();
         other.settings.seed = 9;
         assert!(other.is_like(&comparison));
-        other.settings.rate = 1.0;
-        assert!(!other.is_like(&comparison));
+        let different: [fn(&mut Comparison); 4] =
+            [|it| it.settings.rate = 1.0, |it| it.checksum = 3, |it| it.first = 3, |it| it.d_mul = Some(9)];
+        for change in different {
+            let mut other = comparison.clone();
+            change(&mut other);
+            assert!(!other.is_like(&comparison), "{other:?}");
+        }
     }
 }

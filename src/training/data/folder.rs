@@ -1,7 +1,7 @@
 //! Folders of images, and tar archives of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -23,38 +23,76 @@ struct Found {
     image: Encoded,
 }
 
-pub(super) fn find(path: &Path) -> Result<Source> {
-    let mut found = vec![];
-    walk(path, &mut vec![], &mut found)?;
-    Ok(sort(path, Kind::Folder, found))
+impl Found {
+    /// The mark of a folder without anything in it: an empty class is one, too.
+    fn empty(folder: &[String]) -> Self {
+        Self { parts: [folder, &[String::new()]].concat(), image: Encoded::File(PathBuf::new()) }
+    }
+
+    fn is_mark(&self) -> bool {
+        self.parts.last().is_some_and(String::is_empty)
+    }
 }
 
-fn walk(folder: &Path, parts: &mut Vec<String>, found: &mut Vec<Found>) -> Result<()> {
-    let io = |source| Error::Io { path: folder.into(), source };
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_ignored(&name) {
-            continue;
-        }
-        parts.push(name);
-        if path.is_dir() {
-            if parts.len() < DEPTH {
-                // An empty class is one, too.
-                if parts.len() <= 2 && std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none()) {
-                    found.push(Found {
-                        parts: [&parts[..], &[String::new()]].concat(),
-                        image: Encoded::File(PathBuf::new()),
-                    });
-                }
-                walk(&path, parts, found)?;
-            }
-        } else {
-            found.push(Found { parts: parts.clone(), image: Encoded::File(path) });
-        }
-        parts.pop();
+pub(super) fn find(path: &Path) -> Result<Source> {
+    let mut walk = Walk::default();
+    walk.folder(path)?;
+    let mut source = sort(path, Kind::Folder, walk.found);
+    if walk.special > 0 {
+        source.notes.push(format!("{} entries are no regular files (pipes, devices) and are left out", walk.special));
     }
-    Ok(())
+    if walk.loops > 0 {
+        source.notes.push(format!("{} links lead back to a folder that they are in and are left out", walk.loops));
+    }
+    Ok(source)
+}
+
+/// On the way through folders.
+#[derive(Default)]
+struct Walk {
+    /// The names of the folders that lead here.
+    parts: Vec<String>,
+    /// The same as paths without links.
+    above: Vec<PathBuf>,
+    found: Vec<Found>,
+    /// What would never end to be read.
+    special: usize,
+    loops: usize,
+}
+
+impl Walk {
+    fn folder(&mut self, folder: &Path) -> Result<()> {
+        let io = |source| Error::Io { path: folder.into(), source };
+        let real = std::fs::canonicalize(folder).map_err(io)?;
+        if self.above.contains(&real) {
+            self.loops += 1;
+            return Ok(());
+        }
+        self.above.push(real);
+        let mut is_empty = true;
+        for entry in std::fs::read_dir(folder).map_err(io)? {
+            is_empty = false;
+            let path = entry.map_err(io)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if is_ignored(&name) {
+                continue;
+            }
+            self.parts.push(name);
+            match std::fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() && self.parts.len() < DEPTH => self.folder(&path)?,
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(metadata) if !metadata.is_file() => self.special += 1,
+                // Where a link leads nowhere, decoding will say so.
+                _ => self.found.push(Found { parts: self.parts.clone(), image: Encoded::File(path) }),
+            }
+            self.parts.pop();
+        }
+        if is_empty && (1..=2).contains(&self.parts.len()) {
+            self.found.push(Found::empty(&self.parts));
+        }
+        self.above.pop();
+        Ok(())
+    }
 }
 
 fn is_ignored(name: &str) -> bool {
@@ -63,19 +101,28 @@ fn is_ignored(name: &str) -> bool {
 
 pub(super) fn find_tar(path: &Path) -> Result<Source> {
     let io = |source| Error::Io { path: path.into(), source };
-    let broken = |error: std::io::Error| Error::Data {
-        path: path.into(),
-        reason: format!("no tar archive, or a broken one: {error}"),
+    let fail = |reason: String| Error::Data { path: path.into(), reason };
+    let broken = |error: std::io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof => fail("the archive is truncated".into()),
+        // What the reader of archives says when it wanted to go on behind the end.
+        ErrorKind::Other if error.to_string().contains("unexpected EOF") => fail("the archive is truncated".into()),
+        _ => fail(format!("the archive is broken: {}", error.to_string().escape_debug())),
     };
     let mut file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
     let is_gzipped = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
-    let file: Box<dyn Read> = if is_gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut found = vec![];
-    for entry in tar::Archive::new(file).entries().map_err(broken)? {
+    let mut file: Box<dyn Read> = if is_gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    // What comes for another kind of file reads as numbers and names that are none.
+    let mut first = vec![];
+    file.by_ref().take(BLOCK as u64).read_to_end(&mut first).map_err(broken)?;
+    if !begins_archive(&first) {
+        let reason = "is neither a folder nor a tar archive of image folders (gzipped or not); MNIST's and CIFAR-10's \
+                      files are named by the folder that they are in";
+        return Err(fail(reason.into()));
+    }
+    let mut ended = Ended { from: std::io::Cursor::new(first).chain(file), zeros: 0 };
+    let (mut found, mut folders, mut links) = (vec![], vec![], 0);
+    for entry in tar::Archive::new(&mut ended).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
         let name = entry.path().map_err(broken)?.to_string_lossy().into_owned();
         let parts: Vec<String> =
             name.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
@@ -83,11 +130,62 @@ pub(super) fn find_tar(path: &Path) -> Result<Source> {
         if parts.is_empty() || parts.iter().any(|part| is_ignored(part)) {
             continue;
         }
-        let mut bytes = vec![];
-        entry.read_to_end(&mut bytes).map_err(broken)?;
-        found.push(Found { parts, image: Encoded::Bytes(name, bytes) });
+        match entry.header().entry_type() {
+            kind if kind.is_file() => {
+                let mut bytes = vec![];
+                entry.read_to_end(&mut bytes).map_err(broken)?;
+                found.push(Found { parts, image: Encoded::Bytes(name, bytes) });
+            }
+            kind if kind.is_dir() => folders.push(parts),
+            kind if kind.is_symlink() || kind.is_hard_link() => links += 1,
+            _ => {}
+        }
     }
-    Ok(sort(path, Kind::Tar, found))
+    let above: BTreeSet<&[String]> =
+        found.iter().flat_map(|it: &Found| (1..it.parts.len()).map(|length| &it.parts[..length])).collect();
+    let is_empty = |folder: &&Vec<String>| {
+        !above.contains(&folder[..]) && !folders.iter().any(|it| it.len() > folder.len() && it.starts_with(folder))
+    };
+    let empty: Vec<Found> = folders.iter().filter(is_empty).map(|folder| Found::empty(folder)).collect();
+    found.extend(empty);
+    let mut source = sort(path, Kind::Tar, found);
+    if links > 0 {
+        source.notes.push(format!("{links} links in the archive are left out; `tar --dereference` has files instead"));
+    }
+    if ended.zeros < BLOCK {
+        source.notes.push("the archive has no end, so perhaps something is missing".into());
+    }
+    Ok(source)
+}
+
+/// Of which archives consist.
+const BLOCK: usize = 512;
+
+/// Whether a block is the header of a file in an archive: its checksum is right. Or it is the end of one.
+fn begins_archive(block: &[u8]) -> bool {
+    let Ok(header) = <&[u8; BLOCK]>::try_from(block).map(|block| tar::Header::from_byte_slice(block)) else {
+        return false;
+    };
+    // The checksum is taken with blanks in its own place.
+    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    let own = 148..156;
+    let expected = sum(&block[..own.start]) + 8 * u32::from(b' ') + sum(&block[own.end..]);
+    header.cksum().is_ok_and(|sum| sum == expected) || block.iter().all(|&byte| byte == 0)
+}
+
+/// Knows with how many zeros it ended: an archive ends with two blocks of them, one that was cut off does not.
+struct Ended<R> {
+    from: R,
+    zeros: usize,
+}
+
+impl<R: Read> Read for Ended<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        let zeros = buffer[..count].iter().rev().take_while(|&&byte| byte == 0).count();
+        self.zeros = if zeros == count { self.zeros + zeros } else { zeros };
+        Ok(count)
+    }
 }
 
 /// What is to be learned from, and the class, of a file: that of the folder behind `train`, or, where nothing is called so, of
@@ -105,26 +203,29 @@ fn is_one_of(names: &[&str], part: &str) -> bool {
     names.iter().any(|name| part.eq_ignore_ascii_case(name))
 }
 
-/// Images by class, and of every class one after the other, so that any part of the list has a bit of all.
+/// Images by class, in an order of which any part has all classes in proportion.
 fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     found.sort_by(|a, b| a.parts.cmp(&b.parts));
     let has_splits = found.iter().any(|found| {
         found.parts.split_last().is_some_and(|(_, folders)| folders.iter().any(|part| is_one_of(&TRAIN, part)))
     });
     let mut by_class: [BTreeMap<String, Vec<Encoded>>; 2] = Default::default();
-    let mut classes = BTreeSet::new();
+    let (mut classes, mut tests) = (BTreeSet::new(), BTreeSet::new());
     let mut outside = 0;
-    for Found { parts, image } in found {
-        let Some((is_train, class)) = place(&parts, has_splits) else {
-            outside += 1;
+    for found in found {
+        let Some((is_train, class)) = place(&found.parts, has_splits) else {
+            outside += usize::from(!found.is_mark());
             continue;
         };
         if is_train {
             classes.insert(class.to_owned());
         }
-        // The mark of an empty folder has no name.
-        if parts.last().is_some_and(|name| !name.is_empty()) {
-            by_class[usize::from(!is_train)].entry(class.to_owned()).or_default().push(image);
+        if !found.is_mark() {
+            if !is_train {
+                tests.extend(found.parts.iter().find(|part| is_one_of(&TEST, part)).cloned());
+            }
+            let class = class.to_owned();
+            by_class[usize::from(!is_train)].entry(class).or_default().push(found.image);
         }
     }
     let [train, test] = by_class;
@@ -133,6 +234,10 @@ fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     if !empty.is_empty() {
         let names: Vec<String> = empty.iter().map(|class| format!("`{class}`")).collect();
         notes.push(format!("{} have no images and are left out", names.join(", ")));
+    }
+    if tests.len() > 1 {
+        let names: Vec<&str> = tests.iter().map(String::as_str).collect();
+        notes.push(format!("the images in {} are taken together for validation", names.join(" and ")));
     }
     if outside > 0 {
         notes.push(format!("{outside} files lie in no folder of a class and are left out"));
@@ -150,20 +255,18 @@ fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     source
 }
 
+/// Images of all classes in turn: each where it would be if those of its class were spread evenly.
 fn in_turn(classes: &[String], mut by_class: BTreeMap<String, Vec<Encoded>>) -> Vec<Item> {
-    let mut lists: Vec<(usize, std::vec::IntoIter<Encoded>)> = vec![];
+    let mut placed = vec![];
     for (class, name) in classes.iter().enumerate() {
-        lists.extend(by_class.remove(name).map(|images| (class, images.into_iter())));
+        let images = by_class.remove(name).unwrap_or_default();
+        let count = images.len() as f64;
+        placed.extend(images.into_iter().enumerate().map(|(index, image)| {
+            let place = (index as f64 + 0.5) / count;
+            (place, Item { class, image })
+        }));
     }
-    let mut items = vec![];
-    while !lists.is_empty() {
-        lists.retain_mut(|(class, images)| match images.next() {
-            Some(image) => {
-                items.push(Item { class: *class, image });
-                true
-            }
-            None => false,
-        });
-    }
-    items
+    // Stable: at the same place in the order of the classes.
+    placed.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    placed.into_iter().map(|(_, item)| item).collect()
 }

@@ -18,25 +18,60 @@ pub(super) fn find(path: &Path) -> Result<Option<Source>> {
         Some(test) => Some(test),
         None => pair(path, "test")?,
     };
-    let classes = train.iter().map(|item| item.class).max().map_or(0, |most| most + 1);
-    let mut source = Source::new(path, Kind::Idx, (0..classes).map(|class| class.to_string()).collect());
-    let (test, unknown): (Vec<Item>, Vec<Item>) =
-        test.unwrap_or_default().into_iter().partition(|item| item.class < classes);
-    if !unknown.is_empty() {
+    let (labels, stray) = classes(&train);
+    let mut source = Source::new(path, Kind::Idx, labels.iter().map(usize::to_string).collect());
+    // From the file's labels to places among those that occur.
+    let known = |items: Vec<Item>| -> Vec<Item> {
+        let place = |item: Item| Some(Item { class: labels.binary_search(&item.class).ok()?, ..item });
+        items.into_iter().filter_map(place).collect()
+    };
+    let count = train.len();
+    source.train = known(train);
+    if let Some(stray) = stray {
         source.notes.push(format!(
-            "{} test images have labels beyond the {classes} classes to learn and are left out",
-            unknown.len()
+            "{} images have labels that are out of range, such as {stray} behind 0 to {}, and are left out",
+            count - source.train.len(),
+            labels.last().copied().unwrap_or_default()
         ));
     }
-    (source.train, source.test) = (train, test);
+    let test = test.unwrap_or_default();
+    let count = test.len();
+    source.test = known(test);
+    if source.test.len() < count {
+        source.notes.push(format!(
+            "{} test images have labels beyond the {} classes to learn and are left out",
+            count - source.test.len(),
+            labels.len()
+        ));
+    }
     Ok(Some(source))
+}
+
+/// The labels that are classes, in order, and the first that is none, if any. Not every number has to occur; but behind a gap
+/// that is wider than all that comes before it, labels are taken for damage.
+fn classes(items: &[Item]) -> (Vec<usize>, Option<usize>) {
+    let mut labels: Vec<usize> = items.iter().map(|item| item.class).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let gap = labels.windows(2).position(|pair| pair[1] - pair[0] > pair[0] + 1);
+    // Of one class there are others to complain of.
+    let Some(end) = gap.map(|at| at + 1).filter(|&end| end > 1) else { return (labels, None) };
+    let stray = labels[end];
+    labels.truncate(end);
+    (labels, Some(stray))
 }
 
 /// The images and labels of a part, if it is there.
 fn pair(folder: &Path, part: &str) -> Result<Option<Vec<Item>>> {
     let [images, labels] = ["images", "labels"].map(|what| named(folder, part, what));
-    let (Some(images), Some(labels)) = (images?, labels?) else { return Ok(None) };
     let fail = |path: &Path, reason: String| Err(Error::Data { path: path.into(), reason });
+    let (images, labels) = match (images?, labels?) {
+        (Some(images), Some(labels)) => (images, labels),
+        (Some(images), None) => {
+            return fail(&images, format!("beside it there is no file of labels, such as {part}-labels-idx1-ubyte"));
+        }
+        (None, _) => return Ok(None),
+    };
     let (pixels, classes) = (read(&images)?, read(&labels)?);
     let [count, height, width] = pixels.shape[..] else {
         return fail(&images, format!("images have 3 axes, these have {}", pixels.shape.len()));
@@ -87,6 +122,9 @@ fn read(path: &Path) -> Result<Array> {
     };
     let extents = rest.as_chunks::<4>().0;
     let axes = usize::from(*axes);
+    if axes > 3 {
+        return fail(format!("has {axes} axes; images have 3, labels have 1"));
+    }
     if extents.len() < axes {
         return fail("ends in its header".into());
     }

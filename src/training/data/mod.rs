@@ -120,9 +120,12 @@ impl Source {
         match &self.classes[..] {
             [] => fail(
                 "no data set is recognised here: neither folders of images (train/<class>/*.jpg) nor CIFAR-10's \
-                 data_batch_*.bin nor MNIST's train-images-idx3-ubyte"
+                 data_batch_*.bin nor MNIST's train-images-idx3-ubyte with train-labels-idx1-ubyte"
                     .into(),
             ),
+            [only] if self.kind == Kind::Tar && only.starts_with("cifar-10-batches") => {
+                fail("CIFAR-10's binaries are read from a folder; unpack the archive, and name that".into())
+            }
             [only] => fail(format!("all images are of one class, `{only}`; a classifier needs two or more")),
             _ => Ok(self),
         }
@@ -185,10 +188,12 @@ impl Source {
         let mut counts = vec![0usize; classes.len()];
         train.labels.iter().for_each(|&label| counts[label] += 1);
         if let Some(empty) = counts.iter().position(|&count| count == 0) {
-            return Err(fail(format!(
-                "class `{}` has no image left to learn from; add some, or remove its folder",
-                classes[empty]
-            )));
+            // What was left out or held back may be why.
+            let why = notes.iter().map(|note| format!("; {note}")).collect::<String>();
+            return Err(fail(match train.labels.is_empty() {
+                true => format!("there are no images to learn from{why}"),
+                false => format!("class `{}` has no image left to learn from{why}", classes[empty]),
+            }));
         }
         let shape = [shaping.channels, shaping.size[0], shaping.size[1]];
         Ok(DataSet { classes, shape, train, validation, notes })
@@ -278,5 +283,27 @@ impl DataSet {
     /// Values of an image.
     pub fn example_len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Images to learn from, for validation, and classes.
+    pub fn counts(&self) -> [usize; 3] {
+        [self.train.labels.len(), self.validation.labels.len(), self.classes.len()]
+    }
+
+    /// A checksum (CRC-32) of everything that is learned from and tried on: classes, labels and pixels.
+    pub fn checksum(&self) -> u32 {
+        let mut crc = flate2::Crc::new();
+        let mut numbers = |numbers: &[usize]| numbers.iter().for_each(|&it| crc.update(&(it as u64).to_le_bytes()));
+        numbers(&self.counts());
+        numbers(&self.shape);
+        numbers(&self.train.labels);
+        numbers(&self.validation.labels);
+        for class in &self.classes {
+            crc.update(class.as_bytes());
+            crc.update(&[0]);
+        }
+        crc.update(&self.train.pixels);
+        crc.update(&self.validation.pixels);
+        crc.sum()
     }
 }
