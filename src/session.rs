@@ -282,8 +282,9 @@ impl Session {
             return Ok(vec![vec![]; pictures.len()]);
         }
         let ranking = Ranking { best, softmax: !self.gives_probabilities };
+        let in_colour = self.sees_colours();
         match &mut self.executor {
-            Executor::Gpu(executor) if best <= MOST_RANKED && self.outputs[0][0] == 1 => {
+            Executor::Gpu(executor) if in_colour && best <= MOST_RANKED && self.outputs[0][0] == 1 => {
                 let ranked = executor.classify(pictures, &rules, ranking).await?;
                 let prediction = |best: &gpu::Best| self.prediction(best.class as usize, best.probability);
                 Ok(ranked.iter().map(|image| image.iter().map(prediction).collect()).collect())
@@ -297,7 +298,8 @@ impl Session {
         }
     }
 
-    /// Photographs as the network's input `[N, 3, H, W]`, made on the adapter: the same numbers on all of them.
+    /// Photographs as the network's input `[N, 3, H, W]`, made on the adapter: the same numbers on all of them. Of a network
+    /// with one channel it is `[N, 1, H, W]`, made on the CPU.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model does not say how photographs become its input, and those of the adapter.
@@ -310,9 +312,10 @@ impl Session {
         let rules = self.photograph_rules()?.clone();
         let [_, channels, height, width] = self.inputs[0].1;
         let shape = [pictures.len(), channels, height, width];
+        let in_colour = self.sees_colours();
         match &mut self.executor {
-            Executor::Gpu(executor) => Tensor::new(shape, executor.preprocess(pictures, &rules).await?),
-            Executor::Cpu(_) => {
+            Executor::Gpu(executor) if in_colour => Tensor::new(shape, executor.preprocess(pictures, &rules).await?),
+            _ => {
                 let mut tensor = Tensor::zeros(shape);
                 let images = tensor.data_mut().chunks_exact_mut(channels * height * width);
                 for (picture, out) in pictures.iter().zip(images) {
@@ -327,10 +330,16 @@ impl Session {
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(crate) async fn takes_pictures_of(&mut self, size: [usize; 2]) -> Result<bool> {
         let rules = self.photograph_rules()?.clone();
+        let in_colour = self.sees_colours();
         match &mut self.executor {
-            Executor::Cpu(_) => Ok(false),
-            Executor::Gpu(executor) => executor.takes_pictures_of(size, &rules).await,
+            Executor::Gpu(executor) if in_colour => executor.takes_pictures_of(size, &rules).await,
+            _ => Ok(false),
         }
+    }
+
+    /// Whether the shaders for photographs make its input: they have three channels.
+    fn sees_colours(&self) -> bool {
+        self.inputs[0].1[1] == 3
     }
 
     /// How much of a photograph's shorter side is seen.
@@ -339,13 +348,13 @@ impl Session {
         Ok(self.photograph_rules()?.crop_fraction)
     }
 
-    /// How a photograph becomes the input, which must be one map of three channels.
+    /// How a photograph becomes the input, which must be one map of one or three channels.
     pub(crate) fn photograph_rules(&self) -> Result<&Preprocess> {
         match (self.inputs.as_slice(), &self.preprocess) {
-            ([(_, [1, 3, _, _])], Some(rules)) => Ok(rules),
-            ([_], Some(_)) => {
-                Err(Error::Unsupported("this model's input has not the three channels of a photograph".into()))
-            }
+            ([(_, [1, 1 | 3, _, _])], Some(rules)) => Ok(rules),
+            ([_], Some(_)) => Err(Error::Unsupported(
+                "this model's input has neither one channel nor the three of a photograph".into(),
+            )),
             _ => Err(Error::Unsupported("this model does not say how a photograph becomes its input".into())),
         }
     }

@@ -426,7 +426,8 @@ fn courses_refuse_what_does_not_fit() {
     let reason = block_on(Course::resume(&adapter, &checkpoint, other)).unwrap_err().to_string();
     assert!(reason.contains("36 images") && reason.contains("33, 3 and 3"), "{reason}");
     // As many images, but others, or of other classes; and a bit that has changed.
-    let changes: [(fn(&mut DataSet), &str); 3] = [
+    type Change = (fn(&mut DataSet), &'static str);
+    let changes: [Change; 3] = [
         (|data| data.train.pixels[100] ^= 1, "other data"),
         (|data| data.validation.labels.swap(0, 1), "other data"),
         (|data| data.classes[1] = "grey".into(), "`blue`, `green`, `red`, these are `blue`, `grey`"),

@@ -139,3 +139,30 @@ fn more_classes_than_there_are_and_none_at_all() {
         assert!(session.classify(&[], 5).unwrap().is_empty());
     }
 }
+
+/// A network with one channel sees the luma of what others see, on every adapter.
+#[test]
+fn one_channel_is_luma() {
+    let preprocess = |mean, std| Preprocess { crop_fraction: 0.8, filter: Filter::Bilinear, mean, std };
+    let colours = identity(5, 7, preprocess([0.0; 3], [1.0; 3]), false);
+    let mut network = identity(5, 7, preprocess([30.0; 3], [50.0; 3]), true).network().clone();
+    network.inputs[0].shape[0] = 1;
+    let grey = Model::new(network, Default::default()).unwrap();
+    let images = [noise(40, 31, 1), noise(7, 60, 2)];
+    for adapter in adapters() {
+        let (seen, _) = run(&adapter, &colours, &images, 1);
+        let (input, ranked) = run(&adapter, &grey, &images, 3);
+        assert_eq!(input.shape(), [2, 1, 5, 7]);
+        for (at, &value) in input.data().iter().enumerate() {
+            let level = |channel: usize| f64::from(seen.data()[at / 35 * 105 + channel * 35 + at % 35]);
+            let luma = (0.299 * level(0) + 0.587 * level(1) + 0.114 * level(2)).round();
+            let off = (f64::from(value) * 50.0 + 30.0 - luma).abs();
+            // Where it is close to a half, either neighbour is right.
+            assert!(off < 1.01, "{}: {value} for {luma}", adapter.info().name);
+        }
+        for (ranked, values) in ranked.iter().zip(input.data().chunks(35)) {
+            let most = values.iter().copied().fold(f32::MIN, f32::max);
+            assert_eq!(values[ranked[0].class], most, "{}", adapter.info().name);
+        }
+    }
+}

@@ -12,7 +12,7 @@ mod resample;
 pub(crate) use preprocess::Square;
 pub use preprocess::preprocess;
 #[cfg(all(training, feature = "datasets"))]
-pub(crate) use preprocess::resized;
+pub(crate) use preprocess::{luma, resized};
 pub(crate) use resample::{FRACTION_BITS, WeightTable};
 
 use crate::{Error, Result};

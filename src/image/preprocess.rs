@@ -5,7 +5,7 @@ use super::resample::View;
 use crate::network::Preprocess;
 use crate::{Error, Result};
 
-/// Fills `out`, `[3, height, width]`, with the central square of `image`, resized and normalised.
+/// Fills `out`, `[3, height, width]` or of luma `[1, height, width]`, with the central square of `image`, resized and normalised.
 ///
 /// The square has the side `⌊crop_fraction · shorter side⌋`, at least 1, and lies half a pixel down and right where it
 /// cannot be centred exactly, as in TensorFlow's EfficientNet code. Resizing works in 8 bits with the filter widened
@@ -13,19 +13,32 @@ use crate::{Error, Result};
 /// `image.crop(square).resize((width, height), filter)`. Then every value becomes `(value − mean) / std` of its channel.
 ///
 /// # Errors
-/// [`Error::Unsupported`] if `out` has another length than `3 · height · width`, or that is 0 or beyond 32 bits.
+/// [`Error::Unsupported`] if `out` has neither of these lengths, or that is 0 or beyond 32 bits.
 pub fn preprocess(image: &Image, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
-    if out.is_empty() || !out.len().is_multiple_of(3) || height.checked_mul(width) != Some(out.len() / 3) {
-        return Err(Error::Unsupported(format!("a 3×{height}×{width} input does not fit {} values", out.len())));
-    }
+    let area = height.checked_mul(width).filter(|area| !out.is_empty() && out.len().is_multiple_of(*area));
+    let Some((area, channels @ (1 | 3))) = area.map(|area| (area, out.len() / area)) else {
+        let reason = format!("neither a 3×{height}×{width} nor a 1×{height}×{width} input has {} values", out.len());
+        return Err(Error::Unsupported(reason));
+    };
     let resized = resized(image, how, height, width);
-    for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
+    if channels == 1 {
+        for (value, &pixel) in out.iter_mut().zip(resized.as_chunks::<3>().0) {
+            *value = (f32::from(luma(pixel)) - how.mean[0]) / how.std[0];
+        }
+        return Ok(());
+    }
+    for (channel, plane) in out.chunks_exact_mut(area).enumerate() {
         let (mean, std) = (how.mean[channel], how.std[channel]);
         for (value, pixel) in plane.iter_mut().zip(resized.as_chunks::<3>().0) {
             *value = (f32::from(pixel[channel]) - mean) / std;
         }
     }
     Ok(())
+}
+
+/// Luma as Pillow computes it (ITU-R BT.601).
+pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {
+    ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }
 
 /// The central square before it is normalised: rows of red, green and blue.
@@ -125,6 +138,6 @@ mod tests {
     #[test]
     fn a_wrong_output_length_is_an_error() {
         let error = preprocess(&coordinates(4, 4), &PLAIN, 2, 2, &mut [0.0; 9]).unwrap_err().to_string();
-        assert_eq!(error, "a 3×2×2 input does not fit 9 values");
+        assert_eq!(error, "neither a 3×2×2 nor a 1×2×2 input has 9 values");
     }
 }

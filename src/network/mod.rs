@@ -217,7 +217,8 @@ impl Op {
 /// How a photograph becomes a network's input.
 ///
 /// The central square with side `crop_fraction` × the shorter side is resized to the input's height and width, and
-/// every channel becomes `(value − mean) / std`, with values in 0…255 and channels in the order red, green, blue.
+/// every channel becomes `(value − mean) / std`, with values in 0…255 and channels in the order red, green, blue. A network with one
+/// channel is shown their luma (ITU-R BT.601, rounded as by Pillow), with the first `mean` and `std`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {

@@ -138,10 +138,10 @@ impl Network {
         }
         let Some(preprocess) = &self.preprocess else { return Ok(()) };
         let input = &self.inputs[0];
-        if input.shape[0] != 3 || input.items != 1 {
+        if !matches!(input.shape[0], 1 | 3) || input.items != 1 {
             return Err(Error::node(
                 &input.name,
-                format!("preprocessing makes 1×3 channels, the input has {}×{}", input.items, input.shape[0]),
+                format!("preprocessing makes 1×1 or 1×3 channels, the input has {}×{}", input.items, input.shape[0]),
             ));
         }
         if !(preprocess.crop_fraction > 0.0 && preprocess.crop_fraction <= 1.0) {

@@ -309,7 +309,8 @@ fn nothing_that_is_there_is_lost() {
     run("x.onnx", &[]).fails_with(&["x.onnx", "doconv fold"]);
 
     let own = at("own.folded.safetensors");
-    let arguments = ["train", "--data", text(&data), "--init", text(&init), "--out", text(&at("own.safetensors"))];
+    let out = at("own.safetensors");
+    let arguments = ["train", "--data", text(&data), "--init", text(&init), "--out", text(&out)];
     on_cpu(&[&arguments[..], &["--log", text(&own)]].concat()).fails_with(&["own.folded.safetensors", "overwritten"]);
 
     // Going on adds what the log lacks, once.
@@ -345,7 +346,7 @@ fn nothing_that_is_there_is_lost() {
     let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
     std::fs::write(&checkpoint, doconv::formats::write_tensors(named, &metadata, Dtype::F32).unwrap()).unwrap();
     run("long.safetensors", &[]).fails_with(&["long.checkpoint.safetensors", "4 of 9 epochs", "--resume"]);
-    let begin = ["train", "--init", text(&checkpoint), "--data", text(&data), "--out", text(&at("other.safetensors"))];
+    let begin = ["train", "--init", text(&checkpoint), "--data", text(&data), "--out", text(&out)];
     on_cpu(&begin).fails_with_last(&["long.checkpoint.safetensors", "--resume"]);
 }
 
@@ -371,4 +372,12 @@ fn training_begins_with_what_every_command_reads() {
     train(&weights, &[]).fails_with_last(&["weights.safetensors", "--arch"]);
     train(&weights, &["--arch", "resnet20"]).success();
     train(&out, &["--d-mul", "12"]).fails_with_last(&["--d-mul 12", "have them already"]);
+
+    // A network that sees no colours is shown none, then and afterwards.
+    let grey = at("grey.safetensors");
+    let arguments = ["train", "--arch", "mnist_sample", "--data", text(&data), "--out", text(&grey), "--epochs", "1"];
+    assert!(on_cpu(&arguments).success().stderr.contains("1×28×28"));
+    let (folded, picture) = (at("grey.folded.safetensors"), data.join("val/disk/24.png"));
+    let classified = on_cpu(&["classify", text(&picture), "--model", text(&folded), "--json"]).success().json();
+    assert_eq!(classified["results"][0]["predictions"].as_array().unwrap().len(), 3, "{classified}");
 }

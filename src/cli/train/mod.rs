@@ -394,8 +394,8 @@ impl Beginning {
         // Whoever classifies with it later has to know how images were shaped.
         let shaping = shaping(model.network())?;
         Ok(match model.network().preprocess {
-            None if shaping.channels == 3 => model.with_preprocess(Some(shaping.preprocess))?,
-            _ => model,
+            None => model.with_preprocess(Some(shaping.preprocess))?,
+            Some(_) => model,
         })
     }
 }

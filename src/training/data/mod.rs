@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::image::{Image, resized};
+use crate::image::{Image, luma, resized};
 use crate::network::{Filter, Preprocess};
 use crate::{Error, Result};
 
@@ -268,15 +268,10 @@ impl Shaping {
         let rgb = if whole { image.rgb().to_vec() } else { resized(&image, &self.preprocess, height, width) };
         let pixels = rgb.as_chunks::<3>().0;
         Ok(match self.channels {
-            1 => pixels.iter().map(|&pixel| grey(pixel)).collect(),
+            1 => pixels.iter().map(|&pixel| luma(pixel)).collect(),
             _ => (0..3).flat_map(|channel| pixels.iter().map(move |pixel| pixel[channel])).collect(),
         })
     }
-}
-
-/// Luma as Pillow computes it (ITU-R 601-2).
-fn grey([red, green, blue]: [u8; 3]) -> u8 {
-    ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }
 
 impl DataSet {
