@@ -208,20 +208,30 @@ fn idx_files_are_read_and_checked() {
 fn labels_that_are_out_of_range_are_left_out() {
     let folder = folder();
     let root = folder.path();
-    let pixels: Vec<u8> = (0..8 * 4 * 4).collect();
+    let pixels: Vec<u8> = (0..120 * 16).map(|at| (at / 16) as u8).collect();
     let with_labels = |labels: &[u8]| {
-        fs::write(root.join("train-images-idx3-ubyte"), idx(&[8, 4, 4], &pixels)).unwrap();
-        fs::write(root.join("train-labels-idx1-ubyte"), idx(&[8], labels)).unwrap();
+        let labels: Vec<u8> = labels.iter().copied().cycle().take(120).collect();
+        fs::write(root.join("train-images-idx3-ubyte"), idx(&[120, 4, 4], &pixels)).unwrap();
+        fs::write(root.join("train-labels-idx1-ubyte"), idx(&[120], &labels)).unwrap();
         load(root, &shaping(1, 4), Some(2)).map_err(|error| error.to_string())
     };
-    let data = with_labels(&[0, 1, 200, 2, 0, 1, 2, 0]).unwrap();
-    assert_eq!((data.classes.len(), &data.train.labels[..]), (3, &[0, 1, 2, 0, 1][..]));
-    assert_eq!(data.train.pixels[32..48], pixels[48..64], "an image keeps its label");
-    assert!(data.notes[0].contains("1 images have labels that are out of range, such as 200"), "{:?}", data.notes);
-    let data = with_labels(&[1, 2, 4, 2, 1, 4, 4, 1]).unwrap();
-    assert_eq!((data.classes, data.train.labels), (["1", "2", "4"].map(str::to_owned).into(), vec![0, 1, 2, 1, 0, 2]));
-    let data = with_labels(&[0, 255, 0, 255, 0, 255, 0, 255]).unwrap();
-    assert_eq!((data.classes, data.notes), (["0", "255"].map(str::to_owned).into(), vec![]), "a mask");
+    for (usual, classes) in [(&[0, 1, 2][..], 3), (&[0, 2, 3, 4], 4), (&[1, 2], 2)] {
+        let mut labels: Vec<u8> = usual.iter().copied().cycle().take(120).collect();
+        labels[2] = 200;
+        let data = with_labels(&labels).unwrap();
+        assert_eq!((data.classes.len(), data.train.labels.len()), (classes, 117));
+        assert_eq!(data.train.pixels[32..48], [3; 16], "an image keeps its label");
+        assert_eq!(data.classes[data.train.labels[2]], labels[3].to_string());
+        assert!(data.notes[0].contains("1 images have labels that are out of range, such as 200"), "{:?}", data.notes);
+    }
+    for labels in [&[1, 2, 4][..], &[0, 1, 7, 8, 9], &[0, 255], &[0, 1, 8]] {
+        let data = with_labels(labels).unwrap();
+        let names: Vec<String> = labels.iter().map(u8::to_string).collect();
+        assert_eq!((data.classes, data.notes), (names, vec![]), "some digits, a mask");
+        assert_eq!(data.train.labels[..labels.len()], (0..labels.len()).collect::<Vec<_>>());
+    }
+    fs::write(root.join("test-images-idx3-ubyte"), idx(&[1, 4, 4], &[0; 16])).unwrap();
+    with_labels(&[0, 1]).expect("test images without labels are left alone");
     let reason = with_labels(&[5; 8]).unwrap_err();
     assert!(reason.contains("one class, `5`"), "{reason}");
     fs::remove_file(root.join("train-labels-idx1-ubyte")).unwrap();

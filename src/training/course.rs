@@ -470,9 +470,12 @@ fn rate(progress: &Progress) -> f64 {
     if progress.seconds > 0.0 { progress.totals.images as f64 / progress.seconds } else { 0.0 }
 }
 
-/// A checksum (CRC-32) of all values, in the order of their names.
-pub fn checksum(tensors: &Weights) -> u32 {
+/// CRC-32 of all names and values.
+fn checksum(tensors: &Weights) -> u32 {
     let mut crc = flate2::Crc::new();
-    tensors.values().for_each(|tensor| crc.update(bytemuck::cast_slice(tensor.data())));
+    for (name, tensor) in tensors {
+        crc.update(name.as_bytes());
+        crc.update(bytemuck::cast_slice(tensor.data()));
+    }
     crc.sum()
 }

@@ -21,7 +21,7 @@ pub use crate::plan::Decay;
 #[cfg(feature = "cli")]
 pub use comparison::{Comparison, Kind, Run, Spread};
 #[cfg(feature = "datasets")]
-pub use course::{Advance, Checkpoint, Course, Epoch, Settings, checksum};
+pub use course::{Advance, Checkpoint, Course, Epoch, Settings};
 pub use head::{adapt_input, doconv_head, head, last_map, with_classes};
 pub use optimiser::Optimiser;
 pub use schedule::Schedule;

@@ -371,7 +371,7 @@ fn training_begins_with_what_every_command_reads() {
     std::fs::write(&weights, doconv::formats::write_tensors(named, &Default::default(), Dtype::F32).unwrap()).unwrap();
     train(&weights, &[]).fails_with_last(&["weights.safetensors", "--arch"]);
     train(&weights, &["--arch", "resnet20"]).success();
-    train(&out, &["--d-mul", "12"]).fails_with_last(&["--d-mul 12", "have them already"]);
+    train(&out, &["--d-mul", "12"]).fails_with_last(&["--d-mul 12", "has none to expand"]);
 
     // A network that sees no colours is shown none, then and afterwards.
     let grey = at("grey.safetensors");

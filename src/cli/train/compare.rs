@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use doconv::formats::write_file;
 use doconv::training::data::{DataSet, Source};
-use doconv::training::{Checkpoint, Comparison, Course, Kind, Run, Settings, checksum};
+use doconv::training::{Checkpoint, Comparison, Course, Kind, Run, Settings};
 use doconv::{Adapter, Model};
 use pollster::block_on;
 
@@ -77,7 +77,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
         counts: data.counts(),
         checksum: data.checksum(),
         // Of the same seed, wherever the seeds begin.
-        first: checksum(beginning.model(0)?.weights()),
+        first: Comparison::checksum_of(&beginning.model(0)?)?,
         d_mul: arguments.d_mul.map(NonZeroUsize::get),
         adapter: adapter.info().name.clone(),
         settings: settings.within(&data),
@@ -94,7 +94,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
             let title = format!("{}, seed {seed}: ", kind.name());
             let settings = Settings { seed, ..comparison.settings.clone() };
             let model = of_kind(arguments, &beginning.model(seed)?, kind)?;
-            let mut course = course(&outputs, &adapter, &model, data.clone(), settings)?;
+            let mut course = course(&outputs, &adapter, &model, &comparison, data.clone(), settings)?;
             watch.follow(&title, &mut course).map_err(|error| match error.is::<Interrupted>() {
                 true => Interrupted(format!("{title}interrupted; the same command goes on from here")).into(),
                 false => error,
@@ -133,6 +133,10 @@ fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<Vec<Run>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let record: Comparison =
         serde_json::from_str(&text).with_context(|| format!("{}: is no record of a comparison", path.display()))?;
+    if record.runs.is_empty() && !outputs.checkpoint.exists() {
+        // It did not come to anything.
+        return Ok(vec![]);
+    }
     ensure!(
         record.is_like(comparison),
         "{}: is a comparison of another network, other weights, data or settings, or on another adapter; write to another \
@@ -150,20 +154,31 @@ fn course(
     outputs: &Outputs,
     adapter: &Adapter,
     model: &Model,
+    comparison: &Comparison,
     data: Arc<DataSet>,
     settings: Settings,
 ) -> Result<Course> {
-    // Others are of runs that have ended.
     let of_this_run = |checkpoint: &Checkpoint| {
         *checkpoint.settings() == settings
             && checkpoint.network() == model.network()
             && checkpoint.data_checksum() == data.checksum()
             && checkpoint.model().is_ok_and(|other| other.weights().keys().eq(model.weights().keys()))
     };
-    if outputs.checkpoint.exists()
-        && let Some(checkpoint) = Some(read_checkpoint(&outputs.checkpoint)?).filter(of_this_run)
-    {
-        return Ok(block_on(Course::resume(adapter, &checkpoint, data))?);
+    if outputs.checkpoint.exists() {
+        let checkpoint = read_checkpoint(&outputs.checkpoint)?;
+        if of_this_run(&checkpoint) {
+            return Ok(block_on(Course::resume(adapter, &checkpoint, data))?);
+        }
+        // What is left of a run that has ended may go.
+        let is_composed = checkpoint.model().is_ok_and(|model| model.is_composed());
+        let (kind, seed) = (if is_composed { Kind::DoConv } else { Kind::Plain }, checkpoint.settings().seed);
+        ensure!(
+            comparison.has(kind, seed) && comparison.settings.options == checkpoint.settings().options,
+            "{}: holds another run that has not ended ({}, seed {seed}); end it with its own command, remove it, or write \
+             elsewhere with --out",
+            outputs.checkpoint.display(),
+            kind.name()
+        );
     }
     Ok(block_on(Course::new(adapter, model, data, settings))?)
 }

@@ -68,7 +68,7 @@ pub struct Arguments {
         "schedule", "label_smoothing", "augment", "freeze", "seed",
     ])]
     resume: Option<PathBuf>,
-    /// Model file to write [default: the architecture's name, .safetensors; after --resume the name that it had]
+    /// Model file to write [default: the architecture's name or that of the checkpoint to go on from, .safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Train ordinary convolutions, without W and D
@@ -227,7 +227,7 @@ impl Outputs {
             check_writable(path)?;
         }
         if let Some(log) = &outputs.log {
-            let is_log = |path: &&PathBuf| *path == log;
+            let is_log = |path: &&PathBuf| resolved(path) == resolved(log);
             ensure!(
                 !outputs.models().iter().any(is_log),
                 "{}: the log would be overwritten by what is trained; name another file",
@@ -257,12 +257,21 @@ fn with(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
+/// Where a file is, or would be, in one spelling.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    path.canonicalize().ok().or_else(|| Some(folder.canonicalize().ok()?.join(path.file_name()?)))
+}
+
 /// Fails early where lines cannot be added to a file. One that is not there is not made.
 fn check_appendable(path: &Path) -> Result<()> {
-    if !path.exists() {
+    if !path.exists() || path.is_dir() {
         return check_writable(path);
     }
-    ensure!(path.is_file(), "{}: is no regular file; name a file to write", path.display());
+    // A pipe may wait for a reader.
+    if !path.is_file() {
+        return Ok(());
+    }
     let file = std::fs::OpenOptions::new().append(true).open(path);
     file.map(drop).with_context(|| path.display().to_string())
 }
@@ -274,7 +283,8 @@ pub fn main(arguments: Arguments) -> Result<()> {
     let checkpoint = arguments.resume.as_deref().map(read_checkpoint).transpose()?;
     let outputs = arguments.out.clone().unwrap_or_else(|| usual_output(&arguments));
     let outputs = Outputs::new(outputs, arguments.log.clone())?;
-    if checkpoint.is_none() {
+    let goes_on = arguments.resume.as_deref().is_some_and(|path| resolved(path) == resolved(&outputs.checkpoint));
+    if !goes_on {
         check_unfinished(&outputs.checkpoint)?;
     }
     let adapter = arguments.adapter.open()?;
@@ -309,22 +319,22 @@ fn usual_output(arguments: &Arguments) -> PathBuf {
         let stem = path.to_str()?.strip_suffix(".checkpoint.safetensors")?;
         Some(stem.to_owned())
     });
-    let name = resumed.or_else(|| arguments.arch.clone().filter(|_| arguments.init.is_none()));
+    let name = resumed.or_else(|| arguments.arch.clone());
     PathBuf::from(name.unwrap_or_else(|| "trained".into()) + ".safetensors")
 }
 
 /// Fails where a run would take the place of one that can be gone on with.
 fn check_unfinished(path: &Path) -> Result<()> {
-    let unfinished = |checkpoint: &Checkpoint| checkpoint.epochs() < checkpoint.settings().epochs;
-    if let Some(checkpoint) = path.exists().then(|| read_checkpoint(path).ok()).flatten().filter(unfinished) {
-        bail!(
-            "{path}: holds a run that has not ended, {} of {} epochs are done; go on with --resume {path}, remove it, or write \
-             elsewhere with --out",
-            checkpoint.epochs(),
-            checkpoint.settings().epochs,
-            path = path.display()
-        );
+    if !path.exists() {
+        return Ok(());
     }
+    let way_out = "remove it, or write elsewhere with --out";
+    let checkpoint = read_checkpoint(path).with_context(|| format!("this checkpoint is in the way; {way_out}"))?;
+    let (done, epochs, path) = (checkpoint.epochs(), checkpoint.settings().epochs, path.display());
+    ensure!(
+        done >= epochs,
+        "{path}: holds a run that has not ended, {done} of {epochs} epochs are done; go on with --resume {path}, {way_out}"
+    );
     Ok(())
 }
 
@@ -351,10 +361,11 @@ fn of_kind(arguments: &Arguments, model: &Model, kind: Kind) -> Result<Model> {
         return Ok(model.fold()?);
     }
     let d_mul = arguments.d_mul.map(NonZeroUsize::get);
-    if let Some(d_mul) = d_mul.filter(|_| model.is_composed()) {
-        bail!("--d-mul {d_mul} is for layers without W and D, but those of {} have them already", model.network().name);
+    let composed = model.expand(d_mul, 0.0, arguments.seed)?;
+    if let Some(d_mul) = d_mul.filter(|_| composed.weights().keys().eq(model.weights().keys())) {
+        bail!("--d-mul {d_mul} is for layers without W and D, and {} has none to expand", model.network().name);
     }
-    Ok(model.expand(d_mul, 0.0, arguments.seed)?)
+    Ok(composed)
 }
 
 /// What training begins with.
@@ -394,8 +405,9 @@ impl Beginning {
         // Whoever classifies with it later has to know how images were shaped.
         let shaping = shaping(model.network())?;
         Ok(match model.network().preprocess {
-            None => model.with_preprocess(Some(shaping.preprocess))?,
-            Some(_) => model,
+            // Of a photograph it is a square.
+            None if shaping.size[0] == shaping.size[1] => model.with_preprocess(Some(shaping.preprocess))?,
+            _ => model,
         })
     }
 }
@@ -552,19 +564,25 @@ impl Watch<'_> {
 
     /// Appends the epochs that the log does not have yet.
     fn log(&self, history: &[Epoch]) -> Result<()> {
-        let Some(path) = self.log.filter(|_| !history.is_empty()) else { return Ok(()) };
+        let (Some(path), Some(last)) = (self.log, history.last()) else { return Ok(()) };
         let context = || path.display().to_string();
-        let there = if path.exists() { std::fs::read_to_string(path).with_context(context)? } else { String::new() };
         let mut text = String::new();
-        // A line that was cut off stays, by itself.
-        if !there.is_empty() && !there.ends_with('\n') {
-            text.push('\n');
-        }
-        let there: HashSet<&str> = there.lines().collect();
-        for epoch in history {
-            let line = serde_json::to_string(epoch)?;
-            if !there.contains(line.as_str()) {
-                text += &(line + "\n");
+        if path.exists() && !path.is_file() {
+            // What goes down a pipe cannot be looked at again.
+            text = serde_json::to_string(last)? + "\n";
+        } else {
+            let there = if path.exists() { std::fs::read(path).with_context(context)? } else { vec![] };
+            let there = String::from_utf8_lossy(&there);
+            // A line that was cut off stays, by itself.
+            if !there.is_empty() && !there.ends_with('\n') {
+                text.push('\n');
+            }
+            let there: HashSet<&str> = there.lines().collect();
+            for epoch in history {
+                let line = serde_json::to_string(epoch)?;
+                if !there.contains(line.as_str()) {
+                    text += &(line + "\n");
+                }
             }
         }
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::{Epoch, Settings};
+use crate::{Dtype, Model, Result};
 
 /// What a network is trained as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub struct Comparison {
     /// The [`DataSet::checksum`](super::data::DataSet::checksum); 0 in older records.
     #[serde(default)]
     pub checksum: u32,
-    /// The [`checksum`](super::checksum) of what seed 0 begins with, as it is read or drawn; 0 in older records.
+    /// What [`Comparison::checksum_of`] says of the model that seed 0 begins with; 0 in older records.
     #[serde(default)]
     pub first: u32,
     /// Depth multiplier of D, where it is not the usual one.
@@ -89,6 +90,16 @@ pub struct Spread {
 }
 
 impl Comparison {
+    /// A checksum (CRC-32) of a model, its network and its weights.
+    ///
+    /// # Errors
+    /// Those of [`Model::to_bytes`].
+    pub fn checksum_of(model: &Model) -> Result<u32> {
+        let mut crc = flate2::Crc::new();
+        crc.update(&model.to_bytes(Dtype::F32)?);
+        Ok(crc.sum())
+    }
+
     /// Whether a record is of the same network, data and settings, so that its runs count here.
     pub fn is_like(&self, other: &Self) -> bool {
         let common = |it: &Self| {

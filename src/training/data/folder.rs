@@ -150,7 +150,9 @@ pub(super) fn find_tar(path: &Path) -> Result<Source> {
     found.extend(empty);
     let mut source = sort(path, Kind::Tar, found);
     if links > 0 {
-        source.notes.push(format!("{links} links in the archive are left out; `tar --dereference` has files instead"));
+        source.notes.push(format!(
+            "{links} links in the archive are left out; `tar --dereference --hard-dereference` has files instead"
+        ));
     }
     if ended.zeros < BLOCK {
         source.notes.push("the archive has no end, so perhaps something is missing".into());

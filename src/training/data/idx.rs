@@ -29,7 +29,7 @@ pub(super) fn find(path: &Path) -> Result<Option<Source>> {
     source.train = known(train);
     if let Some(stray) = stray {
         source.notes.push(format!(
-            "{} images have labels that are out of range, such as {stray} behind 0 to {}, and are left out",
+            "{} images have labels that are out of range, such as {stray} behind {}, and are left out",
             count - source.train.len(),
             labels.last().copied().unwrap_or_default()
         ));
@@ -47,15 +47,16 @@ pub(super) fn find(path: &Path) -> Result<Option<Source>> {
     Ok(Some(source))
 }
 
-/// The labels that are classes, in order, and the first that is none, if any. Not every number has to occur; but behind a gap
-/// that is wider than all that comes before it, labels are taken for damage.
+/// The labels that are classes, in order, and the first that is none, if any. Not every number has to occur; but what lies behind
+/// a gap that is wider than all before it, and is of one image in a hundred or fewer, is taken for damage.
 fn classes(items: &[Item]) -> (Vec<usize>, Option<usize>) {
     let mut labels: Vec<usize> = items.iter().map(|item| item.class).collect();
     labels.sort_unstable();
     labels.dedup();
-    let gap = labels.windows(2).position(|pair| pair[1] - pair[0] > pair[0] + 1);
-    // Of one class there are others to complain of.
-    let Some(end) = gap.map(|at| at + 1).filter(|&end| end > 1) else { return (labels, None) };
+    let is_rare = |from: usize| items.iter().filter(|item| item.class >= from).count() * 100 <= items.len();
+    let is_stray = |&at: &usize| labels[at] - labels[at - 1] > labels[at - 1] + 1 && is_rare(labels[at]);
+    // Two classes there have to be.
+    let Some(end) = (2..labels.len()).find(is_stray) else { return (labels, None) };
     let stray = labels[end];
     labels.truncate(end);
     (labels, Some(stray))
@@ -67,10 +68,11 @@ fn pair(folder: &Path, part: &str) -> Result<Option<Vec<Item>>> {
     let fail = |path: &Path, reason: String| Err(Error::Data { path: path.into(), reason });
     let (images, labels) = match (images?, labels?) {
         (Some(images), Some(labels)) => (images, labels),
-        (Some(images), None) => {
+        // Test images without labels are of no use, but do no harm.
+        (Some(images), None) if part == "train" => {
             return fail(&images, format!("beside it there is no file of labels, such as {part}-labels-idx1-ubyte"));
         }
-        (None, _) => return Ok(None),
+        _ => return Ok(None),
     };
     let (pixels, classes) = (read(&images)?, read(&labels)?);
     let [count, height, width] = pixels.shape[..] else {

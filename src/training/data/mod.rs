@@ -264,7 +264,9 @@ impl Shaping {
             Encoded::File(path) => Image::open(path)?,
             Encoded::Bytes(name, bytes) => Image::decode(&name, &bytes)?,
         };
-        let whole = self.preprocess.crop_fraction == 1.0 && [image.height(), image.width()] == self.size;
+        // Of others it is the central square, as later when the network is used.
+        let whole =
+            height == width && self.preprocess.crop_fraction == 1.0 && [image.height(), image.width()] == self.size;
         let rgb = if whole { image.rgb().to_vec() } else { resized(&image, &self.preprocess, height, width) };
         let pixels = rgb.as_chunks::<3>().0;
         Ok(match self.channels {
