@@ -165,9 +165,7 @@ fn the_bundled_network_for_cifar_10_is_one_in_all_its_forms() {
         list.iter().map(of).collect()
     };
     let by_name = predictions("cifar10", "folded");
-    // Of 32×32 pixels, on which 83 % are right: at a glance the cat could be a dog.
-    let first: Vec<&str> = by_name[..2].iter().map(|(label, _)| label.as_str()).collect();
-    assert!(first.contains(&"cat") && first.contains(&"dog"), "{by_name:?}");
+    assert!(by_name[0].0 == "cat" && by_name[0].1 > 0.7, "{by_name:?}");
     let file = |part: &str| format!("{}/models/resnet20-cifar10-{part}.safetensors", env!("CARGO_MANIFEST_DIR"));
     for (model, mode) in
         [("cifar10", "kernel"), ("cifar10", "feature"), (&file("doconv"), "folded"), (&file("folded"), "folded")]
