@@ -201,13 +201,10 @@ fn networks() -> Vec<(&'static str, Network)> {
     let logits = graph.add(Op::Linear(Linear { in_features: 10 * 7 * 6, out_features: 4, bias: true }), &[&flat]);
     networks.push(("gates", graph.finish(&[&logits])));
 
-    // Before anything that is trained nothing needs a gradient: images are normalised, and by their neighbours.
+    // Before anything that is trained nothing needs a gradient: images are normalised by their neighbours.
     let mut graph = Graph::new([3, 8, 7]);
-    let [mean, deviation] = [(); 2].map(|()| graph.add(Op::Constant([1, 3, 1, 1]), &[]));
-    let own = graph.add(Op::Sub, &["input", &mean]);
-    let own = graph.add(Op::Div, &[&own, &deviation]);
-    let around = graph.add(Op::Lrn(Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }), &[&own]);
-    let both = graph.add(Op::Concat, &[&around, &own]);
+    let around = graph.add(Op::Lrn(Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }), &["input"]);
+    let both = graph.add(Op::Concat, &[&around, "input"]);
     let wide = graph.add(Op::Conv2d(square(6, 5)), &[&both]);
     let wide = graph.add(norm(5), &[&wide]);
     let wide = graph.add(Op::Activation(Activation::Relu), &[&wide]);

@@ -244,8 +244,10 @@ impl<'a> Machine<'a> {
             Step::Constant { constant, output } => {
                 let constant = self.plan.constant(*constant);
                 let data = constant.values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-                let [items, c, h, w] = constant.shape;
-                self.write(*output, Map { shape: [items * self.batch, c, h, w], data: data.repeat(self.batch) });
+                // In a plan for a fixed batch it is repeated for every element of that, too.
+                let shape = self.plan.value(*output).batched(self.batch);
+                let repeats = elements(shape) / data.len();
+                self.write(*output, Map { shape, data: data.repeat(repeats) });
             }
             Step::Rearrange { view, input, output } => {
                 let input = self.read(*input);
