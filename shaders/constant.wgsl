@@ -1,6 +1,6 @@
-// A constant map, once for every element of the batch: four channels of a pixel per invocation.
+// A constant map, as often as the result has it: four channels of a pixel per invocation.
 //
-// Grid: x over the vectors of the constant, y over the batch.
+// Grid: x over the vectors of the constant, y over its copies.
 {% include "common/map.wgsl" %}
 {{ params }}
 @group(0) @binding(0) var<uniform> p: Params;

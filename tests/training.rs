@@ -8,8 +8,12 @@ use std::collections::BTreeMap;
 use common::adapters::adapters;
 use common::graph::Graph;
 use common::plan_interpreter::interpret_step;
+use common::trained::{networks, norm, problem, square};
 use doconv::formats::read_tensors;
-use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, Lrn, MaxPool, Op, Pairing, zoo};
+use doconv::network::{
+    Activation, AvgPool, Conv2d, Coordinates, Interpolation, Linear, Lrn, MaxPool, Op, Pad, PaddingMode, Resize, Slice,
+    zoo,
+};
 use doconv::plan::{Decay, Recipe, Rule, TrainingPlan};
 use doconv::reference::{self, Map};
 use doconv::training::{Optimiser, Options, Schedule, Trainer, targets};
@@ -98,142 +102,6 @@ fn the_reference_goes_back_as_differences_say() {
             assert_is_gradient("mean", &input, &gradient, loss);
         }
     }
-}
-
-fn square(inputs: usize, outputs: usize) -> Conv2d {
-    let doconv = Some(DoConv { d_mul: 9, pairing: Pairing::Paper });
-    Conv2d { padding: [1; 4], doconv, ..Conv2d::new(inputs, outputs, [3, 3]) }
-}
-
-fn norm(channels: usize) -> Op {
-    Op::BatchNorm(BatchNorm { channels, eps: 1e-5 })
-}
-
-/// Small networks that together have everything that can be trained.
-fn networks() -> Vec<(&'static str, Network)> {
-    let mut networks = vec![];
-
-    let mut graph = Graph::new([3, 9, 7]);
-    let stem = graph.add(Op::Conv2d(Conv2d { stride: [2, 2], bias: true, ..square(3, 6) }), &["input"]);
-    let stem = graph.add(Op::Activation(Activation::Relu6), &[&stem]);
-    let deep = graph.add(Op::Conv2d(Conv2d { groups: 6, ..square(6, 6) }), &[&stem]);
-    let deep = graph.add(norm(6), &[&deep]);
-    let deep = graph.add(Op::Add, &[&deep, &stem]);
-    let deep = graph.add(Op::Activation(Activation::Relu), &[&deep]);
-    let flat = graph.add(Op::Flatten, &[&deep]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 6 * 5 * 4, out_features: 5, bias: true }), &[&flat]);
-    networks.push(("residual", graph.finish(&[&logits])));
-
-    let mut graph = Graph::new([2, 8, 8]);
-    let wide = graph.add(Op::Conv2d(Conv2d { dilation: [2, 1], groups: 2, ..square(2, 10) }), &["input"]);
-    let wide = graph.add(norm(10), &[&wide]);
-    let max = MaxPool { kernel: [3, 3], stride: [2, 2], padding: [1; 4], dilation: [1, 1], ceil_mode: false };
-    let max = graph.add(Op::MaxPool(max), &[&wide]);
-    let mean = AvgPool {
-        kernel: [3, 2],
-        stride: [2, 2],
-        padding: [1, 0, 1, 1],
-        dilation: [1, 1],
-        ceil_mode: false,
-        count_include_pad: true,
-    };
-    let mean = graph.add(Op::AvgPool(mean), &[&wide]);
-    let both = graph.add(Op::Concat, &[&max, &mean]);
-    let joined = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(20, 4, [1, 1]) }), &[&both]);
-    let joined = graph.add(Op::GlobalAvgPool, &[&joined]);
-    networks.push(("pools", graph.finish(&[&joined])));
-
-    let mut graph = Graph::new([3, 6, 6]);
-    let mut value = "input".to_owned();
-    let mut channels = 3;
-    for activation in Activation::ALL {
-        value = graph.add(Op::Conv2d(Conv2d::new(channels, 5, [1, 1])), &[&value]);
-        value = graph.add(norm(5), &[&value]);
-        value = graph.add(Op::Activation(activation), &[&value]);
-        channels = 5;
-    }
-    let value = graph.add(Op::GlobalMaxPool, &[&value]);
-    networks.push(("activations", graph.finish(&[&value])));
-
-    let mut graph = Graph::new([8, 6, 5]);
-    let wide = graph.add(Op::Conv2d(Conv2d { groups: 2, ..square(8, 16) }), &["input"]);
-    let wide = graph.add(norm(16), &[&wide]);
-    let wide = graph.add(Op::Activation(Activation::Relu), &[&wide]);
-    let narrow = graph.add(Op::Conv2d(Conv2d { groups: 8, stride: [1, 2], ..square(16, 8) }), &[&wide]);
-    let narrow = graph.add(norm(8), &[&narrow]);
-    let short = graph.add(Op::Conv2d(Conv2d { stride: [1, 2], ..Conv2d::new(8, 8, [1, 1]) }), &["input"]);
-    let short = graph.add(norm(8), &[&short]);
-    let sum = graph.add(Op::Add, &[&narrow, &short]);
-    let sum = graph.add(Op::Activation(Activation::Relu), &[&sum]);
-    let mean = graph.add(Op::GlobalAvgPool, &[&sum]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 8, out_features: 3, bias: false }), &[&mean]);
-    networks.push(("groups", graph.finish(&[&logits])));
-
-    // So many pixels that sums over them are cut into parts, everywhere.
-    let mut graph = Graph::new([2, 37, 38]);
-    let wide = graph.add(Op::Conv2d(square(2, 4)), &["input"]);
-    let wide = graph.add(norm(4), &[&wide]);
-    let wide = graph.add(Op::Activation(Activation::Silu), &[&wide]);
-    let wide = graph.add(Op::Conv2d(square(4, 4)), &[&wide]);
-    let wide = graph.add(norm(4), &[&wide]);
-    // Not their means, of which the norms leave next to nothing: gradients would be what rounding leaves.
-    let flat = graph.add(Op::Flatten, &[&wide]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 4 * 37 * 38, out_features: 3, bias: true }), &[&flat]);
-    networks.push(("pixels", graph.finish(&[&logits])));
-
-    // Squeeze-and-excitation, a gate per pixel, and sums with what is repeated.
-    let mut graph = Graph::new([3, 7, 6]);
-    let wide = graph.add(Op::Conv2d(square(3, 10)), &["input"]);
-    let wide = graph.add(norm(10), &[&wide]);
-    let mean = graph.add(Op::GlobalAvgPool, &[&wide]);
-    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(10, 3, [1, 1]) }), &[&mean]);
-    let gate = graph.add(Op::Activation(Activation::Relu), &[&gate]);
-    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(3, 10, [1, 1]) }), &[&gate]);
-    let gate = graph.add(Op::Activation(Activation::HardSigmoid), &[&gate]);
-    let gated = graph.add(Op::Mul, &[&wide, &gate]);
-    let place = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(10, 1) }), &[&gated]);
-    let place = graph.add(Op::Activation(Activation::Sigmoid), &[&place]);
-    let gated = graph.add(Op::Mul, &[&place, &gated]);
-    let sum = graph.add(Op::Add, &[&gated, &place]);
-    let sum = graph.add(Op::Add, &[&mean, &sum]);
-    let square_of = graph.add(Op::Mul, &[&sum, &sum]);
-    let flat = graph.add(Op::Flatten, &[&square_of]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 10 * 7 * 6, out_features: 4, bias: true }), &[&flat]);
-    networks.push(("gates", graph.finish(&[&logits])));
-
-    // Before anything that is trained nothing needs a gradient: images are normalised by their neighbours.
-    let mut graph = Graph::new([3, 8, 7]);
-    let around = graph.add(Op::Lrn(Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }), &["input"]);
-    let both = graph.add(Op::Concat, &[&around, "input"]);
-    let wide = graph.add(Op::Conv2d(square(6, 5)), &[&both]);
-    let wide = graph.add(norm(5), &[&wide]);
-    let wide = graph.add(Op::Activation(Activation::Relu), &[&wide]);
-    let mean = graph.add(Op::GlobalAvgPool, &[&wide]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 5, out_features: 3, bias: true }), &[&mean]);
-    networks.push(("normalised", graph.finish(&[&logits])));
-    networks
-}
-
-/// A model with W and D away from where they begin, norms too, and a batch.
-fn problem(network: Network, batch: usize, seed: u64) -> (Model, Vec<f32>, Vec<f32>) {
-    let plain = Model::initialised(network, seed).unwrap();
-    let composed = plain.expand(None, 0.5, seed).unwrap();
-    let mut random = Rand64::new(u128::from(seed) + 1);
-    let mut draw = move || random.rand_float() as f32;
-    let mut weights = composed.weights().clone();
-    for (name, tensor) in &mut weights {
-        if tensor.shape().len() == 1 && !name.contains("running") {
-            tensor.data_mut().iter_mut().for_each(|value| *value += 0.5 * draw() - 0.2);
-        } else if name.ends_with(".value") {
-            tensor.data_mut().iter_mut().for_each(|value| *value = 0.5 + draw());
-        }
-    }
-    let model = Model::new(composed.network().clone(), weights).unwrap();
-    let inferred = model.network().infer(batch).unwrap();
-    let classes = inferred.shape(inferred.outputs[0])[1];
-    let images = (0..inferred.inputs[0].iter().product()).map(|_| 4.0 * draw() - 2.0).collect();
-    let labels: Vec<usize> = (0..batch).map(|index| (3 * index + 1) % classes).collect();
-    (model, images, targets(&labels, classes, 0.1).unwrap())
 }
 
 /// The largest difference as a fraction of the largest value.
@@ -525,6 +393,61 @@ fn architectures_can_be_trained() {
     }
 }
 
+/// That the loss of the first step, which has no batch norms with statistics of their own, is that of inference.
+fn assert_loss_is_of_inference(
+    adapter: &Adapter,
+    trainer: &mut Trainer,
+    model: &Model,
+    (images, aims): (&[f32], &[f32]),
+) {
+    let (batch, [channels, height, width]) = (trainer.batch(), model.network().inputs[0].shape);
+    let loss = block_on(trainer.totals()).unwrap().mean_loss();
+    let mut session = blocking::Session::load(adapter, model, Mode::Folded).unwrap();
+    let images = Tensor::new([batch, channels, height, width], images.to_vec()).unwrap();
+    let logits = session.run(&[images]).unwrap().swap_remove(0);
+    let logits = Map::from_tensor(&logits.reshape([batch, aims.len() / batch, 1, 1]).unwrap()).unwrap();
+    let aims = Map { shape: logits.shape, data: aims.iter().map(|&aim| f64::from(aim)).collect() };
+    let wanted = reference::cross_entropy(&logits, &aims).iter().sum::<f64>() / batch as f64;
+    let name = &adapter.info().name;
+    assert!((loss - wanted).abs() < 1e-4 * wanted, "{name}: {loss}, inference has {wanted}");
+}
+
+/// Operators without a gradient do in training what they do in inference, for every image of a batch.
+#[test]
+fn what_comes_before_is_as_in_inference() {
+    let mut graph = Graph::new([4, 6, 5]);
+    let slope = graph.add(Op::Constant([1, 4, 1, 1]), &[]);
+    let value = graph.add(Op::Prelu, &["input", &slope]);
+    let value = graph.add(Op::Transpose([0, 2, 3, 1]), &[&value]);
+    let backwards = Slice { start: [0, 5, 0, 1], step: [-1, -2, 1, 1], count: [1, 3, 5, 2] };
+    let value = graph.add(Op::Slice(backwards), &[&value]);
+    let value = graph.add(Op::Reshape([1, 2, 5, 3]), &[&value]);
+    let pad = Pad { before: [0, 1, 1, 0], after: [0, 0, 2, 1], mode: PaddingMode::Reflect, value: 0.0 };
+    let value = graph.add(Op::Pad(pad), &[&value]);
+    let interpolation = Interpolation::Linear;
+    let resize = Resize { size: [6, 7], scale: None, interpolation, coordinates: Coordinates::HalfPixel };
+    let value = graph.add(Op::Resize(resize), &[&value]);
+    let other = graph.add(Op::Constant([1, 1, 6, 7]), &[]);
+    let value = graph.add(Op::Div, &[&value, &other]);
+    let value = graph.add(Op::Sub, &[&other, &value]);
+    let value = graph.add(Op::Softmax, &[&value]);
+    let value = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(3, 4) }), &[&value]);
+    let flat = graph.add(Op::Flatten, &[&value]);
+    let logits = graph.add(Op::Linear(Linear { in_features: 4 * 6 * 7, out_features: 3, bias: true }), &[&flat]);
+    let (model, images, aims) = problem(graph.finish(&[&logits]), 5, 4);
+    for (_, adapter) in adapters() {
+        let options = Options { batch: 5, ..Options::default() };
+        let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+        block_on(trainer.step(&images, &aims, 0.1)).unwrap();
+        assert_loss_is_of_inference(&adapter, &mut trainer, &model, (&images, &aims));
+        let after = block_on(trainer.model()).unwrap();
+        for (name, tensor) in model.weights() {
+            let stays = name.ends_with(".value") || name.ends_with("d_diag");
+            assert_eq!(after.weights()[name] == *tensor, stays, "{}: {name}", adapter.info().name);
+        }
+    }
+}
+
 /// What is frozen stays as it is, to the bit, and its norms use what they have; the rest follows.
 #[test]
 fn frozen_parameters_stay() {
@@ -541,14 +464,7 @@ fn frozen_parameters_stay() {
             let is_same = after.weights()[name] == *tensor;
             assert_eq!(is_same, !name.starts_with(&head), "{adapter_name}: {name}");
         }
-        // The loss is that of inference.
-        let loss = block_on(trainer.totals()).unwrap().mean_loss();
-        let mut session = blocking::Session::load(&adapter, &model, Mode::Folded).unwrap();
-        let logits = session.run(&[Tensor::new([4, 8, 6, 5], images.clone()).unwrap()]).unwrap().swap_remove(0);
-        let logits = Map::from_tensor(&logits.reshape([4, 3, 1, 1]).unwrap()).unwrap();
-        let aims = Map { shape: logits.shape, data: aims.iter().map(|&aim| f64::from(aim)).collect() };
-        let wanted = reference::cross_entropy(&logits, &aims).iter().sum::<f64>() / 4.0;
-        assert!((loss - wanted).abs() < 1e-4 * wanted, "{adapter_name}: {loss}, inference has {wanted}");
+        assert_loss_is_of_inference(&adapter, &mut trainer, &model, (&images, &aims));
     }
 }
 
@@ -585,6 +501,14 @@ fn what_cannot_be_trained_is_named() {
     let reason = refusal(&behind, options());
     assert!(reason.contains(&format!("`{lrn}`")) && reason.contains("freeze"), "{reason}");
     block_on(Trainer::new(&adapter, &behind, &Options { frozen: vec![format!("{value}.*")], ..options() })).unwrap();
+
+    let mut graph = Graph::new([2, 4, 4]);
+    let items = graph.add(Op::Reshape([2, 1, 4, 4]), &["input"]);
+    let value = graph.add(Op::Reshape([1, 2, 4, 4]), &[&items]);
+    let value = graph.add(Op::Conv2d(Conv2d::new(2, 4, [4, 4])), &[&value]);
+    let model_of_items = Model::initialised(graph.finish(&[&value]), 1).unwrap();
+    let reason = refusal(&model_of_items, options());
+    assert!(reason.contains(&format!("`{items}`: 2 maps per image")), "{reason}");
 
     let mut graph = Graph::new([2, 4, 4]);
     let value = graph.add(Op::Conv2d(Conv2d::new(2, 4, [4, 4])), &["input"]);

@@ -45,6 +45,16 @@ pub(super) fn lower_for_training(
     trains: &dyn Fn(&str) -> bool,
 ) -> Result<(Plan, Vec<TrainedNorm>)> {
     let network = model.network();
+    // The batch takes the place of the items, of which there has to be one: what moves values says where they are in one.
+    let one = network.infer(1)?;
+    let names = network.inputs.iter().map(|input| &input.name).chain(network.nodes.iter().map(|node| &node.name));
+    for (name, [items, ..]) in names.zip(one.inputs.iter().chain(&one.nodes)) {
+        if *items != 1 {
+            return Err(Error::Unsupported(format!(
+                "`{name}`: {items} maps per image cannot be trained with, only one"
+            )));
+        }
+    }
     let inferred = network.infer(batch)?;
     let mut lowering = Lowering::new(model, &inferred, Mode::Kernel);
     lowering.training = Some(Training { trains, norms: vec![] });

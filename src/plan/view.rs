@@ -59,7 +59,9 @@ impl View {
     pub(super) fn slice(from: Shape, slice: &Slice) -> Self {
         let strides = strides(from);
         let offset = (0..4).map(|axis| slice.start[axis] * strides[axis].unsigned_abs()).sum();
-        Self { offset, axes: std::array::from_fn(|axis| AxisView::new(strides[axis] * slice.step[axis])) }
+        // The only item of a network is every one of a batch in training.
+        let step = |axis: usize| if slice.count[axis] == 1 { 1 } else { slice.step[axis] };
+        Self { offset, axes: std::array::from_fn(|axis| AxisView::new(strides[axis] * step(axis))) }
     }
 
     /// `parts[0] × parts[1]` neighbouring channels of the source become the pixels of a block: channel

@@ -10,10 +10,12 @@ use crate::plan::{ConstantId, Pad, ValueId, View};
 impl Lowering<'_> {
     pub(super) fn constant(&self, constant: ConstantId, output: ValueId) -> Result<Dispatch> {
         let vectors = map_len(self.plan.constant(constant).shape) / 4;
+        // More than the batch where the plan is for a fixed one.
+        let copies = map_len(self.shape(output)) / 4 / vectors;
         let params = params::Constant { vectors: vectors as u32 };
         let bindings = vec![(1, Resource::Constant(constant)), (2, Resource::Map(output))];
         let label = &self.plan.value(output).name;
-        dispatch(label, Shader::Constant, &params, bindings, [vectors, self.batch, 1])
+        dispatch(label, Shader::Constant, &params, bindings, [vectors, copies, 1])
     }
 
     pub(super) fn rearrange(&self, view: &View, input: ValueId, output: ValueId) -> Result<Dispatch> {
