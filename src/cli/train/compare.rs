@@ -15,7 +15,11 @@ use pollster::block_on;
 use super::super::interrupt::Interrupted;
 use super::super::model::check_writable;
 use super::super::output;
-use super::{Arguments, Beginning, Watch, listen, load, of_kind, read_checkpoint, settings, with, without};
+use super::arguments::{Arguments, settings};
+use super::beginning::{Beginning, of_kind};
+use super::outputs::{with, without};
+use super::watch::{Watch, listen};
+use super::{load, read_checkpoint};
 
 /// The files that a comparison writes.
 struct Outputs {

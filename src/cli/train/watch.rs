@@ -1,0 +1,132 @@
+//! A run from where it is to its end: its progress on screen, checkpoints, the log, and Ctrl-C.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use doconv::formats::write_file;
+use doconv::training::{Advance, Course, Epoch};
+use pollster::block_on;
+
+use super::super::interrupt::{Interrupt, Interrupted};
+use super::super::{output, progress};
+
+/// Where a course leaves what it has, and whether somebody wants it to end.
+pub(super) struct Watch<'a> {
+    pub(super) checkpoint: &'a Path,
+    pub(super) log: Option<&'a Path>,
+    /// Between two checkpoints within an epoch.
+    pub(super) interval: Duration,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+pub(super) fn listen() -> Result<Interrupt> {
+    Interrupt::listen(|| output::note("writing a checkpoint; Ctrl-C again ends at once"))
+}
+
+impl Watch<'_> {
+    /// All epochs that are left; `title` says which course it is.
+    pub(super) fn follow(&self, title: &str, course: &mut Course) -> Result<()> {
+        /// How often the bar is drawn, and Ctrl-C looked for.
+        const TICK: Duration = Duration::from_millis(300);
+        let epochs = course.settings().epochs;
+        let mut saved = Instant::now();
+        let mut bar = None;
+        self.log(course.history())?;
+        loop {
+            let (done, _, steps) = course.place();
+            let shown = bar.get_or_insert_with(|| progress::training(title, steps, done + 1, epochs));
+            match block_on(course.advance(TICK))? {
+                Advance::Done => {
+                    shown.finish_and_clear();
+                    return Ok(());
+                }
+                Advance::Steps => {
+                    shown.set_position(course.place().1 as u64);
+                    let totals = course.totals();
+                    shown.set_message(format!(
+                        "loss {:.3}, {:.1} % right, {:.0} images/s",
+                        totals.mean_loss(),
+                        100.0 * totals.accuracy(),
+                        course.images_per_s()
+                    ));
+                }
+                Advance::Epoch(epoch) => {
+                    shown.finish_and_clear();
+                    bar = None;
+                    output::note(&format!("{title}{}", describe(&epoch, epochs)));
+                    // The checkpoint comes first: what the log lacks can be added when the run is gone on with.
+                    saved = self.save(course)?;
+                    self.log(course.history())?;
+                }
+            }
+            if saved.elapsed() >= self.interval {
+                saved = self.save(course)?;
+            }
+            if self.interrupt.came() && course.place().0 < epochs {
+                if let Some(bar) = bar {
+                    bar.finish_and_clear();
+                }
+                self.save(course)?;
+                return Err(Interrupted(self.interrupted(title, course)).into());
+            }
+        }
+    }
+
+    fn interrupted(&self, title: &str, course: &Course) -> String {
+        let ((done, step, steps), epochs) = (course.place(), course.settings().epochs);
+        let (epoch, checkpoint) = (done + 1, self.checkpoint.display());
+        format!(
+            "{title}interrupted in epoch {epoch} of {epochs}, after {step} of {steps} steps; go on with --resume {checkpoint}"
+        )
+    }
+
+    /// Appends the epochs that the log does not have yet.
+    fn log(&self, history: &[Epoch]) -> Result<()> {
+        let (Some(path), Some(last)) = (self.log, history.last()) else { return Ok(()) };
+        let context = || path.display().to_string();
+        let mut text = String::new();
+        if path.exists() && !path.is_file() {
+            // What goes down a pipe cannot be looked at again.
+            text = serde_json::to_string(last)? + "\n";
+        } else {
+            let there = if path.exists() { std::fs::read(path).with_context(context)? } else { vec![] };
+            let there = String::from_utf8_lossy(&there);
+            // A line that was cut off stays, by itself.
+            if !there.is_empty() && !there.ends_with('\n') {
+                text.push('\n');
+            }
+            let there: HashSet<&str> = there.lines().collect();
+            for epoch in history {
+                let line = serde_json::to_string(epoch)?;
+                if !there.contains(line.as_str()) {
+                    text += &(line + "\n");
+                }
+            }
+        }
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(context)
+    }
+
+    /// Writes a checkpoint in the place of the last one, which stays where that fails.
+    fn save(&self, course: &mut Course) -> Result<Instant> {
+        write_file(self.checkpoint, &block_on(course.checkpoint())?)?;
+        Ok(Instant::now())
+    }
+}
+
+fn describe(epoch: &Epoch, epochs: u64) -> String {
+    let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
+        (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.4}, {:.2} % right", 100.0 * accuracy),
+        _ => String::new(),
+    };
+    format!(
+        "epoch {}/{epochs}: loss {:.4}, {:.2} % right{validation}, {:.0} images/s",
+        epoch.epoch,
+        epoch.train_loss,
+        100.0 * epoch.train_accuracy,
+        epoch.images_per_s
+    )
+}
