@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use doconv::formats::StateDict;
 use doconv::network::zoo;
@@ -233,5 +233,6 @@ pub fn check_writable(path: &Path) -> Result<()> {
     let target = path.canonicalize().ok();
     let folder = target.as_deref().and_then(Path::parent).unwrap_or(folder);
     let beside = tempfile::Builder::new().prefix(".").suffix(name).tempfile_in(folder);
-    beside.map(drop).with_context(|| format!("{}: cannot be written", path.display()))
+    // The name of that file would say nothing to anybody.
+    beside.map(drop).map_err(|error| anyhow!("{}: cannot be written: {}", path.display(), error.kind()))
 }

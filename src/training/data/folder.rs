@@ -1,10 +1,7 @@
-//! Folders of images, and tar archives of them.
+//! Folders of images: what lies in them, and of which class it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-
-use flate2::read::MultiGzDecoder;
 
 use super::{Encoded, Item, Kind, Source};
 use crate::{Error, Result};
@@ -18,14 +15,14 @@ const TEST: [&str; 4] = ["test", "val", "valid", "validation"];
 const IGNORED: [&str; 3] = ["thumbs.db", "desktop.ini", "readme.md"];
 
 /// A file with the folders that it lies in.
-struct Found {
-    parts: Vec<String>,
-    image: Encoded,
+pub(super) struct Found {
+    pub(super) parts: Vec<String>,
+    pub(super) image: Encoded,
 }
 
 impl Found {
     /// The mark of a folder without anything in it: an empty class is one, too.
-    fn empty(folder: &[String]) -> Self {
+    pub(super) fn empty(folder: &[String]) -> Self {
         Self { parts: [folder, &[String::new()]].concat(), image: Encoded::File(PathBuf::new()) }
     }
 
@@ -95,99 +92,8 @@ impl Walk {
     }
 }
 
-fn is_ignored(name: &str) -> bool {
+pub(super) fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.starts_with("__MACOSX") || IGNORED.contains(&name.to_lowercase().as_str())
-}
-
-pub(super) fn find_tar(path: &Path) -> Result<Source> {
-    let io = |source| Error::Io { path: path.into(), source };
-    let fail = |reason: String| Error::Data { path: path.into(), reason };
-    let broken = |error: std::io::Error| match error.kind() {
-        ErrorKind::UnexpectedEof => fail("the archive is truncated".into()),
-        // What the reader of archives says when it wanted to go on behind the end.
-        ErrorKind::Other if error.to_string().contains("unexpected EOF") => fail("the archive is truncated".into()),
-        _ => fail(format!("the archive is broken: {}", error.to_string().escape_debug())),
-    };
-    let mut file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
-    let is_gzipped = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
-    let mut file: Box<dyn Read> = if is_gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    // What comes for another kind of file reads as numbers and names that are none.
-    let mut first = vec![];
-    file.by_ref().take(BLOCK as u64).read_to_end(&mut first).map_err(broken)?;
-    if !begins_archive(&first) {
-        let reason = "is neither a folder nor a tar archive of image folders (gzipped or not); MNIST's and CIFAR-10's \
-                      files are named by the folder that they are in";
-        return Err(fail(reason.into()));
-    }
-    let mut ended = Ended { from: std::io::Cursor::new(first).chain(file), zeros: 0 };
-    let (mut found, mut folders, mut links) = (vec![], vec![], 0);
-    for entry in tar::Archive::new(&mut ended).entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
-        let name = entry.path().map_err(broken)?.to_string_lossy().into_owned();
-        let parts: Vec<String> =
-            name.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
-        // A name may be nothing but dots and slashes.
-        if parts.is_empty() || parts.iter().any(|part| is_ignored(part)) {
-            continue;
-        }
-        match entry.header().entry_type() {
-            kind if kind.is_file() => {
-                let mut bytes = vec![];
-                entry.read_to_end(&mut bytes).map_err(broken)?;
-                found.push(Found { parts, image: Encoded::Bytes(name, bytes) });
-            }
-            kind if kind.is_dir() => folders.push(parts),
-            kind if kind.is_symlink() || kind.is_hard_link() => links += 1,
-            _ => {}
-        }
-    }
-    let above: BTreeSet<&[String]> =
-        found.iter().flat_map(|it: &Found| (1..it.parts.len()).map(|length| &it.parts[..length])).collect();
-    let is_empty = |folder: &&Vec<String>| {
-        !above.contains(&folder[..]) && !folders.iter().any(|it| it.len() > folder.len() && it.starts_with(folder))
-    };
-    let empty: Vec<Found> = folders.iter().filter(is_empty).map(|folder| Found::empty(folder)).collect();
-    found.extend(empty);
-    let mut source = sort(path, Kind::Tar, found);
-    if links > 0 {
-        source.notes.push(format!(
-            "{links} links in the archive are left out; `tar --dereference --hard-dereference` has files instead"
-        ));
-    }
-    if ended.zeros < BLOCK {
-        source.notes.push("the archive has no end, so perhaps something is missing".into());
-    }
-    Ok(source)
-}
-
-/// Of which archives consist.
-const BLOCK: usize = 512;
-
-/// Whether a block is the header of a file in an archive: its checksum is right. Or it is the end of one.
-fn begins_archive(block: &[u8]) -> bool {
-    let Ok(header) = <&[u8; BLOCK]>::try_from(block).map(|block| tar::Header::from_byte_slice(block)) else {
-        return false;
-    };
-    // The checksum is taken with blanks in its own place.
-    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
-    let own = 148..156;
-    let expected = sum(&block[..own.start]) + 8 * u32::from(b' ') + sum(&block[own.end..]);
-    header.cksum().is_ok_and(|sum| sum == expected) || block.iter().all(|&byte| byte == 0)
-}
-
-/// Knows with how many zeros it ended: an archive ends with two blocks of them, one that was cut off does not.
-struct Ended<R> {
-    from: R,
-    zeros: usize,
-}
-
-impl<R: Read> Read for Ended<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        let zeros = buffer[..count].iter().rev().take_while(|&&byte| byte == 0).count();
-        self.zeros = if zeros == count { self.zeros + zeros } else { zeros };
-        Ok(count)
-    }
 }
 
 /// What is to be learned from, and the class, of a file: that of the folder behind `train`, or, where nothing is called so, of
@@ -206,7 +112,7 @@ fn is_one_of(names: &[&str], part: &str) -> bool {
 }
 
 /// Images by class, in an order of which any part has all classes in proportion.
-fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
+pub(super) fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     found.sort_by(|a, b| a.parts.cmp(&b.parts));
     let has_splits = found.iter().any(|found| {
         found.parts.split_last().is_some_and(|(_, folders)| folders.iter().any(|part| is_one_of(&TRAIN, part)))

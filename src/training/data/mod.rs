@@ -4,6 +4,7 @@
 //! `val/<class>/*` for validation), a tar archive of such folders, CIFAR-10's binary files, or files in MNIST's IDX format.
 //! [`Source::load`] then decodes everything once, at the size that a network wants, so that training never waits for a decoder.
 
+mod archive;
 mod augment;
 mod batches;
 mod cifar;
@@ -106,7 +107,7 @@ impl Source {
                 (None, None) => folder::find(path)?,
             }
         } else {
-            folder::find_tar(path)?
+            archive::find(path)?
         };
         source.check()
     }
