@@ -231,7 +231,8 @@ fn labels_that_are_out_of_range_are_left_out() {
         assert_eq!(data.train.labels[..labels.len()], (0..labels.len()).collect::<Vec<_>>());
     }
     fs::write(root.join("test-images-idx3-ubyte"), idx(&[1, 4, 4], &[0; 16])).unwrap();
-    with_labels(&[0, 1]).expect("test images without labels are left alone");
+    let data = with_labels(&[0, 1]).expect("test images without labels do no harm");
+    assert!(data.notes[0].contains("test-images-idx3-ubyte has no file of labels beside it"), "{:?}", data.notes);
     let reason = with_labels(&[5; 8]).unwrap_err();
     assert!(reason.contains("one class, `5`"), "{reason}");
     fs::remove_file(root.join("train-labels-idx1-ubyte")).unwrap();

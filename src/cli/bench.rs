@@ -13,7 +13,7 @@ use doconv::bench::{CaseResult, Environment, Measurement, Options, Outcome, Reco
 use doconv::{Model, blocking, formats};
 
 use super::adapter::{AdapterArguments, describe};
-use super::interrupt::{Interrupt, Interrupted};
+use super::interrupt::Interrupt;
 use super::{model, output, precision, progress, table};
 
 /// Time layers, a network, folding, and the adapter itself
@@ -42,7 +42,7 @@ depthwise. A case is timed until the 95 % confidence interval of its median is w
 is spent. GMAC/s are thousand millions of multiply-accumulates per second, GB/s those of the bytes that a run has to move.
 Drift is how much longer runs took at the end, where that is more than 5 %. docs/benchmarks.md describes the record. The
 exit status is 1 if a result is wrong or a case fails. Ctrl-C ends the benchmark: cases that are done are shown and
-written, and the exit status is 130. Pressed again it ends the program at once."
+written, and the exit status is 130. Pressed again it ends the program at once. SIGTERM does the same, with 143."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -154,7 +154,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
     let done = record.results.len();
     if record.stopped && done == 0 {
         // Nor is an older record overwritten by an empty one.
-        bail!(Interrupted("stopped before any case was done: there is no record".into()));
+        bail!(interrupt.ended("stopped before any case was done: there is no record".into()));
     }
 
     if let Some(path) = &arguments.output {
@@ -167,7 +167,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
     }
     verdict(&record)?;
     match record.stopped {
-        true => bail!(Interrupted(format!("stopped: {done} of {total} cases are done"))),
+        true => bail!(interrupt.ended(format!("stopped: {done} of {total} cases are done"))),
         false => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! The command line: results go to stdout, everything else to stderr.
 //!
-//! Exit codes: 0 done, 1 an error in one line, 2 wrong usage, 130 ended by Ctrl-C.
+//! Exit codes: 0 done, 1 an error in one line, 2 wrong usage, 130 ended by Ctrl-C, 143 by SIGTERM.
 
 mod adapter;
 mod adapters;
@@ -69,7 +69,7 @@ Examples:
   doconv bench                         how fast this machine is, every result checked
 
 Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage,
-130 ended by Ctrl-C.
+130 ended by Ctrl-C, 143 by SIGTERM.
 `doconv COMMAND --help` shows options and examples of a command.";
 
 /// Runs the command that the process was started with.
@@ -92,14 +92,16 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads the output has seen enough, as in `doconv … | head`.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => {
-            output::note(&error.to_string());
-            ExitCode::from(interrupt::EXIT_STATUS)
-        }
-        Err(error) => {
-            output::error(&error);
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<Interrupted>() {
+            Some(interrupted) => {
+                output::note(&interrupted.to_string());
+                ExitCode::from(interrupted.status)
+            }
+            None => {
+                output::error(&error);
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -170,9 +170,17 @@ fn killed_and_resumed_it_ends_as_if_nothing_had_been() {
     assert!(whole == parts, "another network");
 }
 
+/// By Ctrl-C, and as batch systems and containers end what they run.
 #[cfg(unix)]
 #[test]
 fn interrupted_it_says_how_to_go_on() {
+    for (signal, status) in [("INT", 130), ("TERM", 143)] {
+        interrupted_by(signal, status);
+    }
+}
+
+#[cfg(unix)]
+fn interrupted_by(signal: &str, status: i32) {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
     pictures(&at("set"));
@@ -186,10 +194,10 @@ fn interrupted_it_says_how_to_go_on() {
     while !checkpoint.exists() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let kill = format!("kill -INT {}", child.id());
+    let kill = format!("kill -{signal} {}", child.id());
     assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     let finished = finish(child.wait_with_output().unwrap());
-    assert_eq!(finished.code, Some(130), "{finished:?}");
+    assert_eq!(finished.code, Some(status), "{finished:?}");
     assert!(
         finished.stderr.contains("--resume") && finished.stderr.contains("out.checkpoint.safetensors"),
         "{finished:?}"

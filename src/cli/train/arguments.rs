@@ -31,7 +31,7 @@ Examples:
   doconv train --init imagenet --freeze backbone --data photos/ --out mine.safetensors --lr 0.01
                                        the bundled ImageNet network with a last layer for your classes
   doconv train --resume mine.checkpoint.safetensors --data photos/ --out mine.safetensors
-                                       go on after Ctrl-C or a power cut
+                                       go on after Ctrl-C, SIGTERM or a power cut
   doconv train --compare --arch resnet20 --data photos/ --seeds 5 --out compare
                                        what DO-Conv gains: compare.md, compare.json, compare.html
 

@@ -100,7 +100,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
             let model = of_kind(arguments, &beginning.model(seed)?, kind)?;
             let mut course = course(&outputs, &adapter, &model, &comparison, data.clone(), settings)?;
             watch.follow(&title, &mut course).map_err(|error| match error.is::<Interrupted>() {
-                true => Interrupted(format!("{title}interrupted; the same command goes on from here")).into(),
+                true => interrupt.ended(format!("{title}interrupted; the same command goes on from here")).into(),
                 false => error,
             })?;
             comparison.runs.push(Run { kind, seed, epochs: course.history().to_vec() });

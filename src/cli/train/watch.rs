@@ -1,4 +1,4 @@
-//! A run from where it is to its end: its progress on screen, checkpoints, the log, and Ctrl-C.
+//! A run from where it is to its end: its progress on screen, checkpoints, the log, and being asked to end.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -10,7 +10,7 @@ use doconv::formats::write_file;
 use doconv::training::{Advance, Course, Epoch};
 use pollster::block_on;
 
-use super::super::interrupt::{Interrupt, Interrupted};
+use super::super::interrupt::Interrupt;
 use super::super::{output, progress};
 
 /// Where a course leaves what it has, and whether somebody wants it to end.
@@ -29,7 +29,7 @@ pub(super) fn listen() -> Result<Interrupt> {
 impl Watch<'_> {
     /// All epochs that are left; `title` says which course it is.
     pub(super) fn follow(&self, title: &str, course: &mut Course) -> Result<()> {
-        /// How often the bar is drawn, and Ctrl-C looked for.
+        /// How often the bar is drawn, and Ctrl-C and SIGTERM looked for.
         const TICK: Duration = Duration::from_millis(300);
         let epochs = course.settings().epochs;
         let mut saved = Instant::now();
@@ -70,7 +70,7 @@ impl Watch<'_> {
                     bar.finish_and_clear();
                 }
                 self.save(course)?;
-                return Err(Interrupted(self.interrupted(title, course)).into());
+                return Err(self.interrupt.ended(self.interrupted(title, course)).into());
             }
         }
     }

@@ -14,10 +14,13 @@ struct Array {
 
 pub(super) fn find(path: &Path) -> Result<Option<Source>> {
     let Some(train) = pair(path, "train")? else { return Ok(None) };
-    let test = match pair(path, "t10k")? {
-        Some(test) => Some(test),
-        None => pair(path, "test")?,
-    };
+    let (mut test, mut unlabelled) = (None, None);
+    for part in ["t10k", "test"] {
+        if test.is_none() {
+            test = pair(path, part)?;
+            unlabelled = unlabelled.or(named(path, part, "images")?);
+        }
+    }
     let (labels, stray) = classes(&train);
     let mut source = Source::new(path, Kind::Idx, labels.iter().map(usize::to_string).collect());
     // From the file's labels to places among those that occur.
@@ -33,6 +36,10 @@ pub(super) fn find(path: &Path) -> Result<Option<Source>> {
             count - source.train.len(),
             labels.last().copied().unwrap_or_default()
         ));
+    }
+    if let (None, Some(images)) = (&test, unlabelled) {
+        let name = images.file_name().unwrap_or_default().display();
+        source.notes.push(format!("{name} has no file of labels beside it and is left out"));
     }
     let test = test.unwrap_or_default();
     let count = test.len();
@@ -68,7 +75,6 @@ fn pair(folder: &Path, part: &str) -> Result<Option<Vec<Item>>> {
     let fail = |path: &Path, reason: String| Err(Error::Data { path: path.into(), reason });
     let (images, labels) = match (images?, labels?) {
         (Some(images), Some(labels)) => (images, labels),
-        // Test images without labels are of no use, but do no harm.
         (Some(images), None) if part == "train" => {
             return fail(&images, format!("beside it there is no file of labels, such as {part}-labels-idx1-ubyte"));
         }
