@@ -156,6 +156,38 @@ fn what_is_broken_in_folders_is_named_or_left_out() {
     assert!(reason.contains("missing") && reason.contains("No such file"), "{reason}");
 }
 
+/// Which folders are classes, wherever they lie.
+#[test]
+fn classes_are_the_folders_that_differ() {
+    type Layout<'a> = (&'a [&'a str], &'a [&'a str], [usize; 2], &'a str);
+    let layouts: [Layout<'_>; 6] = [
+        (&["cat/2020/1.png", "cat/2021/1.png", "dog/2020/1.png", "dog/2.png"], &["cat", "dog"], [4, 0], ""),
+        (
+            &["all/animals/cat/1.png", "all/animals/dog/1.png", "all/x.png"],
+            &["cat", "dog"],
+            [2, 0],
+            "1 files lie in no",
+        ),
+        (&["bus/1.png", "car/1.png", "train/1.png"], &["bus", "car", "train"], [3, 0], ""),
+        (&["train/bus/1.png", "train/train/1.png", "val/train/1.png"], &["bus", "train"], [2, 1], ""),
+        (&["cat/train/1.png", "cat/test/1.png", "dog/train/1.png"], &["cat", "dog"], [2, 1], ""),
+        (&["a/1.png", "b/1.png", "b/c/d/e/f/g/h/i/j/1.png"], &["a", "b"], [2, 0], "1 folders lie deeper than 8 levels"),
+    ];
+    for (paths, classes, counts, note) in layouts {
+        let folder = folder();
+        paths.iter().for_each(|path| picture(&folder.path().join(path), [8, 8], [9, 9, 9]));
+        let source = Source::find(folder.path()).unwrap();
+        assert_eq!(source.classes(), classes, "{paths:?}");
+        assert_eq!(source.counts(), counts, "{paths:?}");
+        assert!(source.notes().join("; ").contains(note), "{:?}", source.notes());
+    }
+    let folder = folder();
+    picture(&folder.path().join("train/cat/1.png"), [8, 8], [9, 9, 9]);
+    fs::create_dir_all(folder.path().join("train/dog")).unwrap();
+    let reason = error(folder.path());
+    assert!(reason.contains("one class, `cat`") && reason.contains("`dog` have no images"), "{reason}");
+}
+
 /// An IDX file of bytes.
 fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
     let extents = shape.iter().flat_map(|extent| extent.to_be_bytes());
@@ -230,6 +262,11 @@ fn labels_that_are_out_of_range_are_left_out() {
         assert_eq!((data.classes, data.notes), (names, vec![]), "some digits, a mask");
         assert_eq!(data.train.labels[..labels.len()], (0..labels.len()).collect::<Vec<_>>());
     }
+    // Just behind the others: a class perhaps, perhaps damage.
+    let mut labels: Vec<u8> = [0, 1].into_iter().cycle().take(120).collect();
+    labels[7] = 2;
+    let notes = with_labels(&labels).unwrap().notes.join("; ");
+    assert!(notes.contains("hardly any images, if not damaged: 2 (1)"), "{notes}");
     fs::write(root.join("test-images-idx3-ubyte"), idx(&[1, 4, 4], &[0; 16])).unwrap();
     let data = with_labels(&[0, 1]).expect("test images without labels do no harm");
     assert!(data.notes[0].contains("test-images-idx3-ubyte has no file of labels beside it"), "{:?}", data.notes);
@@ -319,7 +356,14 @@ fn cifar_binaries_are_read_and_checked() {
         ("cat", 10, &[3][..])
     );
     assert_eq!(data.train.pixels[3072 * 2], 20);
-    assert!(data.notes[0].contains("1 images have labels beyond the 10 classes"), "{:?}", data.notes);
+    let notes = data.notes.join("; ");
+    for part in [
+        "1 images have labels beyond the 10 classes",
+        "data_batch_2.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin are not there",
+        "have 10000 images each, but data_batch_1.bin has 11, test_batch.bin has 1",
+    ] {
+        assert!(notes.contains(part), "`{part}` is not in {notes}");
+    }
     fs::write(root.join("data_batch_2.bin"), [0; 100]).unwrap();
     let reason = error(&root);
     assert!(reason.contains("data_batch_2.bin") && reason.contains("100 bytes"), "{reason}");
@@ -361,7 +405,11 @@ fn to_the_end(course: &mut Course, time: Duration) -> Vec<u8> {
 fn a_course_goes_on_from_its_checkpoints() {
     let folder = folder();
     coloured(folder.path());
-    let data = Arc::new(load(folder.path(), &shaping(3, 8), None).unwrap());
+    let mut data = load(folder.path(), &shaping(3, 8), None).unwrap();
+    // Two batches.
+    data.validation.pixels.extend_from_within(..);
+    data.validation.labels.extend_from_within(..);
+    let data = Arc::new(data);
     let model = Model::initialised(tiny(&data.classes), 3).unwrap().expand(None, 0.0, 0).unwrap();
     for (index, info) in block_on(Adapter::list()).iter().enumerate() {
         let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
@@ -370,24 +418,26 @@ fn a_course_goes_on_from_its_checkpoints() {
         assert_eq!(whole.history().len(), 3);
         assert!(whole.history()[2].validation_accuracy.unwrap() > 0.9, "{}: {:?}", info.name, whole.history());
 
-        // Six steps an epoch: in the middle of one, and between two.
-        for steps in [2, 6, 9] {
+        // Six steps an epoch: in the middle of one, before and in validation, and in the next one.
+        for calls in [2, 6, 7, 12] {
             let mut first = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
-            for _ in 0..steps {
-                block_on(first.advance(Duration::ZERO)).unwrap();
-            }
+            let last = (0..calls).map(|_| block_on(first.advance(Duration::ZERO)).unwrap()).last();
+            let place = first.place();
+            assert_eq!((place == (0, 6, 6), place.0 == 1), (calls == 6 || calls == 7, calls == 12), "{place:?}");
+            let validates = matches!(last, Some(Advance::Validation { done: 6, .. }));
+            assert_eq!(validates, calls == 7, "{last:?}");
             let bytes = block_on(first.checkpoint()).unwrap();
             drop(first);
             let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
             let mut second = block_on(Course::resume(&adapter, &checkpoint, data.clone())).unwrap();
-            assert_eq!(second.place(), ((steps / 6) as u64, steps % 6, 6));
-            assert_eq!(to_the_end(&mut second, Duration::ZERO), expected, "{} from step {steps} on", info.name);
+            assert_eq!(second.place(), place);
+            assert_eq!(to_the_end(&mut second, Duration::ZERO), expected, "{} after {calls} calls", info.name);
             // Nor does what is said of the epochs depend on how often somebody looked.
             let said = |course: &Course| -> Vec<_> {
                 let of = |epoch: &Epoch| (epoch.train_loss, epoch.train_accuracy, epoch.validation_loss, epoch.rate);
                 course.history().iter().map(of).collect()
             };
-            assert_eq!(said(&second), said(&whole), "{} from step {steps} on", info.name);
+            assert_eq!(said(&second), said(&whole), "{} after {calls} calls", info.name);
         }
     }
 }
@@ -422,11 +472,18 @@ fn courses_refuse_what_does_not_fit() {
     let course =
         block_on(Course::new(&adapter, &model, data.clone(), Settings { options: large, ..settings() })).unwrap();
     assert_eq!((course.trainer().batch(), course.place()), (36, (0, 0, 1)));
+    // As many steps as with batches of the size that was asked for, but hardly any image twice.
+    for (batch, parts, even) in [(35, 1, 18), (7, 1, 6), (12, 1, 12), (10, 5, 10), (20, 4, 20), (1, 1, 1), (30, 5, 20)]
+    {
+        let options = Options { batch, parts, ..settings().options };
+        let within = Settings { options, ..settings() }.within(&data);
+        assert_eq!((within.options.batch, within.clone().within(&data)), (even, within), "{batch} in {parts}");
+    }
 
     // A rate that is too high is told, not carried on with.
     let mut wild =
         block_on(Course::new(&adapter, &model, data.clone(), Settings { rate: 1e20, ..settings() })).unwrap();
-    let outcome = (0..18).find_map(|_| block_on(wild.advance(Duration::ZERO)).err());
+    let outcome = (0..40).find_map(|_| block_on(wild.advance(Duration::ZERO)).err());
     let reason = outcome.expect("it overflows").to_string();
     assert!(reason.contains("diverges") && reason.contains("lower learning rate"), "{reason}");
 
@@ -456,7 +513,7 @@ fn courses_refuse_what_does_not_fit() {
     // Places that are none.
     let tensors = read_tensors("here", &bytes).unwrap();
     for (from, to) in
-        [("\"step\":0", "\"step\":6"), ("\"progress\":{\"epochs\":0", "\"progress\":{\"epochs\":18446744073709551615")]
+        [("\"step\":0", "\"step\":7"), ("\"progress\":{\"epochs\":0", "\"progress\":{\"epochs\":18446744073709551615")]
     {
         let (weights, mut metadata) = tensors.clone();
         let entry = metadata.get_mut("doconv.training").unwrap();
@@ -478,8 +535,15 @@ fn courses_refuse_what_does_not_fit() {
 #[test]
 fn other_classes_get_a_last_layer_of_their_own() {
     let model = Model::initialised(tiny(&["a".into(), "b".into()]), 3).unwrap();
-    let same = model.for_classes(&["c".into(), "d".into()], 1).unwrap();
-    assert_eq!((same.weights(), &same.network().labels[..]), (model.weights(), &["c".to_owned(), "d".into()][..]));
+    assert_eq!(model.for_classes(&["a".into(), "b".into()], 1).unwrap().weights(), model.weights());
+    // As many, but others; and where nobody knows which.
+    let other = model.for_classes(&["b".into(), "a".into()], 1).unwrap();
+    assert_ne!(other.weights()["fc.weight"], model.weights()["fc.weight"]);
+    assert_eq!(other.weights()["conv.weight"], model.weights()["conv.weight"]);
+    let unnamed = Network { labels: vec![], ..model.network().clone() };
+    let unnamed = Model::new(unnamed, model.weights().clone()).unwrap();
+    let named = unnamed.for_classes(&["c".into(), "d".into()], 1).unwrap();
+    assert_eq!((named.weights(), &named.network().labels[..]), (model.weights(), &["c".to_owned(), "d".into()][..]));
     let three = model.for_classes(&["c".into(), "d".into(), "e".into()], 1).unwrap();
     assert_eq!(three.weights()["fc.weight"].shape(), [3, 4]);
     assert_eq!(three.weights()["conv.weight"], model.weights()["conv.weight"]);

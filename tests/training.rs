@@ -481,6 +481,12 @@ fn what_cannot_be_trained_is_named() {
     let optimiser = Optimiser::Sgd { momentum: 1.5, nesterov: true, weight_decay: 0.0 };
     assert!(refusal(&model, Options { optimiser, ..options() }).contains("momentum 1.5"));
     assert!(refusal(&model, Options { parts: 3, ..options() }).contains("2 images has no 3 equal parts"));
+    // With its bias a batch norm would take the mean of the batch, and without its weight not.
+    for (pattern, named) in [("*.weight", "weight"), ("*.bias", "bias"), ("*.running_var", "running_var")] {
+        let (model, ..) = problem(networks().swap_remove(3).1, 2, 1);
+        let reason = refusal(&model, Options { frozen: vec![pattern.into()], ..options() });
+        assert!(reason.contains(&format!(".{named}` is frozen")) && reason.contains("as a whole"), "{reason}");
+    }
     for norm in [0.0, -1.0, f32::NAN] {
         let reason = refusal(&model, Options { clip_norm: Some(norm), ..options() });
         assert!(reason.contains("norm") && reason.contains(&norm.to_string()), "{reason}");

@@ -24,9 +24,9 @@ pub fn decoding(count: usize) -> ProgressBar {
     styled(count, true, "decoding {bar:30} {pos}/{len} images, {eta} left")
 }
 
-/// A bar on stderr for steps of an epoch, with how that goes as the message.
+/// A bar on stderr for steps of an epoch, with how that goes, and how long all epochs take, as the message.
 pub fn training(title: &str, steps: usize, epoch: u64, epochs: u64) -> ProgressBar {
-    styled(steps, true, &format!("{title}epoch {epoch}/{epochs} {{bar:24}} {{pos}}/{{len}} {{msg}}, {{eta}} left"))
+    styled(steps, true, &format!("{title}epoch {epoch}/{epochs} {{bar:24}} {{pos}}/{{len}} {{msg}}"))
 }
 
 fn styled(count: usize, wanted: bool, template: &str) -> ProgressBar {

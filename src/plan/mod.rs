@@ -32,6 +32,8 @@ pub use train_step::{
 };
 pub use train_step::{ArenaId, State, TrainStep};
 #[cfg(training)]
+pub(crate) use training::check_norms;
+#[cfg(training)]
 pub use training::{Decay, Parameter, Recipe, Running, TrainingPlan};
 pub use transposed::SubPixel;
 pub use view::{AxisView, View};

@@ -8,8 +8,8 @@ use super::{
     TrainStep, Update, ValueId,
 };
 use crate::doconv::add_identity;
-use crate::network::Shape;
-use crate::{Error, Model, Result};
+use crate::network::{Op, Shape};
+use crate::{Error, Model, Network, Result};
 
 /// Which parameters decay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,12 +85,14 @@ const NORM_MOMENTUM: f32 = 0.1;
 
 impl TrainingPlan {
     /// Plans a training step of a network that ends in logits `[N, classes, 1, 1]`. Parameters that `trains` does not name
-    /// stay as they are; batch norms whose weight it does not name use their running statistics.
+    /// stay as they are; batch norms whose parameters it does not name use their running statistics.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for what has no gradient here, or a batch that is too small; those of [`Plan::new`].
+    /// [`Error::Unsupported`] for what has no gradient here, a batch norm of which it names one parameter only, or a batch that
+    /// is too small; those of [`Plan::new`].
     pub fn new(model: &Model, recipe: Recipe, trains: &dyn Fn(&str) -> bool) -> Result<Self> {
         let batch = recipe.batch;
+        check_norms(model.network(), trains)?;
         let (plan, norms) = lower_for_training(model, batch, trains)?;
         let logits = logits(model, &plan, batch)?;
         let classes = plan.value(logits).shape[1];
@@ -130,6 +132,25 @@ impl TrainingPlan {
         plan.prune();
         Ok(Self { plan, batch, parameters, running, totals, classes })
     }
+}
+
+/// Checks that every batch norm is trained as a whole or not at all: its parameters are one step's, with the statistics of the
+/// batch, or with those that are there.
+pub fn check_norms(network: &Network, trains: &dyn Fn(&str) -> bool) -> Result<()> {
+    for node in network.nodes.iter().filter(|node| matches!(node.op, Op::BatchNorm(_))) {
+        let parts = ["weight", "bias", "running_mean", "running_var"];
+        let (trained, frozen): (Vec<&str>, Vec<&str>) =
+            parts.into_iter().partition(|part| trains(&format!("{}.{part}", node.name)));
+        // Statistics need not be named: they stay where the parameters do.
+        if let ([trained @ ("weight" | "bias"), ..], [frozen, ..]) = (&trained[..], &frozen[..]) {
+            let name = &node.name;
+            return Err(Error::Unsupported(format!(
+                "`{name}.{frozen}` is frozen and `{name}.{trained}` is not: a batch norm is frozen as a whole, `{name}.*`, or \
+                 not at all"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The only output, which has to be logits.

@@ -64,15 +64,21 @@ impl Settings {
         self.options.check()
     }
 
-    /// The same with a batch that holds no image twice.
+    /// The same with batches that hold no image twice, and that are about as large as each other: as many to an epoch as
+    /// there would be anyway. So hardly any image is seen more often than others, of 130 in batches of 128 for instance.
     #[must_use]
     pub fn within(mut self, data: &DataSet) -> Self {
         let (count, options) = (data.train.labels.len(), &mut self.options);
-        let has_parts = options.parts > 0 && options.batch.is_multiple_of(options.parts);
-        if options.batch > count && has_parts {
+        // What is out of range is refused later.
+        if count == 0 || options.parts == 0 || options.batch == 0 || !options.batch.is_multiple_of(options.parts) {
+            return self;
+        }
+        if options.batch > count {
             options.parts = options.parts.min(count);
             options.batch = count - count % options.parts;
         }
+        let steps = count.div_ceil(options.batch);
+        options.batch = count.div_ceil(steps).next_multiple_of(options.parts);
         self
     }
 }
@@ -225,9 +231,17 @@ impl Checkpoint {
 
 /// How a course goes on.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Advance {
     /// Some steps were taken.
     Steps,
+    /// All steps of the epoch are taken, and some of the images for validation were classified.
+    Validation {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        count: usize,
+    },
     /// An epoch is over.
     Epoch(Epoch),
     /// All are.
@@ -248,6 +262,15 @@ pub struct Course {
     progress: Progress,
     /// Made when it is first wanted.
     ahead: Option<Receiver<Result<Batch>>>,
+    /// While the images for validation are classified.
+    validation: Option<Validation>,
+}
+
+/// The folded network at the end of an epoch, on its way through the images for validation.
+#[derive(Debug)]
+struct Validation {
+    executor: Executor,
+    totals: Totals,
 }
 
 impl Course {
@@ -273,7 +296,16 @@ impl Course {
         let checksum = data.checksum();
         let batches = Batches { data, preprocess, batch: settings.options.batch, augment, smoothing, seed };
         let progress = Progress::default();
-        Ok(Self { adapter: adapter.clone(), trainer, batches, data: checksum, settings, progress, ahead: None })
+        Ok(Self {
+            adapter: adapter.clone(),
+            trainer,
+            batches,
+            data: checksum,
+            settings,
+            progress,
+            ahead: None,
+            validation: None,
+        })
     }
 
     /// Goes on from a checkpoint.
@@ -287,7 +319,7 @@ impl Course {
         course.progress = checkpoint.progress.clone();
         let (epochs, step, count) = course.place();
         let steps = epochs.checked_mul(count as u64).and_then(|steps| steps.checked_add(step as u64));
-        let Some(steps) = steps.filter(|_| step < count) else {
+        let Some(steps) = steps.filter(|_| step <= count) else {
             return Err(Error::Unsupported(format!(
                 "the checkpoint is damaged: it says {epochs} epochs and {step} of {count} steps"
             )));
@@ -327,8 +359,8 @@ impl Course {
         &self.progress.history
     }
 
-    /// Takes steps for about so long, at least one, and at most to the end of the epoch, when the images for validation are
-    /// classified.
+    /// Takes steps for about so long, at least one, and at most to the end of the epoch; then classifies images for
+    /// validation, for about so long at a time.
     ///
     /// # Errors
     /// Those of the adapter; [`Error::Unsupported`] when the loss is no longer a number.
@@ -337,6 +369,9 @@ impl Course {
             return Ok(Advance::Done);
         }
         let count = self.batches.count();
+        if self.progress.step == count {
+            return self.validate(time).await;
+        }
         let start = Instant::now();
         loop {
             if self.ahead.is_none() {
@@ -357,18 +392,20 @@ impl Course {
         if !totals.loss.is_finite() {
             return Err(self.diverged(&format!("the loss is {}", totals.loss)));
         }
-        if self.progress.step < count {
-            return Ok(Advance::Steps);
-        }
+        Ok(Advance::Steps)
+    }
+
+    /// The end of an epoch.
+    async fn end_epoch(&mut self, validation: Option<Totals>) -> Result<Advance> {
         self.trainer.set_totals(Totals::default()).await?;
-        let validation = self.validate().await?;
+        let totals = self.progress.totals;
         let epoch = Epoch {
             epoch: self.progress.epochs + 1,
             train_loss: totals.mean_loss(),
             train_accuracy: totals.accuracy(),
             validation_loss: validation.map(|totals| totals.mean_loss()),
             validation_accuracy: validation.map(|totals| totals.accuracy()),
-            rate: self.rate(),
+            rate: self.rate_at(self.done()),
             images_per_s: rate(&self.progress),
         };
         self.progress.history.push(epoch.clone());
@@ -380,28 +417,42 @@ impl Course {
         Ok(Advance::Epoch(epoch))
     }
 
-    /// The learning rate of the next step.
-    fn rate(&self) -> f64 {
-        let count = self.batches.count() as f64;
-        let done =
-            (self.progress.epochs as f64 * count + self.progress.step as f64) / (self.settings.epochs as f64 * count);
-        f64::from(self.settings.rate) * self.settings.schedule.factor(done.min(1.0))
+    /// Steps that are taken.
+    fn done(&self) -> f64 {
+        self.progress.epochs as f64 * self.batches.count() as f64 + self.progress.step as f64
     }
 
-    /// What the folded network makes of the images for validation, if there are any.
-    async fn validate(&mut self) -> Result<Option<Totals>> {
+    /// The learning rate when so many steps are taken.
+    fn rate_at(&self, done: f64) -> f64 {
+        let all = self.settings.epochs as f64 * self.batches.count() as f64;
+        f64::from(self.settings.rate) * self.settings.schedule.factor((done / all).min(1.0))
+    }
+
+    /// The learning rate of the next step: that of its middle, so that neither the first nor the last is one of 0.
+    fn rate(&self) -> f64 {
+        self.rate_at(self.done() + 0.5)
+    }
+
+    /// Lets the folded network classify some of the images for validation; with the last of them the epoch ends.
+    async fn validate(&mut self, time: Duration) -> Result<Advance> {
         let count = self.batches.data.validation.labels.len();
         if count == 0 {
-            return Ok(None);
+            return self.end_epoch(None).await;
         }
-        let model = self.model().await?;
-        let plan = Plan::new(&model, Mode::Folded).map_err(|error| self.diverged_or(error))?;
-        let mut executor = Executor::checked(&self.adapter, &plan).await?.executor;
+        let start = Instant::now();
+        let Validation { mut executor, mut totals } = match self.validation.take() {
+            Some(begun) => begun,
+            None => {
+                let model = self.model().await?;
+                let plan = Plan::new(&model, Mode::Folded).map_err(|error| self.diverged_or(error))?;
+                let executor = Executor::checked(&self.adapter, &plan).await?.executor;
+                Validation { executor, totals: Totals::default() }
+            }
+        };
         let classes = self.trainer.classes();
-        let mut totals = Totals::default();
         let batch = self.settings.options.batch / self.settings.options.parts;
-        for first in (0..count).step_by(batch) {
-            let (images, labels) = self.batches.validation(first, batch);
+        while (totals.images as usize) < count {
+            let (images, labels) = self.batches.validation(totals.images as usize, batch);
             let logits = executor.run(labels.len(), &[&images]).await?.swap_remove(0);
             for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
                 let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -411,8 +462,13 @@ impl Course {
                 let best = (0..classes).fold(0, |best, at| if logits[at] > logits[best] { at } else { best });
                 totals.correct += f64::from(u8::from(best == label));
             }
+            let done = totals.images as usize;
+            if done < count && start.elapsed() >= time {
+                self.validation = Some(Validation { executor, totals });
+                return Ok(Advance::Validation { done, count });
+            }
         }
-        Ok(Some(totals))
+        self.end_epoch(Some(totals)).await
     }
 
     /// The model as it is now, composed where it was.

@@ -131,7 +131,21 @@ pub fn adapt_input(network: Network, [height, width]: [usize; 2]) -> Network {
 }
 
 impl Model {
-    /// The same model for other classes: where their number is another, the last layer begins anew, with weights as in
+    /// Whether its last layer tells these classes from each other: it has as many outputs, and their names, if it has names.
+    ///
+    /// # Errors
+    /// Those of [`head`].
+    pub fn is_for(&self, classes: &[String]) -> Result<bool> {
+        let outputs = |network: &Network| -> Result<Vec<Shape>> {
+            let inferred = network.infer(1)?;
+            Ok(inferred.outputs.iter().map(|&source| inferred.shape(source)).collect())
+        };
+        let labels = &self.network().labels;
+        let as_many = outputs(&with_classes(self.network().clone(), classes)?)? == outputs(self.network())?;
+        Ok(as_many && (labels.is_empty() || labels == classes))
+    }
+
+    /// The same model for other classes: where it [is not for them](Model::is_for), the last layer begins anew, with weights as in
     /// [`Model::initialised`].
     ///
     /// # Errors
@@ -139,11 +153,7 @@ impl Model {
     pub fn for_classes(&self, classes: &[String], seed: u64) -> Result<Self> {
         let head = head(self.network())?;
         let network = with_classes(self.network().clone(), classes)?;
-        let outputs = |network: &Network| -> Result<Vec<Shape>> {
-            let inferred = network.infer(1)?;
-            Ok(inferred.outputs.iter().map(|&source| inferred.shape(source)).collect())
-        };
-        if outputs(&network)? == outputs(self.network())? {
+        if self.is_for(classes)? {
             return Self::new(network, self.weights().clone());
         }
         let is_of_head = |name: &str| name.rsplit_once('.').is_some_and(|(layer, _)| layer == head);

@@ -15,7 +15,8 @@ pub enum Schedule {
     Cosine,
     /// A tenth of it from the middle on, and a hundredth for the last quarter.
     Step,
-    /// From a 25th up to the rate over the first 30 %, and down to nothing, both along a cosine: PyTorch's `OneCycleLR`.
+    /// From a 25th up to the rate over the first 30 %, and down to nothing, both along a cosine: as PyTorch's `OneCycleLR`, which changes
+    /// the momentum besides.
     OneCycle,
 }
 
@@ -49,7 +50,7 @@ mod tests {
     use super::Schedule;
 
     #[test]
-    fn rates_are_those_of_pytorch() {
+    fn rates_rise_and_fall() {
         let at = |schedule: Schedule, done: f64| (schedule.factor(done) * 1e6).round() / 1e6;
         assert_eq!([0.0, 0.025, 0.05, 0.525, 1.0].map(|done| at(Schedule::Cosine, done)), [0.0, 0.5, 1.0, 0.5, 0.0]);
         assert_eq!([0.0, 0.49, 0.5, 0.75, 1.0].map(|done| at(Schedule::Step, done)), [1.0, 1.0, 0.1, 0.01, 0.01]);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Decay, Optimiser};
-use crate::plan::{Hyperparameters, Parameter, Plan, Recipe, Running, TrainingPlan, ValueId};
+use crate::plan::{Hyperparameters, Parameter, Plan, Recipe, Running, TrainingPlan, ValueId, check_norms};
 use crate::session::{Checked, Executor};
 use crate::{Adapter, Error, Fault, Model, Result, Tensor, Weights};
 
@@ -23,8 +23,8 @@ pub struct Options {
     /// What the norm of all gradients together is scaled down to where it is larger, if anything.
     #[serde(default)]
     pub clip_norm: Option<f32>,
-    /// Parameters whose names match one of these stay as they are: whole names, or with `*` for anything. A batch norm whose
-    /// weight is frozen uses its running statistics.
+    /// Parameters whose names match one of these stay as they are: whole names, or with `*` for anything. A batch norm is
+    /// frozen as a whole, and then uses its running statistics.
     pub frozen: Vec<String>,
 }
 
@@ -64,18 +64,20 @@ impl Options {
         }
     }
 
-    /// Checks that every pattern in [`Options::frozen`] names something of a model.
+    /// Checks that every pattern in [`Options::frozen`] names something of a model, and no part of a batch norm alone.
     ///
     /// # Errors
     /// [`Error::Unsupported`] with the first that does not.
     pub fn check_frozen(&self, model: &Model) -> Result<()> {
         let names_nothing = |pattern: &&String| !model.weights().keys().any(|name| matches(pattern, name));
-        let Some(pattern) = self.frozen.iter().find(names_nothing) else { return Ok(()) };
-        let first = model.weights().keys().next().map(String::as_str).unwrap_or_default();
-        Err(Error::Unsupported(format!(
-            "nothing is called `{pattern}`, so it cannot be frozen; parameters are called like `{first}`, and `*` stands for \
-             anything"
-        )))
+        if let Some(pattern) = self.frozen.iter().find(names_nothing) {
+            let first = model.weights().keys().next().map(String::as_str).unwrap_or_default();
+            return Err(Error::Unsupported(format!(
+                "nothing is called `{pattern}`, so it cannot be frozen; parameters are called like `{first}`, and `*` stands for \
+                 anything"
+            )));
+        }
+        check_norms(model.network(), &|name| self.trains(name))
     }
 
     fn trains(&self, name: &str) -> bool {

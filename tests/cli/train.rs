@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use doconv::network::{Activation, BatchNorm, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
-use doconv::{Dtype, Model, Network};
+use doconv::training::data::{Shaping, Source};
+use doconv::training::{Comparison, Course, Run, with_classes};
+use doconv::{Adapter, Dtype, Model, Network, Tensor};
 use image::{Rgb, RgbImage};
+use pollster::block_on;
 
 use crate::command::{command, finish, folder, on_cpu, text};
 
@@ -223,6 +227,8 @@ fn what_cannot_be_trained_is_said_in_one_line() {
     let missing = folder.path().join("missing/out.safetensors");
     on_cpu(&["train", "--arch", "resnet20", "--data", text(&set), "--out", text(&missing)])
         .fails_with(&["no directory"]);
+    train(&["--arch", "resnet20", "--data", text(&set), "--optimiser", "adamw", "--momentum", "0.8"])
+        .fails_with_last(&["--momentum 0.8", "adamw"]);
     let usage = train(&["--data", text(&set)]);
     assert_eq!(usage.code, Some(2));
     assert!(usage.stderr.contains("--arch"), "{usage:?}");
@@ -293,6 +299,47 @@ fn a_comparison_is_of_one_thing() {
     // Somebody else's files.
     std::fs::remove_file(at("lr0.1.json")).unwrap();
     run(&init, &[]).fails_with_last(&["lr0.1.md", "is there already", "--out"]);
+}
+
+/// Also where the file to begin with has the constant part of D by itself, as those of the authors' code.
+#[test]
+fn a_comparison_goes_on_in_the_middle_of_a_run() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    pictures(&at("set"));
+    let source = Source::find(at("set")).unwrap();
+    let model = Model::initialised(with_classes(network(), source.classes()).unwrap(), 4).unwrap();
+    let composed = model.expand(None, 0.0, 0).unwrap();
+    let mut weights = composed.weights().clone();
+    for (name, d) in composed.weights().iter().filter(|(name, _)| name.ends_with(".D")) {
+        let [_, taps, columns] = d.shape()[..] else { panic!("{name}: {:?}", d.shape()) };
+        let identity = (0..d.data().len()).map(|at| f32::from(u8::from(at / columns % taps == at % columns)));
+        let constant = Tensor::new(d.shape().to_vec(), identity.collect()).unwrap();
+        weights.insert(name.replace(".D", ".d_diag"), constant);
+    }
+    let shaping = Shaping::new([3, 20, 20], None).unwrap();
+    let model = Model::new(composed.network().clone(), weights).unwrap();
+    let model = model.with_preprocess(Some(shaping.preprocess.clone())).unwrap();
+    std::fs::write(at("init.safetensors"), model.to_bytes(Dtype::F32).unwrap()).unwrap();
+    let (data, init, out) = (at("set"), at("init.safetensors"), at("compare"));
+    let common = ["train", "--compare", "--data", text(&data), "--init", text(&init), "--out", text(&out)];
+    let compare = || on_cpu(&[&common[..], &["--batch", "12", "--epochs", "2", "--seeds", "1"]].concat()).success();
+    compare();
+
+    // As it is left when the second run is interrupted.
+    let mut record: Comparison = serde_json::from_slice(&std::fs::read(at("compare.json")).unwrap()).unwrap();
+    let whole = record.runs.pop().unwrap();
+    let data = Arc::new(source.load(&shaping, None, || {}).unwrap());
+    let adapter = Adapter::cpu();
+    let mut course = block_on(Course::new(&adapter, &model, data, record.settings.clone())).unwrap();
+    block_on(course.advance(Duration::ZERO)).unwrap();
+    std::fs::write(at("compare.checkpoint.safetensors"), block_on(course.checkpoint()).unwrap()).unwrap();
+    std::fs::write(at("compare.json"), serde_json::to_vec(&record).unwrap()).unwrap();
+    compare();
+    let record: Comparison = serde_json::from_slice(&std::fs::read(at("compare.json")).unwrap()).unwrap();
+    let losses =
+        |run: &Run| run.epochs.iter().map(|epoch| (epoch.train_loss, epoch.validation_loss)).collect::<Vec<_>>();
+    assert_eq!(losses(&record.runs[1]), losses(&whole));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use doconv::Model;
 use doconv::network::zoo;
@@ -48,7 +48,8 @@ pub struct Arguments {
     /// (.pth, .pt, .npz, .safetensors); for other classes its last layer is made anew
     #[arg(long, value_name = "FILE")]
     pub(super) init: Option<PathBuf>,
-    /// Checkpoint to go on from; everything but --data, --epochs, --out, --log and --adapter is as it was
+    /// Checkpoint to go on from; everything but --data, --validation, --epochs, --out, --log and --adapter
+    /// is as it was
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "arch", "init", "plain", "d_mul", "batch", "accumulate", "lr", "optimiser", "momentum", "weight_decay", "clip_norm", "decay",
         "schedule", "label_smoothing", "augment", "freeze", "seed",
@@ -66,7 +67,7 @@ pub struct Arguments {
     /// How often every image is seen [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<NonZeroU64>,
-    /// Images of a step; at most all
+    /// Images of a step, at most: all steps of an epoch have as many
     #[arg(long, value_name = "N", default_value = "128")]
     batch: NonZeroUsize,
     /// Run a batch in N equal parts and add up their gradients, when a GPU's memory is too small for all of it; batch norms see
@@ -79,9 +80,9 @@ pub struct Arguments {
     /// How parameters follow their gradients
     #[arg(long, value_enum, default_value_t)]
     optimiser: OptimiserName,
-    /// Momentum of sgd and nesterov
-    #[arg(long, value_name = "X", default_value_t = 0.9, allow_negative_numbers = true)]
-    momentum: f32,
+    /// Momentum of sgd and nesterov [default: 0.9]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    momentum: Option<f32>,
     /// Weight decay
     #[arg(long, value_name = "X", default_value_t = 5e-4, allow_negative_numbers = true)]
     weight_decay: f32,
@@ -177,7 +178,12 @@ enum AugmentName {
 
 pub(super) fn settings(arguments: &Arguments, model: &Model) -> Result<Settings> {
     let weight_decay = arguments.weight_decay;
-    let sgd = |nesterov| Optimiser::Sgd { momentum: arguments.momentum, nesterov, weight_decay };
+    let sgd = |nesterov| Optimiser::Sgd { momentum: arguments.momentum.unwrap_or(0.9), nesterov, weight_decay };
+    if let (OptimiserName::Adamw, Some(momentum)) = (arguments.optimiser, arguments.momentum) {
+        bail!(
+            "--momentum {momentum} is for sgd and nesterov; adamw goes by means over about 10 and 1000 steps (0.9, 0.999)"
+        );
+    }
     let (optimiser, usual_rate) = match arguments.optimiser {
         OptimiserName::Sgd => (sgd(false), 0.1),
         OptimiserName::Nesterov => (sgd(true), 0.1),

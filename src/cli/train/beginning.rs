@@ -5,10 +5,11 @@ use std::num::NonZeroUsize;
 use anyhow::{Context, Result, anyhow, bail};
 use doconv::network::zoo;
 use doconv::training::data::{Shaping, Source};
-use doconv::training::{Kind, adapt_input, with_classes};
+use doconv::training::{Kind, adapt_input, head, with_classes};
 use doconv::{Model, Network};
 
 use super::super::model::Arch;
+use super::super::output;
 use super::{Arguments, read_checkpoint};
 
 /// The same function with W and D, or without.
@@ -41,7 +42,14 @@ impl Beginning {
                     Ok(_) => anyhow!("{}: is a checkpoint of training; go on from it with --resume", path.display()),
                     Err(_) => error,
                 });
-                Ok(Self::Weights(Box::new(opened?), classes.to_vec()))
+                let model = opened?;
+                if !model.is_for(classes)? {
+                    let (head, count) = (head(model.network())?, classes.len());
+                    output::note(&format!(
+                        "note: the last layer, `{head}`, begins anew for the {count} classes of the data"
+                    ));
+                }
+                Ok(Self::Weights(Box::new(model), classes.to_vec()))
             }
             (None, Some(arch)) => {
                 let network = zoo::build(arch)?;

@@ -98,7 +98,7 @@ fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
 /// Decodes the data at the size that the network wants.
 fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Result<DataSet> {
     let shaping = shaping(network)?;
-    let (kind, count) = (source.kind(), source.count());
+    let (kind, count) = (source.kind(), source.counts().iter().sum());
     let bar = progress::decoding(count);
     let data = source.load(&shaping, arguments.validation.map(NonZeroUsize::get), || bar.inc(1))?;
     bar.finish_and_clear();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use doconv::formats::write_file;
 use doconv::training::{Advance, Course, Epoch};
+use indicatif::HumanDuration;
 use pollster::block_on;
 
 use super::super::interrupt::Interrupt;
@@ -47,11 +48,15 @@ impl Watch<'_> {
                     shown.set_position(course.place().1 as u64);
                     let totals = course.totals();
                     shown.set_message(format!(
-                        "loss {:.3}, {:.1} % right, {:.0} images/s",
+                        "loss {:.3}, {:.1} % right, {:.0} images/s, {:#} left",
                         totals.mean_loss(),
                         100.0 * totals.accuracy(),
-                        course.images_per_s()
+                        course.images_per_s(),
+                        HumanDuration(left(course))
                     ));
+                }
+                Advance::Validation { done, count } => {
+                    shown.set_message(format!("{done} of {count} images for validation"));
                 }
                 Advance::Epoch(epoch) => {
                     shown.finish_and_clear();
@@ -61,6 +66,8 @@ impl Watch<'_> {
                     saved = self.save(course)?;
                     self.log(course.history())?;
                 }
+                // What a later version may do between steps needs no words.
+                _ => {}
             }
             if saved.elapsed() >= self.interval {
                 saved = self.save(course)?;
@@ -115,6 +122,14 @@ impl Watch<'_> {
         write_file(self.checkpoint, &block_on(course.checkpoint())?)?;
         Ok(Instant::now())
     }
+}
+
+/// How long all steps that are left take, if they go on like those of this epoch; validation comes on top.
+fn left(course: &Course) -> Duration {
+    let ((done, step, steps), epochs) = (course.place(), course.settings().epochs);
+    let left = epochs.saturating_sub(done) as f64 * steps as f64 - step as f64;
+    let images = left * course.settings().options.batch as f64;
+    Duration::try_from_secs_f64(images / course.images_per_s()).unwrap_or_default()
 }
 
 fn describe(epoch: &Epoch, epochs: u64) -> String {

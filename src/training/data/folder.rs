@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{Encoded, Item, Kind, Source};
 use crate::{Error, Result};
 
-/// How deep folders are looked into.
-const DEPTH: usize = 6;
+/// How deep folders are looked into: links may make many ways of few folders.
+const DEPTH: usize = 8;
 /// What folders with images to learn from, and with others, are called.
 const TRAIN: [&str; 2] = ["train", "training"];
 const TEST: [&str; 4] = ["test", "val", "valid", "validation"];
@@ -38,6 +38,9 @@ pub(super) fn find(path: &Path) -> Result<Source> {
     if walk.special > 0 {
         source.notes.push(format!("{} entries are no regular files (pipes, devices) and are left out", walk.special));
     }
+    if walk.deep > 0 {
+        source.notes.push(format!("{} folders lie deeper than {DEPTH} levels and are left out", walk.deep));
+    }
     if walk.loops > 0 {
         source.notes.push(format!("{} links lead back to a folder that they are in and are left out", walk.loops));
     }
@@ -55,6 +58,8 @@ struct Walk {
     /// What would never end to be read.
     special: usize,
     loops: usize,
+    /// Folders that lie too deep.
+    deep: usize,
 }
 
 impl Walk {
@@ -77,7 +82,7 @@ impl Walk {
             self.parts.push(name);
             match std::fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() && self.parts.len() < DEPTH => self.folder(&path)?,
-                Ok(metadata) if metadata.is_dir() => {}
+                Ok(metadata) if metadata.is_dir() => self.deep += 1,
                 Ok(metadata) if !metadata.is_file() => self.special += 1,
                 // Where a link leads nowhere, decoding will say so.
                 _ => self.found.push(Found { parts: self.parts.clone(), image: Encoded::File(path) }),
@@ -96,15 +101,45 @@ pub(super) fn is_ignored(name: &str) -> bool {
     name.starts_with('.') || name.starts_with("__MACOSX") || IGNORED.contains(&name.to_lowercase().as_str())
 }
 
-/// What is to be learned from, and the class, of a file: that of the folder behind `train`, or, where nothing is called so, of
-/// the folder that it lies in.
-fn place(parts: &[String], has_splits: bool) -> Option<(bool, &str)> {
-    let (_, folders) = parts.split_last()?;
-    if !has_splits {
-        return folders.last().map(|class| (true, class.as_str()));
+/// Where in the way to a file its class is said.
+enum Layout {
+    /// Behind a folder called `train` or the like.
+    Splits,
+    /// At this place, from 0 on: the first where folders differ.
+    Classes(usize),
+}
+
+impl Layout {
+    fn of(found: &[Found]) -> Self {
+        let ways = || found.iter().filter_map(|found| Some(found.parts.split_last()?.1));
+        // A class may be called `train`, too, but then no folders lie in that.
+        let is_split = |way: &[String]| way.iter().rev().skip(1).any(|part| is_one_of(&TRAIN, part));
+        if ways().any(is_split) {
+            return Self::Splits;
+        }
+        let mut place = 0;
+        let names = |place: usize| ways().filter_map(move |way| way.get(place)).collect::<BTreeSet<_>>();
+        while names(place).len() == 1 && !names(place + 1).is_empty() {
+            place += 1;
+        }
+        Self::Classes(place)
     }
-    let split = folders.iter().position(|part| is_one_of(&TRAIN, part) || is_one_of(&TEST, part))?;
-    Some((is_one_of(&TRAIN, &folders[split]), folders.get(split + 1)?))
+
+    /// Whether a file is to be learned from, and its class.
+    fn place<'a>(&self, parts: &'a [String]) -> Option<(bool, &'a str)> {
+        let (_, way) = parts.split_last()?;
+        match *self {
+            Self::Splits => {
+                let split = way.iter().position(|part| is_one_of(&TRAIN, part) || is_one_of(&TEST, part))?;
+                Some((is_one_of(&TRAIN, &way[split]), way.get(split + 1)?))
+            }
+            // Folders for tests may also lie in those of the classes.
+            Self::Classes(place) => {
+                let class = way.get(place)?;
+                Some((!way[place + 1..].iter().any(|part| is_one_of(&TEST, part)), class))
+            }
+        }
+    }
 }
 
 fn is_one_of(names: &[&str], part: &str) -> bool {
@@ -114,14 +149,12 @@ fn is_one_of(names: &[&str], part: &str) -> bool {
 /// Images by class, in an order of which any part has all classes in proportion.
 pub(super) fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     found.sort_by(|a, b| a.parts.cmp(&b.parts));
-    let has_splits = found.iter().any(|found| {
-        found.parts.split_last().is_some_and(|(_, folders)| folders.iter().any(|part| is_one_of(&TRAIN, part)))
-    });
+    let layout = Layout::of(&found);
     let mut by_class: [BTreeMap<String, Vec<Encoded>>; 2] = Default::default();
     let (mut classes, mut tests) = (BTreeSet::new(), BTreeSet::new());
     let mut outside = 0;
     for found in found {
-        let Some((is_train, class)) = place(&found.parts, has_splits) else {
+        let Some((is_train, class)) = layout.place(&found.parts) else {
             outside += usize::from(!found.is_mark());
             continue;
         };

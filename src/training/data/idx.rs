@@ -37,6 +37,7 @@ pub(super) fn find(path: &Path) -> Result<Option<Source>> {
             labels.last().copied().unwrap_or_default()
         ));
     }
+    source.notes.extend(rare(&labels, &source.train));
     if let (None, Some(images)) = (&test, unlabelled) {
         let name = images.file_name().unwrap_or_default().display();
         source.notes.push(format!("{name} has no file of labels beside it and is left out"));
@@ -67,6 +68,18 @@ fn classes(items: &[Item]) -> (Vec<usize>, Option<usize>) {
     let stray = labels[end];
     labels.truncate(end);
     (labels, Some(stray))
+}
+
+/// Says which labels, of those that are classes, have hardly any images: they may be damaged.
+fn rare(labels: &[usize], items: &[Item]) -> Option<String> {
+    /// How many times as many others have.
+    const RATIO: usize = 20;
+    let mut counts = vec![0; labels.len()];
+    items.iter().for_each(|item| counts[item.class] += 1);
+    let is_rare = |count: usize| count * RATIO * labels.len() <= items.len();
+    let rare = labels.iter().zip(counts).filter(|&(_, count)| is_rare(count));
+    let rare: Vec<String> = rare.map(|(label, count)| format!("{label} ({count})")).collect();
+    (!rare.is_empty()).then(|| format!("labels with hardly any images, if not damaged: {}", rare.join(", ")))
 }
 
 /// The images and labels of a part, if it is there.

@@ -117,7 +117,8 @@ impl Source {
     }
 
     fn check(self) -> Result<Self> {
-        let fail = |reason: String| Err(Error::Data { path: self.path.clone(), reason });
+        // What was left out may be why.
+        let fail = |reason: String| Err(Error::Data { path: self.path.clone(), reason: reason + &listed(&self.notes) });
         match &self.classes[..] {
             [] => fail(
                 "no data set is recognised here: neither folders of images (train/<class>/*.jpg) nor CIFAR-10's \
@@ -147,9 +148,14 @@ impl Source {
         &self.classes
     }
 
-    /// How many images it has, broken ones included.
-    pub fn count(&self) -> usize {
-        self.train.len() + self.test.len()
+    /// How many images it has to learn from, and as test or validation images, broken ones included.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.train.len(), self.test.len()]
+    }
+
+    /// What is left out so far and why, in words.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Height and width of all images, where the format says that they are alike.
@@ -190,7 +196,7 @@ impl Source {
         train.labels.iter().for_each(|&label| counts[label] += 1);
         if let Some(empty) = counts.iter().position(|&count| count == 0) {
             // What was left out or held back may be why.
-            let why = notes.iter().map(|note| format!("; {note}")).collect::<String>();
+            let why = listed(&notes);
             return Err(fail(match train.labels.is_empty() {
                 true => format!("there are no images to learn from{why}"),
                 false => format!("class `{}` has no image left to learn from{why}", classes[empty]),
@@ -199,6 +205,11 @@ impl Source {
         let shape = [shaping.channels, shaping.size[0], shaping.size[1]];
         Ok(DataSet { classes, shape, train, validation, notes })
     }
+}
+
+/// Behind an error.
+fn listed(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("; {note}")).collect()
 }
 
 /// Decodes side by side; what cannot be decoded is noted.
