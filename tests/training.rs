@@ -11,8 +11,8 @@ use common::plan_interpreter::interpret_step;
 use common::trained::{networks, norm, problem, square};
 use doconv::formats::read_tensors;
 use doconv::network::{
-    Activation, AvgPool, Conv2d, Coordinates, Interpolation, Linear, Lrn, MaxPool, Op, Pad, PaddingMode, Resize, Slice,
-    zoo,
+    Activation, AvgPool, Conv2d, Coordinates, FORMAT_VERSION, Input, Interpolation, Linear, Lrn, MaxPool, Node, Op,
+    Pad, PaddingMode, Resize, Slice, zoo,
 };
 use doconv::plan::{Decay, Recipe, Rule, TrainingPlan};
 use doconv::reference::{self, Map};
@@ -20,6 +20,7 @@ use doconv::training::{Optimiser, Options, Schedule, Trainer, targets};
 use doconv::{Adapter, Mode, Model, Network, Tensor, Weights, blocking};
 use oorandom::Rand64;
 use pollster::block_on;
+use serde::Deserialize;
 
 fn map(shape: [usize; 4], seed: u64) -> Map {
     let mut random = Rand64::new(seed.into());
@@ -290,6 +291,80 @@ fn three_steps_are_those_of_pytorch() {
             let wanted: Vec<f64> = wanted.data().iter().map(|&value| f64::from(value)).collect();
             let off = distance(trained.weights()[name].data(), &wanted);
             assert!(off < 1e-3, "{adapter_name}: {name} is off by {off:.1e}");
+        }
+    }
+}
+
+/// Five steps with every optimiser: their moments, clipping, label smoothing, and running statistics (`data/optimisers/make.py`).
+#[test]
+fn every_optimiser_is_that_of_pytorch() {
+    #[derive(Deserialize)]
+    struct Case {
+        lr: f32,
+        weight_decay: f32,
+        momentum: Option<f32>,
+        betas: Option<[f32; 2]>,
+        #[serde(default)]
+        eps: f32,
+        clip: Option<f32>,
+        #[serde(default)]
+        smoothing: f32,
+        losses: Vec<f64>,
+    }
+    let bytes = include_bytes!("data/optimisers/optimisers.safetensors");
+    let (tensors, metadata) = read_tensors("optimisers.safetensors", bytes).unwrap();
+    let part = |prefix: &str| -> Weights {
+        let named = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
+        named.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect()
+    };
+    let node = |name: &str, input: &str, op: Op| Node { name: name.into(), inputs: vec![input.into()], op };
+    let conv = Conv2d { stride: [2, 2], padding: [1; 4], ..Conv2d::new(3, 8, [3, 3]) };
+    let network = Network {
+        version: FORMAT_VERSION,
+        name: "optimisers".into(),
+        inputs: vec![Input::new("images", [3, 7, 6])],
+        nodes: vec![
+            node("conv", "images", Op::Conv2d(conv)),
+            node("norm", "conv", norm(8)),
+            node("relu", "norm", Op::Activation(Activation::Relu)),
+            node("pool", "relu", Op::GlobalAvgPool),
+            node("linear", "pool", Op::Linear(Linear { in_features: 8, out_features: 4, bias: true })),
+        ],
+        outputs: vec!["linear".into()],
+        preprocess: None,
+        labels: vec![],
+    };
+    let model = Model::new(network, part("before.")).unwrap();
+    assert_eq!(metadata.len(), 4);
+    for (name, case) in &metadata {
+        let case: Case = serde_json::from_str(case).unwrap();
+        let weight_decay = case.weight_decay;
+        let optimiser = match (case.momentum, case.betas) {
+            (Some(momentum), None) => Optimiser::Sgd { momentum, nesterov: true, weight_decay },
+            (None, Some(betas)) => Optimiser::AdamW { betas, eps: case.eps, weight_decay },
+            other => panic!("{name} is of no optimiser, or of two: {other:?}"),
+        };
+        let options = Options { batch: 6, optimiser, clip_norm: case.clip, ..Options::default() };
+        let after = part(&format!("{name}."));
+        for (adapter_name, adapter) in adapters() {
+            let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+            for (step, &loss) in case.losses.iter().enumerate() {
+                let labels = tensors[&format!("labels{step}")].data().iter().map(|&label| label as usize);
+                let aims = targets(&labels.collect::<Vec<_>>(), 4, case.smoothing).unwrap();
+                block_on(trainer.step(tensors[&format!("images{step}")].data(), &aims, case.lr)).unwrap();
+                let got = block_on(trainer.totals()).unwrap().mean_loss();
+                assert!(
+                    (got - loss).abs() < 2e-5 * loss,
+                    "{name}, {adapter_name}, step {step}: {got}, PyTorch has {loss}"
+                );
+            }
+            let trained = block_on(trainer.model()).unwrap();
+            assert_eq!(trained.weights().len(), after.len());
+            for (tensor, wanted) in &after {
+                let wanted: Vec<f64> = wanted.data().iter().map(|&value| f64::from(value)).collect();
+                let off = distance(trained.weights()[tensor].data(), &wanted);
+                assert!(off < 2e-5, "{name}, {adapter_name}: {tensor} is off by {off:.1e}");
+            }
         }
     }
 }

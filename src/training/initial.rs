@@ -8,9 +8,9 @@ use crate::network::{Node, Op};
 use crate::{Model, Network, Result, Tensor, Weights};
 
 impl Model {
-    /// A network with random weights. Convolutions without a bias, which batch norms follow, are initialised as torchvision
-    /// does it: normally distributed with a standard deviation of `√(2 / fan_out)` (He et al., 2015), where fan-out is the
-    /// number of sums that an input is a part of. All other kernels are uniform in `±1/√fan_in`, where fan-in is the number of
+    /// A network with random weights. Convolutions without a bias, which batch norms follow, are initialised as in torchvision's
+    /// residual networks: normally distributed with a standard deviation of `√(2 / fan_out)` (He et al., 2015), where fan-out is
+    /// the number of sums that an input is a part of, those of its own group (PyTorch counts those of all groups). All other kernels are uniform in `±1/√fan_in`, where fan-in is the number of
     /// products in a sum, and so are the biases of their layers: what PyTorch does by itself. Batch norms change nothing.
     ///
     /// It has no W and D: [`Model::expand`] makes these without changing the function.
