@@ -210,7 +210,8 @@ impl Teacher {
             for (step, places) in order.chunks_exact(batch).enumerate() {
                 let features: Vec<f32> = places.iter().flat_map(|&at| &learnt[at].features).copied().collect();
                 let labels: Vec<usize> = places.iter().map(|&at| learnt[at].class).collect();
-                let done = (epoch * steps + step + 1) as f64 / (epochs * steps) as f64;
+                // In the middle of the step: the last rate is not 0.
+                let done = ((epoch * steps + step) as f64 + 0.5) / (epochs * steps) as f64;
                 let rate = rate * Schedule::Cosine.factor(done);
                 trainer.step(&features, &targets(&labels, classes.len(), 0.0)?, rate as f32).await?;
             }

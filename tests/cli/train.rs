@@ -261,6 +261,22 @@ fn a_comparison_has_every_seed_once() {
     let loss = |run: usize| runs[run]["epochs"][0]["train_loss"].as_f64().unwrap();
     assert!((loss(0) - loss(1)).abs() < 0.2 * loss(0), "{record}");
     assert!(std::fs::read_to_string(at("compare.html")).unwrap().contains("<polyline"));
+    // The best of the two is there, and is as right as the record says.
+    let of = |run: usize| runs[run]["epochs"][1]["validation_accuracy"].as_f64().unwrap();
+    let best = of(1).max(of(3));
+    let pictures: Vec<_> = CLASSES.iter().map(|class| at("set").join("val").join(class)).collect();
+    let (model, folded) = (at("compare.safetensors"), at("compare.folded.safetensors"));
+    assert!(Model::open(&model).unwrap().is_composed());
+    let classify = ["classify", "--top", "1", "--json", "--model", text(&folded)];
+    let told = on_cpu(&[&classify[..], &pictures.iter().map(|path| text(path)).collect::<Vec<_>>()].concat()).success();
+    let told = told.json();
+    let results = told["results"].as_array().unwrap();
+    let is_right = |result: &&serde_json::Value| {
+        let (image, label) = (result["image"].as_str().unwrap(), result["predictions"][0]["label"].as_str().unwrap());
+        Path::new(image).parent().unwrap().ends_with(label)
+    };
+    let right = results.iter().filter(is_right).count();
+    assert_eq!((results.len(), right as f64 / 18.0), (18, best), "{told}");
     assert!(!at("compare.checkpoint.safetensors").exists());
     compare(&["--seeds", "2", "--lr", "0.5"]).fails_with_last(&["compare.json", "weights, data or settings"]);
 }

@@ -33,7 +33,7 @@ Examples:
   doconv train --resume mine.checkpoint.safetensors --data photos/ --out mine.safetensors
                                        go on after Ctrl-C, SIGTERM or a power cut
   doconv train --compare --arch resnet20 --data photos/ --seeds 5 --out compare
-                                       what DO-Conv gains: compare.md, compare.json, compare.html
+                                       what DO-Conv gains: compare.md, .json, .html, and the best network
 
 The same seed on the same adapter gives the same network, also by way of --resume. Without a hardware GPU it is the CPU
 that trains; a software adapter only does so by name.")]
@@ -105,7 +105,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<String>,
     /// Train the plain network and DO-Conv side by side, with several seeds, and write a table, a record and a page: OUT with
-    /// .md, .json and .html; runs that the record has already are not made again
+    /// .md, .json and .html, and the best DO-Conv network, with .safetensors and .folded.safetensors; runs that the record has already are not made again
     #[arg(long, conflicts_with_all = ["plain", "resume", "log"])]
     pub(super) compare: bool,
     /// How many seeds to compare with, from --seed on

@@ -17,7 +17,7 @@ use super::super::model::check_writable;
 use super::super::output;
 use super::arguments::{Arguments, settings};
 use super::beginning::{Beginning, of_kind};
-use super::outputs::{with, without};
+use super::outputs::{self, with, without};
 use super::watch::{Watch, listen};
 use super::{load, read_checkpoint};
 
@@ -26,20 +26,23 @@ struct Outputs {
     record: PathBuf,
     table: PathBuf,
     page: PathBuf,
-    checkpoint: PathBuf,
+    /// The best of the networks with DO-Conv layers, and the checkpoint of the run that goes on.
+    network: outputs::Outputs,
 }
 
 impl Outputs {
     fn new(base: &Path) -> Result<Self> {
         let base = without(base, &["json", "md", "html"]);
         let of = |extension: &str| with(&base, extension);
-        let (record, table, page) = (of("json"), of("md"), of("html"));
-        let outputs = Self { record, table, page, checkpoint: of("checkpoint.safetensors") };
-        for path in [&outputs.record, &outputs.table, &outputs.page, &outputs.checkpoint] {
+        let network = outputs::Outputs::new(of("safetensors"), None)?;
+        let outputs = Self { record: of("json"), table: of("md"), page: of("html"), network };
+        for path in [&outputs.record, &outputs.table, &outputs.page] {
             check_writable(path)?;
         }
         // Without a record what lies there is somebody else's.
-        for path in [&outputs.table, &outputs.page].into_iter().filter(|path| path.exists()) {
+        let network = &outputs.network;
+        let all = [&outputs.table, &outputs.page, &network.model, &network.folded];
+        for path in all.into_iter().filter(|path| path.exists()) {
             ensure!(
                 outputs.record.exists(),
                 "{}: is there already, without the record {}; write elsewhere with --out",
@@ -92,7 +95,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
     outputs.write(&comparison)?;
     let interrupt = listen()?;
     let interval = Duration::from_secs(arguments.checkpoint_every);
-    let watch = Watch { checkpoint: &outputs.checkpoint, log: None, interval, interrupt: &interrupt };
+    let watch = Watch { checkpoint: &outputs.network.checkpoint, log: None, interval, interrupt: &interrupt };
     for seed in arguments.seed..=last {
         for kind in Kind::ALL.into_iter().filter(|&kind| !comparison.has(kind, seed)).collect::<Vec<_>>() {
             let title = format!("{}, seed {seed}: ", kind.name());
@@ -103,10 +106,15 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
                 true => interrupt.ended(format!("{title}interrupted; the same command goes on from here")).into(),
                 false => error,
             })?;
-            comparison.runs.push(Run { kind, seed, epochs: course.history().to_vec() });
+            let run = Run { kind, seed, epochs: course.history().to_vec() };
+            if comparison.is_best_doconv(&run) {
+                outputs.network.write(&mut course)?;
+            }
+            comparison.runs.push(run);
             outputs.write(&comparison)?;
             // It was that of the run that has just ended.
-            std::fs::remove_file(&outputs.checkpoint).with_context(|| outputs.checkpoint.display().to_string())?;
+            let checkpoint = &outputs.network.checkpoint;
+            std::fs::remove_file(checkpoint).with_context(|| checkpoint.display().to_string())?;
         }
     }
     outputs.write(&comparison)?;
@@ -116,6 +124,10 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
         outputs.record.display(),
         outputs.page.display()
     ));
+    // Records of earlier versions have none beside them.
+    if outputs.network.model.exists() {
+        output::note(&format!("the best network with DO-Conv layers is {}", outputs.network.written()));
+    }
     if arguments.json {
         return output::print_json(&comparison);
     }
@@ -128,16 +140,16 @@ fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<Vec<Run>> {
     if !path.exists() {
         // Otherwise it would be taken for one of this comparison, or written over.
         ensure!(
-            !outputs.checkpoint.exists(),
+            !outputs.network.checkpoint.exists(),
             "{}: is of another run; remove it, or write elsewhere with --out",
-            outputs.checkpoint.display()
+            outputs.network.checkpoint.display()
         );
         return Ok(vec![]);
     }
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let record: Comparison =
         serde_json::from_str(&text).with_context(|| format!("{}: is no record of a comparison", path.display()))?;
-    if record.runs.is_empty() && !outputs.checkpoint.exists() {
+    if record.runs.is_empty() && !outputs.network.checkpoint.exists() {
         // It did not come to anything.
         return Ok(vec![]);
     }
@@ -169,8 +181,9 @@ fn course(
             // Not by the names of weights: training puts the constant part of D, which the authors' files have, into D.
             && checkpoint.model().is_ok_and(|other| other.is_composed() == model.is_composed())
     };
-    if outputs.checkpoint.exists() {
-        let checkpoint = read_checkpoint(&outputs.checkpoint)?;
+    let path = &outputs.network.checkpoint;
+    if path.exists() {
+        let checkpoint = read_checkpoint(path)?;
         if of_this_run(&checkpoint) {
             return Ok(block_on(Course::resume(adapter, &checkpoint, data))?);
         }
@@ -181,7 +194,7 @@ fn course(
             comparison.has(kind, seed) && comparison.settings.options == checkpoint.settings().options,
             "{}: holds another run that has not ended ({}, seed {seed}); end it with its own command, remove it, or write \
              elsewhere with --out",
-            outputs.checkpoint.display(),
+            path.display(),
             kind.name()
         );
     }

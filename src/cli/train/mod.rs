@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use doconv::formats::write_file;
+use doconv::Adapter;
 use doconv::training::data::{DataSet, Source};
 use doconv::training::{Checkpoint, Course, Epoch, Kind};
-use doconv::{Adapter, Dtype};
 use pollster::block_on;
 use serde::Serialize;
 
@@ -117,10 +116,8 @@ fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Res
 }
 
 fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {
-    let model = block_on(course.model())?;
-    write_file(&outputs.model, &model.to_bytes(Dtype::F32)?)?;
-    write_file(&outputs.folded, &model.fold_batch_norms()?.fold()?.to_bytes(Dtype::F32)?)?;
-    output::note(&format!("wrote {} and, folded, {}", outputs.model.display(), outputs.folded.display()));
+    outputs.write(course)?;
+    output::note(&format!("wrote {}", outputs.written()));
     let Some(last) = course.history().last() else {
         ensure!(!arguments.json, "no epoch was trained");
         return Ok(());

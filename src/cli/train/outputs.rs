@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use doconv::Dtype;
+use doconv::formats::write_file;
+use doconv::training::Course;
+use pollster::block_on;
 
 use super::super::model::check_writable;
 use super::{Arguments, read_checkpoint};
@@ -44,6 +48,18 @@ impl Outputs {
 
     fn models(&self) -> [&PathBuf; 3] {
         [&self.model, &self.folded, &self.checkpoint]
+    }
+
+    /// Writes what a course has come to, as it is and folded.
+    pub(super) fn write(&self, course: &mut Course) -> Result<()> {
+        let model = block_on(course.model())?;
+        write_file(&self.model, &model.to_bytes(Dtype::F32)?)?;
+        Ok(write_file(&self.folded, &model.fold_batch_norms()?.fold()?.to_bytes(Dtype::F32)?)?)
+    }
+
+    /// What [`Outputs::write`] wrote, in words.
+    pub(super) fn written(&self) -> String {
+        format!("{} and, folded, {}", self.model.display(), self.folded.display())
     }
 }
 

@@ -114,6 +114,12 @@ impl Comparison {
         self.runs.iter().any(|run| (run.kind, run.seed) == (kind, seed))
     }
 
+    /// Whether a run is one with DO-Conv layers that is right more often than every other one so far.
+    pub fn is_best_doconv(&self, run: &Run) -> bool {
+        let others = self.runs.iter().filter(|other| other.kind == Kind::DoConv);
+        run.kind == Kind::DoConv && others.into_iter().all(|other| other.accuracy() < run.accuracy())
+    }
+
     /// Accuracies at the end.
     pub fn spread(&self, kind: Kind) -> Option<Spread> {
         let all: Vec<f64> = self.runs.iter().filter(|run| run.kind == kind).filter_map(Run::accuracy).collect();
@@ -216,6 +222,9 @@ mod tests {
         let text = comparison.markdown();
         assert!(text.contains("| plain | 3 | 80.00 | 70.00 | 90.00 | 10.00 |"), "{text}");
         assert!(text.contains("With DO-Conv +2.00 points on average; of 2 seeds 1 are better"), "{text}");
+        let better = |kind, of: usize| Run { kind, seed: 3, ..comparison.runs[of].clone() };
+        let best = [(Kind::DoConv, 2), (Kind::DoConv, 3), (Kind::DoConv, 1), (Kind::Plain, 2)];
+        assert_eq!(best.map(|(kind, of)| comparison.is_best_doconv(&better(kind, of))), [true, false, false, false]);
         assert!(comparison.has(Kind::Plain, 2) && !comparison.has(Kind::DoConv, 2));
     }
 
