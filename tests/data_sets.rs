@@ -160,7 +160,7 @@ fn what_is_broken_in_folders_is_named_or_left_out() {
 #[test]
 fn classes_are_the_folders_that_differ() {
     type Layout<'a> = (&'a [&'a str], &'a [&'a str], [usize; 2], &'a str);
-    let layouts: [Layout<'_>; 6] = [
+    let layouts: [Layout<'_>; 9] = [
         (&["cat/2020/1.png", "cat/2021/1.png", "dog/2020/1.png", "dog/2.png"], &["cat", "dog"], [4, 0], ""),
         (
             &["all/animals/cat/1.png", "all/animals/dog/1.png", "all/x.png"],
@@ -171,19 +171,33 @@ fn classes_are_the_folders_that_differ() {
         (&["bus/1.png", "car/1.png", "train/1.png"], &["bus", "car", "train"], [3, 0], ""),
         (&["train/bus/1.png", "train/train/1.png", "val/train/1.png"], &["bus", "train"], [2, 1], ""),
         (&["cat/train/1.png", "cat/test/1.png", "dog/train/1.png"], &["cat", "dog"], [2, 1], ""),
+        (&["set/training_set/a/1.png", "set/training_set/b/1.png", "set/test-set/a/1.png"], &["a", "b"], [2, 1], ""),
+        (&["training/a/1.png", "training/b/1.png", "testing/b/1.png"], &["a", "b"], [2, 1], ""),
+        (&["crash test/1.png", "train station/1.png"], &["crash test", "train station"], [2, 0], ""),
         (&["a/1.png", "b/1.png", "b/c/d/e/f/g/h/i/j/1.png"], &["a", "b"], [2, 0], "1 folders lie deeper than 8 levels"),
     ];
-    for (paths, classes, counts, note) in layouts {
+    let here = |paths: &[&str]| {
         let folder = folder();
         paths.iter().for_each(|path| picture(&folder.path().join(path), [8, 8], [9, 9, 9]));
+        folder
+    };
+    for (paths, classes, counts, note) in layouts {
+        let folder = here(paths);
         let source = Source::find(folder.path()).unwrap();
         assert_eq!(source.classes(), classes, "{paths:?}");
-        assert_eq!(source.counts(), counts, "{paths:?}");
+        assert_eq!(source.images(), counts, "{paths:?}");
         assert!(source.notes().join("; ").contains(note), "{:?}", source.notes());
     }
-    let folder = folder();
-    picture(&folder.path().join("train/cat/1.png"), [8, 8], [9, 9, 9]);
-    fs::create_dir_all(folder.path().join("train/dog")).unwrap();
+    let source = Source::find(here(&["a/valid/1.png", "b/valid/1.png", "b/invalid/1.png"]).path()).unwrap();
+    assert_eq!((source.classes(), source.images()), (&["a".to_owned(), "b".into()][..], [3, 0]));
+    assert!(source.notes()[0].contains("3 folders in those of the classes are no classes"), "{:?}", source.notes());
+    // Without classes, and with nothing to learn from.
+    for paths in [&["train/1.png", "val/1.png"][..], &["val/a/1.png", "val/b/1.png", "test/a/1.png"]] {
+        let reason = error(here(paths).path());
+        assert!(reason.contains("no data set is recognised"), "{reason}");
+    }
+    let folder = here(&["all/of/them/train/cat/1.png"]);
+    fs::create_dir_all(folder.path().join("all/of/them/train/dog")).unwrap();
     let reason = error(folder.path());
     assert!(reason.contains("one class, `cat`") && reason.contains("`dog` have no images"), "{reason}");
 }

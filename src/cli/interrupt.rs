@@ -1,7 +1,8 @@
 //! Ctrl-C, and SIGTERM, in the middle of long work.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -9,6 +10,9 @@ const SIGINT: u8 = 2;
 /// What `kill`, `docker stop`, batch systems and machines that are about to be taken away send.
 #[cfg(unix)]
 const SIGTERM: u8 = 15;
+
+/// A second signal within this time is no second wish: `timeout` and shells signal a process and then its whole group.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// Which signal came first, 0 before there was one.
 #[derive(Clone, Default)]
@@ -19,12 +23,15 @@ impl Interrupt {
     /// once, for those who do not want to wait until somebody looks.
     pub fn listen(told: impl Fn() + Send + Sync + 'static) -> Result<Self> {
         let interrupt = Self::default();
-        let first = interrupt.0.clone();
-        let hear =
-            Arc::new(move |signal: u8| match first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed) {
+        let (first, since) = (interrupt.0.clone(), OnceLock::new());
+        let hear = Arc::new(move |signal: u8| {
+            let since = since.get_or_init(Instant::now);
+            match first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => told(),
+                Err(_) if since.elapsed() < ECHO => {}
                 Err(_) => std::process::exit(i32::from(status(signal))),
-            });
+            }
+        });
         // Not by ctrlc, which would take SIGHUP, too, and with it what `nohup` is for.
         #[cfg(unix)]
         {

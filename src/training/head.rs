@@ -135,7 +135,7 @@ impl Model {
     ///
     /// # Errors
     /// Those of [`head`].
-    pub fn is_for(&self, classes: &[String]) -> Result<bool> {
+    pub fn has_classes(&self, classes: &[String]) -> Result<bool> {
         let outputs = |network: &Network| -> Result<Vec<Shape>> {
             let inferred = network.infer(1)?;
             Ok(inferred.outputs.iter().map(|&source| inferred.shape(source)).collect())
@@ -145,7 +145,7 @@ impl Model {
         Ok(as_many && (labels.is_empty() || labels == classes))
     }
 
-    /// The same model for other classes: where it [is not for them](Model::is_for), the last layer begins anew, with weights as in
+    /// The same model for other classes: where it [has others](Model::has_classes), the last layer begins anew, with weights as in
     /// [`Model::initialised`].
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Model {
     pub fn for_classes(&self, classes: &[String], seed: u64) -> Result<Self> {
         let head = head(self.network())?;
         let network = with_classes(self.network().clone(), classes)?;
-        if self.is_for(classes)? {
+        if self.has_classes(classes)? {
             return Self::new(network, self.weights().clone());
         }
         let is_of_head = |name: &str| name.rsplit_once('.').is_some_and(|(layer, _)| layer == head);

@@ -63,6 +63,7 @@ mod interrupted {
     use std::io::{BufRead, BufReader, Lines, Read, Write, pipe};
     use std::process::{Child, ChildStderr, Command, Stdio};
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
     use crate::command::command;
@@ -149,6 +150,8 @@ mod interrupted {
         bench.wait_for("1 of 13 cases are done");
         bench.interrupt();
         bench.wait_for("Ctrl-C again");
+        // Those that come right behind the first are taken for its echo.
+        thread::sleep(Duration::from_millis(500));
         bench.interrupt();
         let (code, _, stderr) = bench.end();
         assert_eq!(code, Some(130), "{stderr}");

@@ -303,6 +303,7 @@ fn a_comparison_is_of_one_thing() {
     run(&init, &["--freeze", "backbone", "--d-mul", "12"]).fails_with_last(&refusal);
     run(&init, &["--seeds", "1", "--freeze", "backbone"]).success();
     let picture = data.join("train/disk/0.png");
+    let original = std::fs::read(&picture).unwrap();
     std::fs::copy(data.join("train/disk/1.png"), &picture).unwrap();
     run(&init, &["--freeze", "backbone"]).fails_with_last(&refusal);
 
@@ -315,6 +316,20 @@ fn a_comparison_is_of_one_thing() {
     // Somebody else's files.
     std::fs::remove_file(at("lr0.1.json")).unwrap();
     run(&init, &[]).fails_with_last(&["lr0.1.md", "is there already", "--out"]);
+    for name in ["lr0.1.md", "lr0.1.html"] {
+        std::fs::remove_file(at(name)).unwrap();
+    }
+    run(&init, &[]).fails_with_last(&["lr0.1.safetensors", "is there already", "--out"]);
+    // Nor is it overwritten where a record is, but of a version that kept no networks.
+    let mut older: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    older.as_object_mut().unwrap().remove("kept").expect("it says which it kept");
+    std::fs::write(at("lr0.1.json"), older.to_string()).unwrap();
+    std::fs::write(&picture, original).unwrap();
+    run(&init, &["--seeds", "1", "--freeze", "backbone"]).fails_with_last(&[
+        "lr0.1.safetensors",
+        "is there already",
+        "lr0.1.json",
+    ]);
 }
 
 /// Also where the file to begin with has the constant part of D by itself, as those of the authors' code.

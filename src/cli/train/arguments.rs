@@ -55,7 +55,8 @@ pub struct Arguments {
         "schedule", "label_smoothing", "augment", "freeze", "seed",
     ])]
     pub(super) resume: Option<PathBuf>,
-    /// Model file to write [default: the architecture's name or that of the checkpoint to go on from, .safetensors]
+    /// Model file to write [default: the architecture's name or that of the checkpoint to go on from, .safetensors]; with
+    /// --compare what all its files are called, without an extension [default: compare]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Train ordinary convolutions, without W and D
@@ -67,7 +68,7 @@ pub struct Arguments {
     /// How often every image is seen [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<NonZeroU64>,
-    /// Images of a step, at most: all steps of an epoch have as many
+    /// Most images of a step; all steps of an epoch have equally many
     #[arg(long, value_name = "N", default_value = "128")]
     batch: NonZeroUsize,
     /// Run a batch in N equal parts and add up their gradients, when a GPU's memory is too small for all of it; batch norms see

@@ -43,7 +43,7 @@ impl Beginning {
                     Err(_) => error,
                 });
                 let model = opened?;
-                if !model.is_for(classes)? {
+                if !model.has_classes(classes)? {
                     let (head, count) = (head(model.network())?, classes.len());
                     output::note(&format!(
                         "note: the last layer, `{head}`, begins anew for the {count} classes of the data"

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use doconv::formats::write_file;
 use doconv::training::data::{DataSet, Source};
 use doconv::training::{Checkpoint, Comparison, Course, Kind, Run, Settings};
@@ -27,30 +27,35 @@ struct Outputs {
     table: PathBuf,
     page: PathBuf,
     /// The best of the networks with DO-Conv layers, and the checkpoint of the run that goes on.
-    network: outputs::Outputs,
+    files: outputs::Outputs,
 }
 
 impl Outputs {
     fn new(base: &Path) -> Result<Self> {
-        let base = without(base, &["json", "md", "html"]);
+        let base = without(base, &["json", "md", "html", "safetensors"]);
         let of = |extension: &str| with(&base, extension);
-        let network = outputs::Outputs::new(of("safetensors"), None)?;
-        let outputs = Self { record: of("json"), table: of("md"), page: of("html"), network };
+        let files = outputs::Outputs::new(of("safetensors"), None)?;
+        let outputs = Self { record: of("json"), table: of("md"), page: of("html"), files };
         for path in [&outputs.record, &outputs.table, &outputs.page] {
             check_writable(path)?;
         }
         // Without a record what lies there is somebody else's.
-        let network = &outputs.network;
-        let all = [&outputs.table, &outputs.page, &network.model, &network.folded];
-        for path in all.into_iter().filter(|path| path.exists()) {
-            ensure!(
-                outputs.record.exists(),
-                "{}: is there already, without the record {}; write elsewhere with --out",
-                path.display(),
-                outputs.record.display()
-            );
+        if !outputs.record.exists() {
+            outputs.check_free(&[&outputs.table, &outputs.page, &outputs.files.model, &outputs.files.folded])?;
         }
         Ok(outputs)
+    }
+
+    /// Checks that nothing is in these places.
+    fn check_free(&self, paths: &[&PathBuf]) -> Result<()> {
+        match paths.iter().find(|path| path.exists()) {
+            None => Ok(()),
+            Some(path) => bail!(
+                "{}: is there already, and not by the record {}; write elsewhere with --out",
+                path.display(),
+                self.record.display()
+            ),
+        }
     }
 
     fn write(&self, comparison: &Comparison) -> Result<()> {
@@ -89,13 +94,14 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
         adapter: adapter.info().name.clone(),
         settings: settings.within(&data),
         runs: vec![],
+        kept: None,
     };
-    comparison.runs = earlier(&outputs, &comparison)?;
+    (comparison.runs, comparison.kept) = earlier(&outputs, &comparison)?;
     // Before the first run: from here on a checkpoint beside it is of this comparison.
     outputs.write(&comparison)?;
     let interrupt = listen()?;
     let interval = Duration::from_secs(arguments.checkpoint_every);
-    let watch = Watch { checkpoint: &outputs.network.checkpoint, log: None, interval, interrupt: &interrupt };
+    let watch = Watch { checkpoint: &outputs.files.checkpoint, log: None, interval, interrupt: &interrupt };
     for seed in arguments.seed..=last {
         for kind in Kind::ALL.into_iter().filter(|&kind| !comparison.has(kind, seed)).collect::<Vec<_>>() {
             let title = format!("{}, seed {seed}: ", kind.name());
@@ -107,13 +113,16 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
                 false => error,
             })?;
             let run = Run { kind, seed, epochs: course.history().to_vec() };
-            if comparison.is_best_doconv(&run) {
-                outputs.network.write(&mut course)?;
+            if comparison.improves(&run) {
+                // First of all the record, so that whenever this ends, the files are known to be its own.
+                comparison.kept = Some(seed);
+                outputs.write(&comparison)?;
+                outputs.files.write(&mut course)?;
             }
             comparison.runs.push(run);
             outputs.write(&comparison)?;
             // It was that of the run that has just ended.
-            let checkpoint = &outputs.network.checkpoint;
+            let checkpoint = &outputs.files.checkpoint;
             std::fs::remove_file(checkpoint).with_context(|| checkpoint.display().to_string())?;
         }
     }
@@ -124,9 +133,9 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
         outputs.record.display(),
         outputs.page.display()
     ));
-    // Records of earlier versions have none beside them.
-    if outputs.network.model.exists() {
-        output::note(&format!("the best network with DO-Conv layers is {}", outputs.network.written()));
+    // Somebody may have taken it away.
+    if comparison.kept.is_some() && outputs.files.model.exists() && outputs.files.folded.exists() {
+        output::note(&format!("the best network with DO-Conv layers is {}", outputs.files.written()));
     }
     if arguments.json {
         return output::print_json(&comparison);
@@ -134,24 +143,27 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
     output::print(&comparison.markdown())
 }
 
-/// The runs of a record that is there, if they count here.
-fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<Vec<Run>> {
+/// The runs of a record that is there, if they count here, and the seed of that whose network was kept.
+fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<(Vec<Run>, Option<u64>)> {
     let path = &outputs.record;
     if !path.exists() {
         // Otherwise it would be taken for one of this comparison, or written over.
         ensure!(
-            !outputs.network.checkpoint.exists(),
+            !outputs.files.checkpoint.exists(),
             "{}: is of another run; remove it, or write elsewhere with --out",
-            outputs.network.checkpoint.display()
+            outputs.files.checkpoint.display()
         );
-        return Ok(vec![]);
+        return Ok((vec![], None));
     }
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let record: Comparison =
         serde_json::from_str(&text).with_context(|| format!("{}: is no record of a comparison", path.display()))?;
-    if record.runs.is_empty() && !outputs.network.checkpoint.exists() {
+    if record.kept.is_none() {
+        outputs.check_free(&[&outputs.files.model, &outputs.files.folded])?;
+    }
+    if record.runs.is_empty() && !outputs.files.checkpoint.exists() {
         // It did not come to anything.
-        return Ok(vec![]);
+        return Ok((vec![], record.kept));
     }
     ensure!(
         record.is_like(comparison),
@@ -162,7 +174,7 @@ fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<Vec<Run>> {
     if !record.runs.is_empty() {
         output::note(&format!("{}: {} runs are there already", path.display(), record.runs.len()));
     }
-    Ok(record.runs)
+    Ok((record.runs, record.kept))
 }
 
 /// A run from its beginning, or from where it was interrupted.
@@ -181,7 +193,7 @@ fn course(
             // Not by the names of weights: training puts the constant part of D, which the authors' files have, into D.
             && checkpoint.model().is_ok_and(|other| other.is_composed() == model.is_composed())
     };
-    let path = &outputs.network.checkpoint;
+    let path = &outputs.files.checkpoint;
     if path.exists() {
         let checkpoint = read_checkpoint(path)?;
         if of_this_run(&checkpoint) {

@@ -97,7 +97,7 @@ fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
 /// Decodes the data at the size that the network wants.
 fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Result<DataSet> {
     let shaping = shaping(network)?;
-    let (kind, count) = (source.kind(), source.counts().iter().sum());
+    let (kind, count) = (source.kind(), source.images().iter().sum());
     let bar = progress::decoding(count);
     let data = source.load(&shaping, arguments.validation.map(NonZeroUsize::get), || bar.inc(1))?;
     bar.finish_and_clear();
@@ -106,13 +106,20 @@ fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Res
     }
     let [channels, height, width] = data.shape;
     output::note(&format!(
-        "{}: {kind}, {} classes, {} images to learn from, {} for validation, {channels}×{height}×{width}",
+        "{}: {kind}, {} classes, {} images to learn from, {} for validation, {channels}×{height}×{width}; classes {}",
         arguments.data.display(),
         data.classes.len(),
         data.train.labels.len(),
-        data.validation.labels.len()
+        data.validation.labels.len(),
+        listed(&data.classes)
     ));
     Ok(data)
+}
+
+/// The first few names.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(5).map(|name| output::printable(name)).collect();
+    shown.join(", ") + if names.len() > shown.len() { ", …" } else { "" }
 }
 
 fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {

@@ -74,6 +74,9 @@ pub struct Comparison {
     pub settings: Settings,
     /// In the order in which they ended.
     pub runs: Vec<Run>,
+    /// The seed of the run with DO-Conv layers whose network lies beside the record, the best one; none in older records.
+    #[serde(default)]
+    pub kept: Option<u64>,
 }
 
 /// What several runs of a kind gave, in 0…1.
@@ -114,10 +117,11 @@ impl Comparison {
         self.runs.iter().any(|run| (run.kind, run.seed) == (kind, seed))
     }
 
-    /// Whether a run is one with DO-Conv layers that is right more often than every other one so far.
-    pub fn is_best_doconv(&self, run: &Run) -> bool {
-        let others = self.runs.iter().filter(|other| other.kind == Kind::DoConv);
-        run.kind == Kind::DoConv && others.into_iter().all(|other| other.accuracy() < run.accuracy())
+    /// Whether a run is one with DO-Conv layers that is right more often than that whose network is kept.
+    pub fn improves(&self, run: &Run) -> bool {
+        let mut others = self.runs.iter().filter(|other| other.kind == Kind::DoConv);
+        let kept = others.find(|other| Some(other.seed) == self.kept);
+        run.kind == Kind::DoConv && kept.is_none_or(|kept| kept.accuracy() < run.accuracy())
     }
 
     /// Accuracies at the end.
@@ -207,6 +211,7 @@ mod tests {
                 run(Kind::DoConv, 1, 0.89),
                 run(Kind::Plain, 2, 0.70),
             ],
+            kept: Some(0),
         }
     }
 
@@ -222,9 +227,12 @@ mod tests {
         let text = comparison.markdown();
         assert!(text.contains("| plain | 3 | 80.00 | 70.00 | 90.00 | 10.00 |"), "{text}");
         assert!(text.contains("With DO-Conv +2.00 points on average; of 2 seeds 1 are better"), "{text}");
-        let better = |kind, of: usize| Run { kind, seed: 3, ..comparison.runs[of].clone() };
-        let best = [(Kind::DoConv, 2), (Kind::DoConv, 3), (Kind::DoConv, 1), (Kind::Plain, 2)];
-        assert_eq!(best.map(|(kind, of)| comparison.is_best_doconv(&better(kind, of))), [true, false, false, false]);
+        let like = |kind, of: usize| Run { kind, seed: 3, ..comparison.runs[of].clone() };
+        let runs = [like(Kind::DoConv, 2), like(Kind::DoConv, 1), like(Kind::Plain, 2), like(Kind::DoConv, 4)];
+        assert_eq!(runs.each_ref().map(|run| comparison.improves(run)), [true, false, false, false]);
+        // A network that was never kept is no reason not to keep another.
+        let nothing = Comparison { kept: None, ..comparison.clone() };
+        assert_eq!(runs.each_ref().map(|run| nothing.improves(run)), [true, true, false, true]);
         assert!(comparison.has(Kind::Plain, 2) && !comparison.has(Kind::DoConv, 2));
     }
 

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 const DEPTH: usize = 8;
 /// What folders with images to learn from, and with others, are called.
 const TRAIN: [&str; 2] = ["train", "training"];
-const TEST: [&str; 4] = ["test", "val", "valid", "validation"];
+const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 /// Files that lie among images without being any, on one system or another.
 const IGNORED: [&str; 3] = ["thumbs.db", "desktop.ini", "readme.md"];
 
@@ -89,7 +89,7 @@ impl Walk {
             }
             self.parts.pop();
         }
-        if is_empty && (1..=2).contains(&self.parts.len()) {
+        if is_empty && !self.parts.is_empty() {
             self.found.push(Found::empty(&self.parts));
         }
         self.above.pop();
@@ -103,10 +103,16 @@ pub(super) fn is_ignored(name: &str) -> bool {
 
 /// Where in the way to a file its class is said.
 enum Layout {
-    /// Behind a folder called `train` or the like.
+    /// Behind the first folder called `train`, `test` or the like.
     Splits,
-    /// At this place, from 0 on: the first where folders differ.
-    Classes(usize),
+    /// Behind a folder at this place, from 0 on, which says what it is for with more words than that: `test_set`.
+    SplitsAt(usize),
+    /// At this place: the first where folders differ.
+    Classes {
+        place: usize,
+        /// Whether the folders in those of the classes say what images are for.
+        have_splits: bool,
+    },
 }
 
 impl Layout {
@@ -117,12 +123,22 @@ impl Layout {
         if ways().any(is_split) {
             return Self::Splits;
         }
-        let mut place = 0;
         let names = |place: usize| ways().filter_map(move |way| way.get(place)).collect::<BTreeSet<_>>();
+        let are_splits = |place: usize| {
+            let names = names(place);
+            !names.is_empty() && names.iter().all(|name| says(&TRAIN, name) || says(&TEST, name))
+        };
+        let mut place = 0;
         while names(place).len() == 1 && !names(place + 1).is_empty() {
             place += 1;
         }
-        Self::Classes(place)
+        // Nor are classes splits whose names only have such a word, like those of crash tests and train stations.
+        let are_exact = || names(place).iter().all(|name| is_one_of(&TRAIN, name) || is_one_of(&TEST, name));
+        let is_split = names(place).len() > 1 && are_splits(place) && (!names(place + 1).is_empty() || are_exact());
+        match is_split {
+            true => Self::SplitsAt(place),
+            false => Self::Classes { place, have_splits: are_splits(place + 1) },
+        }
     }
 
     /// Whether a file is to be learned from, and its class.
@@ -133,12 +149,20 @@ impl Layout {
                 let split = way.iter().position(|part| is_one_of(&TRAIN, part) || is_one_of(&TEST, part))?;
                 Some((is_one_of(&TRAIN, &way[split]), way.get(split + 1)?))
             }
-            // Folders for tests may also lie in those of the classes.
-            Self::Classes(place) => {
+            Self::SplitsAt(place) => Some((says(&TRAIN, way.get(place)?), way.get(place + 1)?)),
+            Self::Classes { place, have_splits } => {
                 let class = way.get(place)?;
-                Some((!way[place + 1..].iter().any(|part| is_one_of(&TEST, part)), class))
+                let is_test = || way.get(place + 1).is_some_and(|part| says(&TEST, part) && !says(&TRAIN, part));
+                Some((!(have_splits && is_test()), class))
             }
         }
+    }
+
+    /// How many folders lie in those of the classes, and do not count.
+    fn folders_within(&self, found: &[Found]) -> usize {
+        let Self::Classes { place, have_splits: false } = *self else { return 0 };
+        let within = found.iter().filter_map(|found| found.parts.split_last()?.1.get(..place + 2));
+        within.collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -146,10 +170,16 @@ fn is_one_of(names: &[&str], part: &str) -> bool {
     names.iter().any(|name| part.eq_ignore_ascii_case(name))
 }
 
+/// Whether one of these is a word of a name, such as that of `seg_test` or `training set`.
+fn says(names: &[&str], part: &str) -> bool {
+    part.split(|letter: char| !letter.is_alphanumeric()).any(|word| is_one_of(names, word))
+}
+
 /// Images by class, in an order of which any part has all classes in proportion.
 pub(super) fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     found.sort_by(|a, b| a.parts.cmp(&b.parts));
     let layout = Layout::of(&found);
+    let within = layout.folders_within(&found);
     let mut by_class: [BTreeMap<String, Vec<Encoded>>; 2] = Default::default();
     let (mut classes, mut tests) = (BTreeSet::new(), BTreeSet::new());
     let mut outside = 0;
@@ -163,7 +193,7 @@ pub(super) fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
         }
         if !found.is_mark() {
             if !is_train {
-                tests.extend(found.parts.iter().find(|part| is_one_of(&TEST, part)).cloned());
+                tests.extend(found.parts.iter().find(|part| says(&TEST, part)).cloned());
             }
             let class = class.to_owned();
             by_class[usize::from(!is_train)].entry(class).or_default().push(found.image);
@@ -175,6 +205,9 @@ pub(super) fn sort(path: &Path, kind: Kind, mut found: Vec<Found>) -> Source {
     if !empty.is_empty() {
         let names: Vec<String> = empty.iter().map(|class| format!("`{class}`")).collect();
         notes.push(format!("{} have no images and are left out", names.join(", ")));
+    }
+    if within > 0 {
+        notes.push(format!("{within} folders in those of the classes are no classes of their own"));
     }
     if tests.len() > 1 {
         let names: Vec<&str> = tests.iter().map(String::as_str).collect();

@@ -149,7 +149,7 @@ impl Source {
     }
 
     /// How many images it has to learn from, and as test or validation images, broken ones included.
-    pub fn counts(&self) -> [usize; 2] {
+    pub fn images(&self) -> [usize; 2] {
         [self.train.len(), self.test.len()]
     }
 
