@@ -48,6 +48,7 @@ struct Plot {
     /// What lies at the top and at the bottom.
     top: String,
     bottom: String,
+    first_epoch: u64,
     last_epoch: u64,
     curves: Vec<Curve>,
 }
@@ -72,20 +73,24 @@ impl Comparison {
             Some(Row { kind: kind.name(), runs, mean, least, most, deviation })
         };
         let gain = |(seed, gain): (u64, f64)| Gain { seed, points: format!("{:+.2}", 100.0 * gain) };
+        let right = |epoch: &Epoch| epoch.validation_accuracy.map(|share| 100.0 * share);
+        // The last third.
+        let epochs = self.settings.epochs;
+        let end = (epochs >= 4).then(|| epochs - epochs / 3);
         let page = Page {
             version: env!("CARGO_PKG_VERSION"),
             network: self.network.clone(),
             data: self.data.clone(),
             adapter: self.adapter.clone(),
             counts: self.counts,
-            epochs: self.settings.epochs,
+            epochs,
             rows: Kind::ALL.into_iter().filter_map(row).collect(),
             gains: self.gains().into_iter().map(gain).collect(),
             plots: [
-                self.plot("Images for validation that are right, in per cent", |epoch| {
-                    epoch.validation_accuracy.map(|share| 100.0 * share)
-                }),
-                self.plot("Loss of the images learned from", |epoch| Some(epoch.train_loss)),
+                self.plot("Images for validation that are right, in per cent", 1, right),
+                // Where both begin far below where they end, nobody would see there which is ahead.
+                end.and_then(|first| self.plot("The same towards the end", first, right)),
+                self.plot("Loss of the images learned from", 1, |epoch| Some(epoch.train_loss)),
             ]
             .into_iter()
             .flatten()
@@ -94,16 +99,17 @@ impl Comparison {
         render(&page).map_err(|error| Error::Unsupported(format!("the page cannot be made: {error:#}")))
     }
 
-    fn plot(&self, title: &'static str, of: impl Fn(&Epoch) -> Option<f64>) -> Option<Plot> {
+    fn plot(&self, title: &'static str, first_epoch: u64, of: impl Fn(&Epoch) -> Option<f64>) -> Option<Plot> {
         let values = |run: &Run| -> Vec<(u64, f64)> {
-            run.epochs.iter().filter_map(|epoch| Some((epoch.epoch, of(epoch)?))).collect()
+            let shown = run.epochs.iter().filter(|epoch| epoch.epoch >= first_epoch);
+            shown.filter_map(|epoch| Some((epoch.epoch, of(epoch)?))).collect()
         };
         let all: Vec<(u64, f64)> = self.runs.iter().flat_map(values).collect();
         let [low, high] = [f64::min, f64::max].map(|of| all.iter().map(|(_, value)| *value).reduce(of));
         let (low, high) = (low?, high?);
         let last_epoch = all.iter().map(|(epoch, _)| *epoch).max()?;
         let place = |(epoch, value): (u64, f64)| {
-            let x = 100.0 * (epoch as f64 - 1.0) / (last_epoch as f64 - 1.0).max(1.0);
+            let x = 100.0 * (epoch - first_epoch) as f64 / (last_epoch - first_epoch).max(1) as f64;
             let y = 100.0 * (high - value) / (high - low).max(f64::MIN_POSITIVE);
             format!("{x:.2},{y:.2}")
         };
@@ -120,9 +126,9 @@ impl Comparison {
                 let here: Vec<f64> = of_kind().filter(|(other, _)| *other == epoch).map(|(_, value)| value).collect();
                 (!here.is_empty()).then(|| (epoch, here.iter().sum::<f64>() / here.len() as f64))
             };
-            curves.push(Curve { class, points: line((1..=last_epoch).filter_map(mean).collect()) });
+            curves.push(Curve { class, points: line((first_epoch..=last_epoch).filter_map(mean).collect()) });
         }
-        Some(Plot { title, top: format!("{high:.2}"), bottom: format!("{low:.2}"), last_epoch, curves })
+        Some(Plot { title, top: format!("{high:.2}"), bottom: format!("{low:.2}"), first_epoch, last_epoch, curves })
     }
 }
 
@@ -141,6 +147,7 @@ fn render(page: &Page) -> std::result::Result<String, minijinja::Error> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::comparison;
+    use crate::training::Epoch;
 
     #[test]
     fn the_page_has_the_table_the_curves_and_no_markup_of_others() {
@@ -151,5 +158,17 @@ mod tests {
         // From half of 0.7 at the bottom to 0.9 at the top.
         assert!(page.contains("0.00,100.00 100.00,36.36"), "{page}");
         assert!(!page.contains("<script") && !page.contains("://"), "{page}");
+
+        // The last third of four epochs.
+        let mut longer = comparison();
+        longer.settings.epochs = 4;
+        for run in &mut longer.runs {
+            let more = run.epochs.clone().into_iter().map(|epoch| Epoch { epoch: epoch.epoch + 2, ..epoch });
+            run.epochs.extend(more.collect::<Vec<_>>());
+        }
+        let page = longer.html().unwrap();
+        assert_eq!(page.matches("<polyline").count(), 3 * (5 + 2));
+        let (_, end) = page.split_once("The same towards the end").unwrap();
+        assert!(end.contains("epoch 3") && end.contains("0.00,100.00 100.00,36.36"), "{end}");
     }
 }
