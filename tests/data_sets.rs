@@ -353,6 +353,17 @@ fn what_is_no_image_file_is_counted() {
     fs::write(&path, &bytes[..700]).unwrap();
     let reason = error(&path);
     assert!(reason.contains("truncated"), "{reason}");
+    // In a file or in a header, it is never called broken.
+    let mut truncated = 0;
+    for end in (513..bytes.len() - 1024).step_by(97) {
+        fs::write(&path, &bytes[..end]).unwrap();
+        if let Err(error) = Source::find(&path) {
+            let reason = error.to_string();
+            assert!(!reason.contains("broken"), "{end} of {} bytes: {reason}", bytes.len());
+            truncated += usize::from(reason.contains("truncated"));
+        }
+    }
+    assert!(truncated > 10, "{truncated}");
 }
 
 #[test]

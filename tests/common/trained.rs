@@ -147,3 +147,12 @@ pub fn problem(network: Network, batch: usize, seed: u64) -> (Model, Vec<f32>, V
     let labels: Vec<usize> = (0..batch).map(|index| (3 * index + 1) % classes).collect();
     (model, images, targets(&labels, classes, 0.1).unwrap())
 }
+
+/// The largest difference as a fraction of the largest value.
+pub fn distance(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let range = want.iter().fold(1e-6f64, |range, &value| range.max(value.abs()));
+    let off = |(&got, &want): (&f32, &f64)| (f64::from(got) - want).abs();
+    got.iter().zip(want).map(off).fold(0.0, |worst, off| if off.is_nan() { f64::INFINITY } else { worst.max(off) })
+        / range
+}

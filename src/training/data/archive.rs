@@ -15,8 +15,9 @@ pub(super) fn find(path: &Path) -> Result<Source> {
     let fail = |reason: String| Error::Data { path: path.into(), reason };
     let broken = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => fail("the archive is truncated".into()),
-        // What the reader of archives says when it wanted to go on behind the end.
-        ErrorKind::Other if error.to_string().contains("unexpected EOF") => fail("the archive is truncated".into()),
+        ErrorKind::Other if ENDS.iter().any(|end| error.to_string().contains(end)) => {
+            fail("the archive is truncated".into())
+        }
         _ => fail(format!("the archive is broken: {}", error.to_string().escape_debug())),
     };
     let mut file = std::io::BufReader::new(std::fs::File::open(path).map_err(io)?);
@@ -70,6 +71,9 @@ pub(super) fn find(path: &Path) -> Result<Source> {
     }
     Ok(source)
 }
+
+/// What the reader of archives says when it wanted to go on behind the end: of a file's content, and of its header.
+const ENDS: [&str; 2] = ["unexpected EOF", "failed to read entire block"];
 
 /// Of which archives consist.
 const BLOCK: usize = 512;
