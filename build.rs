@@ -1,30 +1,55 @@
 //! The shaders as they go into the library: without what only people read and, in browsers, what is for half precision and
 //! subgroups, which every visit of the page would fetch.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    // Natively there is training; a page fetches it by itself, with a module of its own.
     println!("cargo::rustc-check-cfg=cfg(training)");
-    if !in_browsers() || env::var_os("CARGO_FEATURE_WEB_TEACH").is_some() {
+    if has_training() {
         println!("cargo::rustc-cfg=training");
     }
     println!("cargo::rerun-if-changed=shaders");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("shaders");
-    strip_folder(Path::new("shaders"), &out)
+    let mut names = vec![];
+    find(Path::new("shaders"), &mut names)?;
+    names.sort();
+    let mut sources = String::from("static SOURCES: &[(&str, &str)] = &[\n");
+    let mut hasher = DefaultHasher::new();
+    for name in names {
+        let template = fs::read_to_string(Path::new("shaders").join(&name))?;
+        let is_wanted = if in_browsers() { !template.starts_with(NATIVE_ONLY) } else { true };
+        if is_wanted && (has_training() || !name.starts_with("training/")) {
+            let stripped = strip(&template);
+            let source = if in_browsers() { at_the_baseline(&stripped) } else { stripped };
+            source.hash(&mut hasher);
+            sources.push_str(&format!("    ({name:?}, {source:?}),\n"));
+        }
+    }
+    sources.push_str("];\n");
+    // What was verified with other templates has to be verified anew.
+    println!("cargo::rustc-env=DOCONV_TEMPLATES={:016x}", hasher.finish());
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("shaders.rs"), sources)
 }
 
-fn strip_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
+/// What a template begins with for which browsers have no use.
+const NATIVE_ONLY: &str = "{# Natively only. #}";
+
+/// Natively there is training; a page fetches it by itself, with a module of its own.
+fn has_training() -> bool {
+    !in_browsers() || env::var_os("CARGO_FEATURE_WEB_TEACH").is_some()
+}
+
+/// The files of a folder and those within it, as paths within `shaders/`.
+fn find(folder: &Path, names: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            strip_folder(&path, &to)?;
+            find(&path, names)?;
         } else {
-            let stripped = strip(&fs::read_to_string(path)?);
-            fs::write(to, if in_browsers() { at_the_baseline(&stripped) } else { stripped })?;
+            let within: Vec<_> = path.components().skip(1).map(|part| part.as_os_str().to_string_lossy()).collect();
+            names.push(within.join("/"));
         }
     }
     Ok(())
@@ -34,7 +59,7 @@ fn in_browsers() -> bool {
     env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "wasm32")
 }
 
-/// What `src/gpu/variant.rs` has for single precision, put into a template that was stripped, without what is for subgroups.
+/// What `src/gpu/shader/key.rs` has for single precision, put into a template that was stripped, without what is for subgroups.
 fn at_the_baseline(template: &str) -> String {
     let is_block =
         |line: &str| ["{% if ", "{% for "].iter().any(|start| line.starts_with(start)) && !line.contains("{% end");

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use doconv::doconv::{Expansion, add_identity, fold};
-use doconv::gpu::layout::{KernelLayout, pack_d, pack_w};
-use doconv::gpu::shader::{ActivationClass, Shader};
+use doconv::gpu::kernels::families;
+use doconv::gpu::shader::{KernelLayout, pack_d, pack_w};
 use doconv::image::preprocess;
 use doconv::network::Conv2d;
 use doconv::plan::Plan;
@@ -62,8 +62,8 @@ fn layer(criterion: &mut Criterion) {
 }
 
 fn shader(criterion: &mut Criterion) {
-    let activation = ActivationClass::Bounds;
-    let shader = Shader::ConvTiled { slices: 2, lanes: 4, split: false, activation };
+    let tiled = families().into_iter().find(|family| family.name == "conv_tiled").unwrap();
+    let shader = (tiled.specialisations)().swap_remove(0);
     criterion.bench_function("generate the WGSL of a shader", |bencher| bencher.iter(|| black_box(&shader).wgsl()));
 }
 

@@ -33,7 +33,8 @@ fn time(layer: &Layer, adapter: &Adapter, mode: Mode, arrays: &[&[f32]], input: 
     let (plan, _) = layer.plan(mode, input, arrays.len() > 1).expect("a plan");
     let mut run: Box<dyn FnMut() -> Vec<Vec<f32>>> = match adapter.gpu() {
         Some(device) => {
-            let mut executor = pollster::block_on(gpu::Executor::new(device, &plan)).expect("an executor");
+            let mut executor =
+                pollster::block_on(gpu::Executor::with_policy(device, &plan, 1, device.policy())).expect("an executor");
             Box::new(move || pollster::block_on(executor.run(1, arrays)).expect("results"))
         }
         None => {

@@ -6,10 +6,9 @@
 // Of four outputs side by side: in one group they have the same input channel, and so the same D.
 {% endif %}
 //
-// Grid: over outputs, then in-group input channels, then taps, in rows of `row`.
+// Grid: x over outputs, then in-group input channels, then taps.
 {% set number = "vec4<f32>" if vector else "f32" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 // [s][input channel within the group][output]
 @group(0) @binding(1) var<storage, read> w: array<{{ number }}>;
 // [tap][s][input channel]
@@ -17,9 +16,10 @@
 @group(0) @binding(3) var<storage, read_write> kernel: array<{% if vector %}vec4<{{ stored }}>{% else %}{{ stored }}{% endif %}>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let index = id.y * p.row + id.x;
-    if id.x >= p.row || index >= p.length {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
+    let index = id.x;
+    if index >= p.length {
         return;
     }
     let o = index % p.row_outputs;

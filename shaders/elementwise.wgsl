@@ -8,8 +8,7 @@
 //
 // Grid: x over pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> a: array<vec4<{{ stored }}>>;
 {% if operator %}
 @group(0) @binding(2) var<storage, read> b: array<vec4<{{ stored }}>>;
@@ -29,7 +28,8 @@ fn combine(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
 
 {% endif %}
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     if id.x >= p.area || id.y >= p.maps {
         return;
     }
@@ -46,10 +46,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         {{ side }}_value = {{ side }}_value.xxxx;
     }
 {% endfor %}
-    output[at] = {{ narrow4 }}(activate(combine(a_value, b_value)));
+    let value = activate(combine(a_value, b_value));
 {% elif operator %}
-    output[at] = {{ narrow4 }}(activate(combine({{ widen4 }}(a[at]), {{ widen4 }}(b[id.y * p.b_area + min(id.x, p.b_area - 1u)]))));
+    let value = activate(combine({{ widen4 }}(a[at]), {{ widen4 }}(b[id.y * p.b_area + min(id.x, p.b_area - 1u)])));
 {% else %}
-    output[at] = {{ narrow4 }}(activate({{ widen4 }}(a[at])));
+    let value = activate({{ widen4 }}(a[at]));
 {% endif %}
+    output[at] = {{ narrow4 }}(used_lanes(value, id.y % p.slices, p.channels));
 }

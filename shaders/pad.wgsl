@@ -2,8 +2,7 @@
 //
 // Grid: x over output pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> input: array<{{ stored }}>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
@@ -25,7 +24,8 @@ fn place(index: u32, before: u32, len: u32) -> u32 {
 }
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     if id.x >= p.area || id.y >= p.maps {
         return;
     }
@@ -40,12 +40,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let first = (n / p.items * p.in_items + item) * in_slices;
         let pixel = row * p.in_width + column;
         for (var lane = 0u; lane < 4u; lane++) {
-            // Channels that only fill up the last slice are like the last one.
             let c = place(min(slice * 4u + lane, p.channels - 1u), p.before_channel, p.in_channels);
             if c != NOWHERE {
                 value[lane] = input[((first + c / 4u) * p.in_height * p.in_width + pixel) * 4u + c % 4u];
             }
         }
     }
-    output[id.y * p.area + id.x] = value;
+    output[id.y * p.area + id.x] = {{ narrow4 }}(used_lanes({{ widen4 }}(value), slice, p.channels));
 }

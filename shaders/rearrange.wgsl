@@ -3,8 +3,7 @@
 //
 // Grid: x over output pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> input: array<{{ stored }}>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
@@ -13,7 +12,8 @@ fn distance(index: u32, inner: u32, outer_stride: i32, inner_stride: i32) -> i32
 }
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     if id.x >= p.area || id.y >= p.maps {
         return;
     }

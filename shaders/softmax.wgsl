@@ -1,10 +1,9 @@
 // {% if logarithm %}x − max − log Σ exp(x − max){% else %}exp(x − max) / Σ exp(x − max){% endif %} over the channels of a pixel: one pixel per workgroup, whose invocations share the
 // channels; their partial results are combined in a fixed order.
 //
-// Grid: x and y over pixels, up to {{ columns }} along x; z over the batch.
+// Grid: x over pixels, z over the batch.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
@@ -17,11 +16,9 @@ fn real(slice: u32) -> vec4<bool> {
 }
 
 @compute @workgroup_size({{ workgroup[0] }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let pixel = group.y * {{ columns }}u + group.x;
-    if pixel >= p.area {
-        return;
-    }
+fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let group = group_in_part + first_group();
+    let pixel = group.x;
     let slices = (p.channels + 3u) / 4u;
     let first = group.z * slices * p.area + pixel;
     let lowest = vec4<f32>(-3.4028234e38);

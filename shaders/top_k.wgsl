@@ -32,7 +32,8 @@ fn beats(value: f32, class_index: u32, other: f32, other_class: u32) -> bool {
 }
 
 @compute @workgroup_size({{ workgroup[0] }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let group = group_in_part + first_group();
     let image = group.x;
     var maximum = 0.0;
     var total = 1.0;

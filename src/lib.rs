@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod adapter;
+mod adapter_info;
 pub mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod blocking;
@@ -42,22 +43,23 @@ pub mod network;
 pub mod plan;
 mod precision;
 pub mod reference;
-mod self_check;
 mod session;
 mod tensor;
 #[cfg(training)]
 pub mod training;
-pub mod tuning;
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 mod web;
 #[cfg(all(target_arch = "wasm32", feature = "web-onnx"))]
 mod web_onnx;
+pub mod winograd;
 
-pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
+pub use adapter::{Adapter, Selector};
+pub use adapter_info::{AdapterInfo, AdapterKind};
 #[cfg(feature = "bundled-model")]
 pub use bundled::Bundled;
 pub use error::{Error, Result};
 pub use formats::Dtype;
+pub use gpu::Fault;
 pub use image::Image;
 pub use layer::Layer;
 pub use load_times::LoadTimes;
@@ -65,6 +67,5 @@ pub use model::{Model, Weights};
 pub use network::Network;
 pub use plan::Mode;
 pub use precision::Precision;
-pub use self_check::Fault;
 pub use session::{Prediction, Repeated, Session};
 pub use tensor::Tensor;

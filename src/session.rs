@@ -11,16 +11,13 @@ pub use repeat::Repeated;
 use serde::Serialize;
 
 use crate::adapter::Backend;
-use crate::gpu::choose::{Algorithm, Family};
-use crate::gpu::{MOST_RANKED, Picture, Ranking};
+use crate::gpu::{Fault, MOST_RANKED, Picture, Ranking};
 use crate::image::Image;
-use crate::load_times::timed;
 use crate::network::{Preprocess, Shape};
 #[cfg(training)]
 use crate::plan::ValueId;
 use crate::plan::{Mode, Plan};
-use crate::self_check::{self, Fault};
-use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gpu, tuning};
+use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gpu};
 
 /// A model made ready on an adapter: weights in place, kernels folded.
 ///
@@ -40,7 +37,6 @@ use crate::{Adapter, Error, LoadTimes, Model, Precision, Result, Tensor, cpu, gp
 #[derive(Debug)]
 pub struct Session {
     executor: Executor,
-    faults: Vec<Fault>,
     inputs: Vec<(String, Shape)>,
     outputs: Vec<Shape>,
     preprocess: Option<Preprocess>,
@@ -53,52 +49,23 @@ pub struct Session {
 #[derive(Debug)]
 pub(crate) enum Executor {
     Cpu(Box<cpu::Executor>),
-    Gpu(Box<gpu::Executor>),
-}
-
-/// A plan on whatever the adapter is, its kernels checked.
-pub(crate) struct Checked {
-    pub(crate) executor: Executor,
-    /// What was found wrong, and replaced.
-    pub(crate) faults: Vec<Fault>,
+    Gpu(Box<gpu::VerifiedExecutor>),
 }
 
 impl Executor {
-    pub(crate) async fn checked(adapter: &Adapter, plan: &Plan) -> Result<Checked> {
-        let device = match adapter.backend() {
-            Backend::Cpu => {
-                let executor = Executor::Cpu(Box::new(cpu::Executor::new(plan)?));
-                return Ok(Checked { executor, faults: vec![] });
-            }
-            Backend::Gpu(device) => device,
-        };
-        tuning::tune(device, plan).await?;
-        let mut faults = vec![];
-        loop {
-            // First, because it says what is beyond the device's limits.
-            let mut executor = gpu::Executor::new(device, plan).await?;
-            let parts = self_check::unchecked(device, plan)?;
-            // All at once, because they are compiled side by side.
-            let shaders = parts.iter().flat_map(self_check::Part::shaders);
-            let compiled = timed(device.compile(shaders)).await;
-            // A driver may refuse what is new to it; everything else runs without.
-            if let Err(error) = &compiled
-                && device.policy().has_matrix_units()
-                && device.distrust(Algorithm::Taps(Family::Cooperative))
-            {
-                log::warn!("{error}; matrix units are left alone");
-                continue;
-            }
-            executor.times.compile += compiled?.1;
-            let (fault, check) = timed(self_check::check(device, &parts)).await?;
-            executor.times.check = check;
-            let Some(fault) = fault else {
-                device.save();
-                return Ok(Checked { executor: Executor::Gpu(Box::new(executor)), faults });
-            };
-            let instead = if device.policy().precision == fault.precision { "another kernel" } else { "f32" };
-            log::warn!("{fault}; {instead} is used");
-            faults.push(fault);
+    /// A plan made ready on an adapter; on a GPU its kernels are verified.
+    pub(crate) async fn load(adapter: &Adapter, plan: &Plan) -> Result<Self> {
+        Ok(match adapter.backend() {
+            Backend::Cpu => Self::Cpu(Box::new(cpu::Executor::new(plan)?)),
+            Backend::Gpu(device) => Self::Gpu(Box::new(gpu::VerifiedExecutor::load(device, plan).await?)),
+        })
+    }
+
+    /// Kernels that were found wrong, and replaced.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        match self {
+            Executor::Cpu(_) => &[],
+            Executor::Gpu(executor) => executor.faults(),
         }
     }
 
@@ -150,7 +117,7 @@ pub struct Prediction {
 }
 
 impl Session {
-    /// Plans a model, uploads its weights and folds its kernels. On a GPU, every kernel that has not been checked there is
+    /// Plans a model, uploads its weights and folds its kernels. On a GPU, every kernel that has not been verified there is
     /// compared with the CPU path, and replaced if it is wrong: see [`Session::faults`].
     ///
     /// # Errors
@@ -165,11 +132,11 @@ impl Session {
         let shape = |&id| plan.value(id).shape;
         let inputs = plan.inputs.iter().map(|id| (plan.value(*id).name.clone(), shape(id))).collect();
         let outputs = plan.outputs.iter().map(shape).collect();
-        let Checked { executor, faults } = Executor::checked(adapter, plan).await?;
+        let executor = Executor::load(adapter, plan).await?;
         let network = model.network();
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
         let gives_probabilities = network.ends_in_softmax();
-        Ok(Self { executor, faults, inputs, outputs, preprocess, labels, gives_probabilities })
+        Ok(Self { executor, inputs, outputs, preprocess, labels, gives_probabilities })
     }
 
     /// Makes everything ready for batches of this size, which the first run would do otherwise: shaders compiled, buffers
@@ -180,7 +147,7 @@ impl Session {
     pub async fn prepare(&mut self, batch: usize) -> Result<()> {
         match &mut self.executor {
             Executor::Cpu(_) => Ok(()),
-            Executor::Gpu(executor) => executor.prepare(batch).await,
+            Executor::Gpu(executor) => executor.prepare(batch).await.map(drop),
         }
     }
 
@@ -196,13 +163,14 @@ impl Session {
     pub fn load_times(&self) -> LoadTimes {
         match &self.executor {
             Executor::Cpu(executor) => executor.times,
-            Executor::Gpu(executor) => executor.times,
+            Executor::Gpu(executor) => executor.times(),
         }
     }
 
-    /// Kernels that were found to compute wrong results on this adapter when the model was loaded, and were replaced by others.
+    /// Kernels that were found to compute wrong results on this adapter, when the model was loaded or a batch of another size was
+    /// first run, and were replaced by others.
     pub fn faults(&self) -> &[Fault] {
-        &self.faults
+        self.executor.faults()
     }
 
     /// In what precision it computes: that of the adapter when the model was loaded, or `f32` where that was found to be wrong.

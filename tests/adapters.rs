@@ -9,7 +9,7 @@ use common::parallel::each_in_parallel;
 use common::problem::Problem;
 use common::runners::SessionRunner;
 use common::suite::{check_all, check_one};
-use doconv::gpu::Tier;
+use doconv::gpu::policy::Tier;
 use doconv::network::{Conv2d, Op};
 use doconv::{Adapter, AdapterInfo, Selector};
 

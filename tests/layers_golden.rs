@@ -10,7 +10,7 @@ use common::plan_interpreter::PlanInterpreter;
 use common::runners::SessionRunner;
 use common::suite::Runner;
 use doconv::doconv::{Composed, add_identity, fold};
-use doconv::gpu::Tier;
+use doconv::gpu::policy::Tier;
 use doconv::network::{Conv2d, DoConv, Op, PaddingMode, Pairing};
 use doconv::plan::Mode;
 use doconv::{Adapter, Error, Model, Selector, Tensor, Weights, reference};

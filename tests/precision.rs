@@ -11,9 +11,7 @@ use common::problem::Problem;
 use common::problems::FAMILIES;
 use common::runners::SessionRunner;
 use common::suite::{Runner, check, check_one};
-use doconv::gpu::Tier;
-use doconv::gpu::choose::{Algorithm, Family};
-use doconv::gpu::winograd::Winograd;
+use doconv::gpu::policy::Tier;
 use doconv::network::{Activation, Conv2d, Op};
 use doconv::{Adapter, Error, Image, Layer, Mode, Model, Precision, Selector, Session, Tensor, reference};
 use pollster::block_on;
@@ -164,10 +162,10 @@ fn emulated() -> Vec<(Adapter, Precision)> {
 #[test]
 fn whole_matrices_are_multiplied_right() {
     for (adapter, precision) in emulated() {
-        let adapter = adapter.with_device(|device| device.prefer(Some(Algorithm::Taps(Family::Cooperative))));
+        let adapter = adapter.with_device(|device| device.prefer(Some("matrix")));
         let name = format!("{} ({})", adapter.info().name, precision.name());
         let session = block_on(Session::load(&adapter, &layer(16, 16, 1).model(), Mode::Folded)).unwrap();
-        assert_eq!(session.kernels(1).unwrap(), ["conv_cooperative"], "{name}");
+        assert_eq!(session.kernels(1).unwrap(), ["conv_matrix"], "{name}");
         match check(&mut SessionRunner::new(name.clone(), adapter), "matrices", matrices()) {
             Ok(worst) => println!("{name}: at worst {worst:.3} of the tolerance"),
             Err(report) => panic!("{report}"),
@@ -183,11 +181,11 @@ fn matrix_units_are_used_where_matrices_are_whole() {
                 block_on(Session::load(adapter, &layer(inputs, outputs, groups).model(), Mode::Folded)).unwrap();
             session.kernels(1).unwrap()
         };
-        assert_eq!(kernels(&adapter, 64, 64, 1), ["conv_cooperative"], "and no filtering");
+        assert_eq!(kernels(&adapter, 64, 64, 1), ["conv_matrix"], "and no filtering");
         assert_eq!(kernels(&adapter, 64, 40, 1)[0], "conv_tiled");
         assert_eq!(kernels(&adapter, 32, 32, 32), ["conv_depthwise"]);
         let exact = adapter.clone().with_precision(Precision::F32).unwrap();
-        assert!(!kernels(&exact, 64, 64, 1).contains(&"conv_cooperative".into()), "they have no single precision");
+        assert!(!kernels(&exact, 64, 64, 1).contains(&"conv_matrix".into()), "they have no single precision");
     }
 }
 
@@ -200,7 +198,7 @@ fn wrong_and_refused_matrix_units_are_left_alone() {
             let adapter = adapter.clone().with_device(|device| device.emulate_matrix_units(emulator));
             let session = block_on(Session::load(&adapter, &layer(64, 64, 1).model(), Mode::Folded)).unwrap();
             assert_eq!((session.faults().len(), session.precision()), (faults, precision), "{:?}", session.faults());
-            assert!(!session.kernels(1).unwrap().contains(&"conv_cooperative".into()), "{:?}", session.kernels(1));
+            assert!(!session.kernels(1).unwrap().contains(&"conv_matrix".into()), "{:?}", session.kernels(1));
         }
     }
 }
@@ -262,7 +260,7 @@ fn numbers_are_stored_in_half() {
     let (model, inputs) = (problem.model(), problem.inputs());
     let exact = reference::run(&model, &inputs).unwrap();
     for (adapter, precision) in half() {
-        for algorithm in [None, Some(Algorithm::Winograd(Winograd::F2)), Some(Algorithm::Winograd(Winograd::F4))] {
+        for algorithm in [None, Some("winograd_f2"), Some("winograd_f4")] {
             let adapter = adapter.clone().with_device(|device| device.prefer(algorithm));
             let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
             assert_eq!(session.precision(), precision);

@@ -5,8 +5,7 @@ mod common;
 use common::compare::compare;
 use common::graph::Graph;
 use common::problem::Problem;
-use doconv::gpu::Tier;
-use doconv::gpu::choose::Algorithm;
+use doconv::gpu::policy::Tier;
 use doconv::network::{Activation, Conv2d, Op};
 use doconv::{Adapter, Error, Mode, Model, Precision, Selector, Session, reference};
 use pollster::block_on;
@@ -54,7 +53,7 @@ fn broken(adapter: &Adapter, tier: Tier, family: &'static str) -> Adapter {
 }
 
 fn split(adapter: Adapter) -> Adapter {
-    adapter.with_device(|device| device.prefer(Some(Algorithm::Split)))
+    adapter.with_device(|device| device.prefer(Some("split")))
 }
 
 fn check(session: &mut Session, problem: &Problem) {
@@ -104,12 +103,12 @@ fn what_is_wrong_in_half_precision_only_runs_in_single_precision() {
             (Tier::Software, "winograd_output"),
             (Tier::Software, direct(&half)),
             (Tier::Hardware, "conv_tiled"),
-            (Tier::Hardware, "conv_sum"),
+            (Tier::Hardware, "conv_split_sum"),
             // Nothing stands in for it in the same precision.
             (Tier::Software, "conv_grouped"),
         ] {
             let adapter = broken(&half, tier, family);
-            let adapter = if family == "conv_sum" { split(adapter) } else { adapter };
+            let adapter = if family == "conv_split_sum" { split(adapter) } else { adapter };
             let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
             let [fault] = session.faults() else { panic!("{:?}", session.faults()) };
             assert!(fault.kernels.contains(&family) && fault.precision == precision, "{fault:?}");
@@ -128,12 +127,12 @@ fn what_is_wrong_in_half_precision_only_runs_in_single_precision() {
 fn sums_that_are_added_up_wrongly_are_no_longer_split() {
     let problem = problem();
     for adapter in gpus() {
-        let adapter = split(broken(&adapter, Tier::Hardware, "conv_sum"));
+        let adapter = split(broken(&adapter, Tier::Hardware, "conv_split_sum"));
         let mut session = block_on(Session::load(&adapter, &problem.model(), Mode::Folded)).unwrap();
         let faults = session.faults();
-        assert!(faults.len() == 1 && faults[0].kernels.ends_with(&["conv_sum"]), "{faults:?}");
+        assert!(faults.len() == 1 && faults[0].kernels.ends_with(&["conv_split_sum"]), "{faults:?}");
         let kernels = session.kernels(1).unwrap();
-        assert!(kernels.contains(&"conv_tiled".into()) && !kernels.contains(&"conv_sum".into()), "{kernels:?}");
+        assert!(kernels.contains(&"conv_tiled".into()) && !kernels.contains(&"conv_split_sum".into()), "{kernels:?}");
         check(&mut session, &problem);
     }
 }

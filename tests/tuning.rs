@@ -9,12 +9,9 @@ use common::problem::Problem;
 use common::problems::FAMILIES;
 use common::runners::SessionRunner;
 use common::suite::{check, check_one};
-use doconv::gpu::Tier;
-use doconv::gpu::choice::Choice;
-use doconv::gpu::choose::Algorithm;
-use doconv::gpu::tuned::{Tuned, layer};
+use doconv::gpu::policy::{KernelConfig, Tier, TuningTable, layer};
+use doconv::gpu::{TuneEvent, TuneListener};
 use doconv::network::{Activation, Conv2d, Op};
-use doconv::tuning::{TuneEvent, TuneListener};
 use doconv::{Adapter, Mode, Precision, Selector, Session};
 use pollster::block_on;
 
@@ -92,9 +89,9 @@ fn every_choice_computes_the_same() {
         let mut run = 0;
         for (conv, size) in layers() {
             let (problem, output) = problem(conv.clone(), size);
-            let choices = CHOICES.map(|text| text.parse::<Choice>().unwrap());
+            let choices = CHOICES.map(|text| text.parse::<KernelConfig>().unwrap());
             for choice in choices.into_iter().filter(|choice| choice.fits(&conv)) {
-                let mut tuned = Tuned::default();
+                let mut tuned = TuningTable::default();
                 tuned.insert(&layer(&conv, output), choice);
                 let adapter = adapter.clone().with_device(|device| device.add_tuned(&tuned));
                 let name = format!("{}, {}, {choice}", name(&adapter), layer(&conv, output));
@@ -105,7 +102,7 @@ fn every_choice_computes_the_same() {
                 let has = |family: &str| kernels.iter().any(|kernel| kernel.starts_with(family));
                 // Not of groups that the choice cannot know of: those stay with what can run them.
                 if conv.groups == 1 {
-                    assert_eq!(has("conv_sum"), choice.tile.parts > 1, "{name}: {kernels:?}");
+                    assert_eq!(has("conv_split_sum"), choice.tile.parts > 1, "{name}: {kernels:?}");
                     assert_eq!(has("winograd"), choice.winograd.is_some(), "{name}: {kernels:?}");
                 }
                 run += 1;
@@ -122,7 +119,7 @@ fn split_sums_are_right_for_any_convolution() {
         for tier in [Tier::Software, Tier::Hardware] {
             let adapter = adapter.clone().with_device(|device| {
                 device.set_tier(tier);
-                device.prefer(Some(Algorithm::Split));
+                device.prefer(Some("split"));
             });
             let mut runner = SessionRunner::new(format!("{}, {tier:?}, split", name(&adapter)), adapter);
             check(&mut runner, family, problems()).unwrap_or_else(|report| panic!("{report}"));
@@ -197,7 +194,7 @@ fn tuning_times_each_kind_of_layer_once_and_keeps_what_is_right() {
         assert_eq!(same.gpu().unwrap().tuned(), adapter.gpu().unwrap().tuned());
         for other in Precision::ALL.into_iter().filter(|&other| other != precision) {
             let Ok(other) = adapter.clone().with_precision(other) else { continue };
-            assert_eq!(other.gpu().unwrap().tuned(), Tuned::default());
+            assert_eq!(other.gpu().unwrap().tuned(), TuningTable::default());
         }
     }
 }

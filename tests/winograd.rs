@@ -6,10 +6,9 @@ use common::graph::Graph;
 use common::problem::Problem;
 use common::runners::SessionRunner;
 use common::suite::{Runner, check, check_one};
-use doconv::gpu::Tier;
-use doconv::gpu::choose::Algorithm;
-use doconv::gpu::winograd::Winograd;
+use doconv::gpu::policy::Tier;
 use doconv::network::{Activation, Conv2d, DoConv, Op, PaddingMode, Pairing};
+use doconv::winograd::Winograd;
 use doconv::{Adapter, Mode, Model, Selector, Session, Tensor};
 use pollster::block_on;
 use proptest::prelude::*;
@@ -58,7 +57,7 @@ fn problems() -> BoxedStrategy<Problem> {
 fn preferring(adapter: &Adapter, tier: Tier, size: Winograd) -> Adapter {
     adapter.clone().with_device(|device| {
         device.set_tier(tier);
-        device.prefer(Some(Algorithm::Winograd(size)));
+        device.prefer(Some(["winograd_f2", "winograd_f4"][size as usize]));
     })
 }
 

@@ -2,8 +2,7 @@
 //
 // Grid: x over pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 {% if activation == "bounds" %}
 // The result of the activation, which tells as much as its argument.
 {% else %}
@@ -43,7 +42,8 @@ fn slope(x: vec4<f32>) -> vec4<f32> {
 }
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     if id.x >= p.area || id.y >= p.maps {
         return;
     }

@@ -2,8 +2,7 @@
 //
 // Grid: x over items.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 // Maps of one pixel: channels lie one behind the other.
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<f32>;
@@ -14,7 +13,8 @@
 {% endif %}
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     if id.x >= p.items {
         return;
     }
@@ -39,6 +39,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var c = 0u; c < p.classes; c++) {
         let probability = exp(logits[first + c] - largest) / sum;
         output[first + c] = (probability * mass - targets[first + c]) / f32(p.items);
+    }
+    for (var c = p.classes; c < p.stride; c++) {
+        output[first + c] = 0.0;
     }
 {% else %}
     let log_sum = largest + log(sum);

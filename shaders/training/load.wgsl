@@ -1,9 +1,8 @@
 // Parameters become {% if part == "d" %}D of a composed kernel, which is their sum with the identity{% elif part == "bias" %}a bias{% else %}a kernel, or W of one{% endif %}.
 //
-// Grid: x and y over the elements of the result, in rows of p.row.
+// Grid: x over the elements of the result.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 {% if part == "d" %}
 // The map [input channel, tap, s, 1].
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
@@ -19,9 +18,10 @@
 @group(0) @binding(2) var<storage, read_write> loaded: array<f32>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let at = id.y * p.row + id.x;
-    if id.x >= p.row || at >= p.length {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
+    let at = id.x;
+    if at >= p.length {
         return;
     }
 {% if part == "bias" %}

@@ -2,8 +2,7 @@
 //
 // Grid: x over pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 // [mean or variance][slice]
 @group(0) @binding(2) var<storage, read> statistics: array<vec4<f32>>;
@@ -15,7 +14,8 @@
 @group(0) @binding(6) var<storage, read_write> output: array<vec4<f32>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     if id.x >= p.area || id.y >= p.maps {
         return;
     }

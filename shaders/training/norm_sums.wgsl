@@ -3,8 +3,7 @@
 //
 // Grid: x over slices, y over parts of the pixels.
 {% include "common/map.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;
 // [mean or variance][slice]
 @group(0) @binding(2) var<storage, read> statistics: array<vec4<f32>>;
@@ -13,7 +12,8 @@
 @group(0) @binding(4) var<storage, read_write> parts: array<vec4<f32>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
     let slice = id.x;
     let part = id.y;
     if slice >= p.slices || part >= p.parts {

@@ -10,8 +10,7 @@
 // Grid: x over workgroups.
 {% include "common/map.wgsl" %}
 {% endif %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 {% if join %}
 @group(0) @binding(1) var<storage, read> parts: array<f32>;
 // The map [1, 1, 1, 1].
@@ -26,7 +25,8 @@ const LANES: u32 = {{ workgroup[0] }}u;
 var<workgroup> partial: array<f32, LANES>;
 
 @compute @workgroup_size({{ workgroup[0] }})
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let group = group_in_part + first_group();
 {% if join %}
     var sum = 0.0;
     for (var at = index; at < p.length; at += LANES) {

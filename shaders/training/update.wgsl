@@ -1,9 +1,8 @@
 // The optimiser's step ({{ rule }}), for all parameters at once.
 //
-// Grid: x and y over the elements of the arenas (as vec4), in rows of p.row.
+// Grid: x over the elements of the arenas (as vec4).
 {% include "training/hyperparameters.wgsl" %}
-{{ params }}
-@group(0) @binding(0) var<uniform> p: Params;
+{% include "common/params.wgsl" %}
 @group(0) @binding(1) var<storage, read> hyperparameters: Hyperparameters;
 @group(0) @binding(2) var<storage, read> gradients: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> parameters: array<vec4<f32>>;
@@ -17,9 +16,10 @@
 {% endif %}
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let at = id.y * p.row + id.x;
-    if id.x >= p.row || at >= p.length {
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
+    let at = id.x;
+    if at >= p.length {
         return;
     }
     // In runs whose gradients are only added up, no step is taken.

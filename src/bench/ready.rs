@@ -9,8 +9,10 @@ use super::cases::{Case, Source, Subject};
 use super::check::Expected;
 use super::sampling::elapsed_ms;
 use super::special::Special;
+use crate::gpu::shader::Scalar;
+use crate::gpu::tune;
 use crate::plan::Plan;
-use crate::{Adapter, Precision, Result, Session, Tensor, tuning};
+use crate::{Adapter, Precision, Result, Session, Tensor};
 
 /// A case that is ready to be timed.
 pub(super) struct Ready {
@@ -51,7 +53,7 @@ impl Ready {
         let plan = Plan::new(&model, case.mode)?;
         // Before anything is timed, and before it is asked how exact the kernels are.
         if let Some(device) = adapter.gpu() {
-            tuning::tune(device, &plan).await?;
+            tune(device, &plan).await?;
         }
         let expected = case.expected(adapter, source, &model, &inputs).await?;
         let start = Instant::now();
@@ -61,7 +63,7 @@ impl Ready {
         let setup_ms = elapsed_ms(start);
         let precision = session.precision();
         let (bytes, kernels) =
-            (plan.traffic(case.batch, precision.storage().bytes() as u64), session.kernels(case.batch)?);
+            (plan.traffic(case.batch, Scalar::stored_in(precision).bytes() as u64), session.kernels(case.batch)?);
         let work = Work::Run { session, inputs, expected, outputs: vec![] };
         Ok(Self { work, setup_ms, macs: case.macs()?, bytes, kernels, precision })
     }

@@ -9,6 +9,7 @@ use super::cases::{Case, Subject};
 use super::check::Expected;
 use super::peak::Peak;
 use super::sampling::elapsed_ms;
+use crate::gpu::shader::Scalar;
 use crate::plan::Plan;
 use crate::session::Folding;
 use crate::{Adapter, Error, Precision, Result};
@@ -32,7 +33,7 @@ impl Special {
                 let kernel = if adapter.gpu().is_some() { "compose" } else { "cpu" };
                 // As it is now that the kernels were checked.
                 let precision = adapter.precision();
-                let bytes = plan.folding_traffic(precision.storage().bytes() as u64);
+                let bytes = plan.folding_traffic(Scalar::stored_in(precision).bytes() as u64);
                 let expected = Expected::of_folding(&plan, precision)?;
                 Ok((Self::Fold { folding, expected, bytes, kernel, precision }, setup_ms))
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use doconv::tuning::{TuneEvent, TuneListener};
+use doconv::gpu::{TuneEvent, TuneListener};
 use doconv::{Adapter, AdapterInfo, AdapterKind, Precision, Selector, blocking};
 use serde::Serialize;
 

@@ -1,11 +1,10 @@
-//! What is kept between two calls of the program: choices that were timed, in the user's folder for such things.
+//! What is kept between two calls of the program: kernel configurations that were timed, in the user's folder for such things.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use doconv::gpu::tuned::Tuned;
-use doconv::tuning::stored::Stored;
+use doconv::gpu::policy::{TuningFile, TuningTable};
 use doconv::{AdapterInfo, Precision, formats};
 use etcetera::BaseStrategy;
 
@@ -26,27 +25,27 @@ fn tuning_file() -> Option<PathBuf> {
     Some(folder()?.join("tuning.json"))
 }
 
-fn stored() -> Stored {
-    let Some(path) = tuning_file() else { return Stored::default() };
+fn stored() -> TuningFile {
+    let Some(path) = tuning_file() else { return TuningFile::default() };
     let read = match std::fs::read_to_string(&path) {
-        Ok(json) => Stored::parse(&json).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Stored::default(),
+        Ok(json) => TuningFile::parse(&json).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return TuningFile::default(),
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|reason| {
         // What is there cannot be used, and is no reason not to work.
         output::note(&format!("{}: {reason}; left alone, `--tune full` writes it anew", path.display()));
-        Stored::default()
+        TuningFile::default()
     })
 }
 
-/// The choices for an adapter that were timed on this machine, in a precision.
-pub fn tuned(info: &AdapterInfo, precision: Precision) -> Tuned {
+/// The configurations for an adapter that were timed on this machine, in a precision.
+pub fn tuned(info: &AdapterInfo, precision: Precision) -> TuningTable {
     stored().of(info, precision)
 }
 
-/// Keeps the choices for an adapter in a precision.
-pub fn keep_tuned(info: &AdapterInfo, precision: Precision, tuned: &Tuned) -> Result<()> {
+/// Keeps the configurations for an adapter in a precision.
+pub fn keep_tuned(info: &AdapterInfo, precision: Precision, tuned: &TuningTable) -> Result<()> {
     let (Some(folder), Some(path)) = (folder(), tuning_file()) else { return Ok(()) };
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     // Read again: another process may have written meanwhile.

@@ -255,7 +255,7 @@ impl Plan {
     }
 
     /// The plan for an executor that has packed the weights: everything but their values, those of constants too, except
-    /// those of kernels that `keep` wants.
+    /// the tables of interpolations and those of kernels that `keep` wants.
     pub(crate) fn without_weights(&self, keep: impl Fn(KernelId) -> bool) -> Self {
         let strip = |(index, kernel): (usize, &Kernel)| {
             if keep(KernelId(index)) {
@@ -272,10 +272,14 @@ impl Plan {
             };
             Kernel { name: kernel.name.clone(), conv: kernel.conv.clone(), source, bias: vec![] }
         };
+        let without_values = |(index, constant): (usize, &Constant)| match self.is_table(ConstantId(index)) {
+            true => constant.clone(),
+            false => Constant { name: constant.name.clone(), shape: constant.shape, values: vec![] },
+        };
         Self {
             values: self.values.clone(),
             kernels: self.kernels.iter().enumerate().map(strip).collect(),
-            constants: self.constants.iter().map(|constant| Constant { values: vec![], ..constant.clone() }).collect(),
+            constants: self.constants.iter().enumerate().map(without_values).collect(),
             steps: self.steps.clone(),
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),

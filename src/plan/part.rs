@@ -1,6 +1,8 @@
 //! A step by itself, as a plan of its own: to see whether an adapter runs it right.
 
 use super::{ConstantId, Conv, KernelId, KernelSource, Plan, Step, ValueId};
+use crate::Tensor;
+use crate::doconv::Composed;
 use crate::network::Shape;
 
 impl Plan {
@@ -95,6 +97,70 @@ impl Plan {
             small.values[id.0].shape[1] = outputs;
         }
         Some(small)
+    }
+}
+
+impl Plan {
+    /// The same with other parameters: kernels, biases and constants drawn at random, so that outputs are about as large as
+    /// inputs. Kernels that are made from others are plain ones. The tables of interpolations stay.
+    pub(crate) fn randomised(&self, draw: &mut impl FnMut() -> f32) -> Self {
+        let mut random = self.clone();
+        let mut filled = |length: usize, scale: f32| (0..length).map(|_| scale * draw()).collect::<Vec<f32>>();
+        for kernel in &mut random.kernels {
+            let conv = &kernel.conv;
+            let scale = 1.0 / ((conv.channels_per_group() * conv.taps()) as f32).sqrt();
+            kernel.bias = filled(conv.out_channels, 0.5);
+            kernel.source = match &kernel.source {
+                KernelSource::Composed(Composed { attributes, .. }) => {
+                    let s = attributes.d_mul;
+                    let w = [conv.out_channels, conv.channels_per_group(), s];
+                    let d = [conv.in_channels, conv.taps(), s];
+                    let of = |shape: [usize; 3], values| Tensor::new(shape, values).expect("as many as the shape says");
+                    let w = of(w, filled(w.iter().product(), scale));
+                    let d = of(d, filled(d.iter().product(), 1.0 / (s as f32).sqrt()));
+                    KernelSource::Composed(Composed { w, d, attributes: *attributes })
+                }
+                KernelSource::Plain(_) | KernelSource::Transposed(_) => {
+                    let length = conv.out_channels * conv.channels_per_group() * conv.taps();
+                    KernelSource::Plain(filled(length, scale))
+                }
+            };
+        }
+        for (index, constant) in random.constants.iter_mut().enumerate() {
+            if !self.is_table(ConstantId(index)) {
+                constant.values = filled(constant.shape.iter().product(), 1.0);
+            }
+        }
+        random
+    }
+
+    /// The same without activations, and with this function applied to every parameter: with absolute values, given those of
+    /// the inputs, it computes the sums of the absolute values of all products.
+    pub(crate) fn linear_with(&self, function: fn(f32) -> f32) -> Self {
+        let mut linear = self.clone();
+        for step in &mut linear.steps {
+            if let Step::Conv(conv) = step {
+                conv.activation = None;
+            }
+        }
+        for kernel in &mut linear.kernels {
+            kernel.bias.iter_mut().for_each(|value| *value = function(*value));
+            match &mut kernel.source {
+                KernelSource::Plain(values) => values.iter_mut().for_each(|value| *value = function(*value)),
+                KernelSource::Composed(Composed { w, d, .. }) => {
+                    let values = w.data_mut().iter_mut().chain(d.data_mut());
+                    values.for_each(|value| *value = function(*value));
+                }
+                KernelSource::Transposed(_) => {}
+            }
+        }
+        linear
+    }
+
+    /// Whether a constant is a table of an interpolation.
+    pub(crate) fn is_table(&self, id: ConstantId) -> bool {
+        let reads = |step: &Step| matches!(step, Step::Resize { rows, columns, .. } if *rows == id || *columns == id);
+        self.steps.iter().any(reads)
     }
 }
 

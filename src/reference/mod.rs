@@ -31,7 +31,7 @@ pub use map::Map;
 pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 pub use rounding::{Estimate, run_with_error, run_with_error_of};
-pub(crate) use rounding::{Rounding, error_growth};
+pub(crate) use rounding::{Rounding, SAFETY, UNIT, error_growth};
 #[cfg(training)]
 pub use training::{
     NormGradients, activation_gradient, avg_pool_gradient, batch_norm_gradient, batch_statistics, cross_entropy,

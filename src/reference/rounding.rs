@@ -9,16 +9,16 @@ use super::{
     Map, avg_pool, concat, conv_transpose2d, conv2d, flatten, global_avg_pool, global_max_pool, linear, log_softmax,
     max_pool, pad, reshape, slice, softmax, transpose,
 };
-use crate::gpu::winograd::Winograd;
 use crate::network::{Activation, Conv2d, Lrn, Node, Op, Pad};
+use crate::winograd::Winograd;
 use crate::{Model, Precision, Result, Tensor};
 
 /// Half the distance between 1 and the next `f32`.
-pub(super) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+pub(crate) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 /// Operations with an error of their own that every result is granted, however short its sum.
 pub(super) const OPERATIONS: f64 = 4.0;
 /// How many times the estimated error is still tolerated: estimates are typical errors, not worst cases.
-const SAFETY: f64 = 4.0;
+pub(crate) const SAFETY: f64 = 4.0;
 /// Devices may flush numbers below the smallest normal `f32`, 1.2e−38, to zero; products of those are granted too.
 const FLOOR: f64 = 1e-35;
 
@@ -92,20 +92,25 @@ impl Rounding {
     const UNIT: f64 = 1.0 / 2048.0;
     /// Of what is stored, whatever its value: numbers below the smallest normal one, 6.1e−5, may be flushed to zero. This is a
     /// quarter of it: an error that is four times as large is tolerated.
-    const FLOOR: f64 = 1.0 / 65536.0;
+    pub(crate) const FLOOR: f64 = 1.0 / 65536.0;
 
     pub(crate) fn of(precision: Precision) -> Self {
         Self(precision)
     }
 
     /// Of what is stored, relative to the value.
-    fn storing(self) -> f64 {
+    pub(crate) fn storing(self) -> f64 {
         self.0.pick([0.0, Self::UNIT, Self::UNIT])
     }
 
     /// Of every operation in a short sum of products.
     fn computing(self) -> f64 {
         self.0.pick([0.0, 0.0, Self::UNIT])
+    }
+
+    /// Of a sum of as many products as are added up in half precision, relative to the root of the sum of their squares.
+    pub(crate) fn short_sums(self) -> f64 {
+        self.computing() * short_sum(Precision::TERMS)
     }
 
     /// An error after its value was stored.
@@ -124,13 +129,16 @@ impl Rounding {
             return error;
         }
         let kernel = factors.map_or(1.0, |taps| 2.0 + (taps as f64).sqrt());
-        // Every addition to a short sum rounds what was added up so far. Of k products of one sign the squares of these add up
-        // to k³/3 squares of a product, whose root is k/√3 times that of the sum of the squares of all products. With both
-        // signs it is less.
-        let sums = OPERATIONS + terms.min(Precision::TERMS) as f64 / 3f64.sqrt();
-        let factor = self.storing() * kernel + self.computing() * sums;
+        let factor = self.storing() * kernel + self.computing() * short_sum(terms);
         error.zip(&squares(), |error, square| error + factor * square.sqrt())
     }
+}
+
+/// The error of a sum of so many products in half precision, in units of rounding. Every addition rounds what was added up so
+/// far. Of k products of one sign the squares of these add up to k³/3 squares of a product, whose root is k/√3 times that of the
+/// sum of the squares of all products. With both signs it is less.
+fn short_sum(terms: usize) -> f64 {
+    OPERATIONS + terms.min(Precision::TERMS) as f64 / 3f64.sqrt()
 }
 
 /// The error of a node's value, given those of its inputs.

@@ -18,7 +18,7 @@ impl Folding {
     /// Those of [`Session::load`](crate::Session::load).
     pub(crate) async fn load(adapter: &Adapter, plan: &Plan) -> Result<Self> {
         let shapes = plan.outputs.iter().map(|&id| plan.value(id).shape).collect();
-        Ok(Self { executor: Executor::checked(adapter, plan).await?.executor, shapes })
+        Ok(Self { executor: Executor::load(adapter, plan).await?, shapes })
     }
 
     /// Composes all kernels `repeats` times and gives the time of that.

@@ -445,7 +445,7 @@ impl Course {
             None => {
                 let model = self.model().await?;
                 let plan = Plan::new(&model, Mode::Folded).map_err(|error| self.diverged_or(error))?;
-                let executor = Executor::checked(&self.adapter, &plan).await?.executor;
+                let executor = Executor::load(&self.adapter, &plan).await?;
                 Validation { executor, totals: Totals::default() }
             }
         };

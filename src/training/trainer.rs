@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Decay, Optimiser};
 use crate::plan::{Hyperparameters, Parameter, Plan, Recipe, Running, TrainingPlan, ValueId, check_norms};
-use crate::session::{Checked, Executor};
+use crate::session::Executor;
 use crate::{Adapter, Error, Fault, Model, Result, Tensor, Weights};
 
 /// How a network is trained.
@@ -140,7 +140,6 @@ impl Totals {
 #[derive(Debug)]
 pub struct Trainer {
     executor: Executor,
-    faults: Vec<Fault>,
     planned: TrainingPlan,
     /// What training began with, for what does not change.
     model: Model,
@@ -168,14 +167,14 @@ impl Trainer {
             accumulates: options.parts > 1,
         };
         let mut planned = TrainingPlan::new(model, recipe, &|name| options.trains(name))?;
-        let Checked { executor, faults } = Executor::checked(adapter, &planned.plan).await?;
+        let executor = Executor::load(adapter, &planned.plan).await?;
         planned.plan.forget_weights();
-        Ok(Self { executor, faults, planned, model: model.clone(), options: options.clone(), steps: 0, images: 0 })
+        Ok(Self { executor, planned, model: model.clone(), options: options.clone(), steps: 0, images: 0 })
     }
 
     /// Kernels that were found to compute wrong results on this adapter, and were replaced by others.
     pub fn faults(&self) -> &[Fault] {
-        &self.faults
+        self.executor.faults()
     }
 
     /// Images of a step.

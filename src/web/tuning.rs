@@ -7,9 +7,8 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::options::TuneChoice;
 use super::to_js;
-use crate::gpu::Device;
-use crate::tuning::stored::Stored;
-use crate::tuning::{TuneEvent, TuneListener};
+use crate::gpu::policy::TuningFile;
+use crate::gpu::{Device, TuneEvent, TuneListener};
 use crate::{Adapter, AdapterInfo, Precision};
 
 #[wasm_bindgen(raw_module = "./tuning.js")]
@@ -21,9 +20,9 @@ extern "C" {
 }
 
 /// What is kept for all adapters of this browser; nothing where nothing can be.
-async fn stored() -> Stored {
+async fn stored() -> TuningFile {
     let json = stored_tuning().await.as_string().unwrap_or_default();
-    Stored::parse(&json).unwrap_or_default()
+    TuningFile::parse(&json).unwrap_or_default()
 }
 
 /// An adapter with the choices that were wanted.
@@ -51,7 +50,7 @@ struct Report<'a> {
     label: &'a str,
 }
 
-fn tell(info: &AdapterInfo, stored: &Stored, listener: Option<&Function>, event: TuneEvent<'_>) {
+fn tell(info: &AdapterInfo, stored: &TuningFile, listener: Option<&Function>, event: TuneEvent<'_>) {
     match event {
         TuneEvent::Step { label, done, total } => {
             if let Some((listener, report)) = listener.zip(to_js(&Report { done, total, label }).ok()) {

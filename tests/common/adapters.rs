@@ -1,6 +1,6 @@
 //! What there is to run layers on.
 
-use doconv::gpu::Tier;
+use doconv::gpu::policy::Tier;
 use doconv::{Adapter, Selector};
 use pollster::block_on;
 

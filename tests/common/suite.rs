@@ -1,8 +1,8 @@
 //! One suite for everything that runs a model.
 
-use doconv::gpu::winograd::Winograd;
 use doconv::network::Conv2d;
 use doconv::plan::Mode;
+use doconv::winograd::Winograd;
 use doconv::{Error, Model, Precision, Tensor, reference};
 use proptest::strategy::BoxedStrategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};

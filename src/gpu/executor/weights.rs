@@ -2,28 +2,25 @@
 
 use std::collections::HashMap;
 
-use super::bind;
 use crate::Result;
-use crate::gpu::Device;
-use crate::gpu::arena::{Layout, Region};
-use crate::gpu::choose::{Policy, Transformed};
-use crate::gpu::dispatch::{self, Resource};
-use crate::gpu::layout::{KernelLayout, map_len, pack_d, pack_map, pack_w, stored};
-use crate::gpu::shader::Scalar;
+use crate::gpu::device::{Device, Layout, Region};
+use crate::gpu::kernels::conv::KernelLayouts;
+use crate::gpu::policy::Policy;
+use crate::gpu::shader::{KernelLayout, Resource, Scalar, map_len, pack_d, pack_map, pack_w, stored};
 use crate::plan::{ConstantId, KernelId, KernelSource, Plan};
 
 /// All of a plan's, in few buffers.
 #[derive(Debug)]
 pub(super) struct Weights {
     /// By arena.
-    pub(super) buffers: [Vec<wgpu::Buffer>; Arena::ALL.len()],
+    buffers: [Vec<wgpu::Buffer>; Arena::ALL.len()],
     /// Where everything lies.
     regions: HashMap<Resource, (Arena, Region)>,
 }
 
 /// No buffer is both read and written by one dispatch, so what is written lies apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arena {
+enum Arena {
     /// What the shaders only read.
     Parameters,
     /// Kernels that are to be transformed, until they are.
@@ -51,19 +48,18 @@ impl Arena {
 }
 
 impl Weights {
-    pub(super) async fn upload(device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) -> Result<Self> {
-        let mut layouts: [Layout; Arena::ALL.len()] = Default::default();
+    pub(super) async fn upload(device: &Device, plan: &Plan, layouts: &KernelLayouts, policy: &Policy) -> Result<Self> {
+        let mut arenas: [Layout; Arena::ALL.len()] = Default::default();
         let mut regions = HashMap::new();
         let mut place = |resource, arena: Arena, what: &str, bytes: u64| -> Result<()> {
-            let region = layouts[arena as usize].place(device, what, bytes)?;
+            let region = arenas[arena as usize].place(device, what, bytes)?;
             regions.insert(resource, (arena, region));
             Ok(())
         };
-        for (index, kernel) in plan.kernels.iter().enumerate() {
+        for (index, kernel) in plan.kernels().iter().enumerate() {
             let (id, name) = (KernelId(index), &kernel.name);
-            let size = winograd.get(id);
-            let storage = dispatch::kernel_precision(policy, size).storage();
-            let kernel_bytes = (storage.bytes() * KernelLayout::with(&kernel.conv, size).len()) as u64;
+            let size = layouts.winograd(id);
+            let kernel_bytes = (layouts.scalar(id).bytes() * layouts.layout(plan, id).len()) as u64;
             let bias_bytes = 4 * padded_bias(&kernel.bias).len() as u64;
             place(Resource::Bias(id), Arena::Parameters, &format!("bias of `{name}`"), bias_bytes)?;
             let what = format!("kernel of `{name}`");
@@ -86,18 +82,18 @@ impl Weights {
             };
             place(Resource::Kernel(id), arena, &what, kernel_bytes)?;
         }
-        for (index, constant) in plan.constants.iter().enumerate() {
+        for (index, constant) in plan.constants().iter().enumerate() {
             let (id, what) = (ConstantId(index), format!("constant `{}`", constant.name));
             place(Resource::Constant(id), Arena::Parameters, &what, 4 * map_len(constant.shape) as u64)?;
         }
         let mut weights = Self { buffers: Default::default(), regions };
-        for (arena, layout) in Arena::ALL.into_iter().zip(&layouts) {
+        for (arena, layout) in Arena::ALL.into_iter().zip(&arenas) {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             weights.buffers[arena as usize] = layout.create(device, arena.label(), usage).await?;
         }
         device
             .checked("uploading weights", || {
-                weights.fill(device, plan, winograd, policy);
+                weights.fill(device, plan, layouts, policy);
                 // Without this the copies would wait for the first run.
                 device.queue.submit([]);
             })
@@ -105,7 +101,7 @@ impl Weights {
         Ok(weights)
     }
 
-    fn fill(&self, device: &Device, plan: &Plan, winograd: &Transformed, policy: &Policy) {
+    fn fill(&self, device: &Device, plan: &Plan, layouts: &KernelLayouts, policy: &Policy) {
         let write_as = |scalar: Scalar, resource: Resource, values: &[f32]| {
             let (arena, region) = &self.regions[&resource];
             device.queue.write_buffer(
@@ -115,14 +111,14 @@ impl Weights {
             );
         };
         let write = |resource, values: &[f32]| write_as(Scalar::F32, resource, values);
-        for (index, constant) in plan.constants.iter().enumerate() {
+        for (index, constant) in plan.constants().iter().enumerate() {
             let mut packed = vec![0.0; map_len(constant.shape)];
             pack_map(constant.shape, &constant.values, &mut packed);
             write(Resource::Constant(ConstantId(index)), &packed);
         }
-        for (index, kernel) in plan.kernels.iter().enumerate() {
+        for (index, kernel) in plan.kernels().iter().enumerate() {
             let (id, conv) = (KernelId(index), &kernel.conv);
-            let size = winograd.get(id);
+            let size = layouts.winograd(id);
             write(Resource::Bias(id), &padded_bias(&kernel.bias));
             match &kernel.source {
                 KernelSource::Plain(values) => {
@@ -130,7 +126,7 @@ impl Weights {
                     match size {
                         Some(_) if policy.transforms_kernels() => write(Resource::Taps(id), &packed),
                         Some(size) => write(Resource::Kernel(id), &size.transform(&packed)),
-                        None => write_as(policy.precision.storage(), Resource::Kernel(id), &packed),
+                        None => write_as(layouts.scalar(id), Resource::Kernel(id), &packed),
                     }
                 }
                 KernelSource::Composed(parts) => {
@@ -145,7 +141,17 @@ impl Weights {
 
     pub(super) fn binding(&self, resource: Resource) -> wgpu::BindingResource<'_> {
         let (arena, region) = &self.regions[&resource];
-        bind(&self.buffers[*arena as usize], region)
+        region.bind(&self.buffers[*arena as usize])
+    }
+
+    /// Lets go of kernels that were transformed.
+    pub(super) fn drop_taps(&mut self) {
+        self.buffers[Arena::Taps as usize].clear();
+    }
+
+    /// The buffers of composed kernels.
+    pub(super) fn composed(&self) -> &[wgpu::Buffer] {
+        &self.buffers[Arena::Composed as usize]
     }
 }
 

@@ -1,0 +1,60 @@
+// Winograd F({{ m }}×{{ m }}, 3×3), first part: Bᵀ d B of every {{ side }}×{{ side }} tile of inputs, zeros outside of the map. One slice of
+// one tile per invocation; neighbours take neighbouring tiles.
+//
+// The result: [place in the tile][input slice][tile], tiles of all images one after the other.
+//
+// Grid: x over tiles, y over input slices.
+{% include "common/map.wgsl" %}
+{% include "common/params.wgsl" %}
+@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
+@group(0) @binding(2) var<storage, read_write> transformed: array<vec4<f32>>;
+
+@compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
+fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
+    let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
+    let tile = id.x;
+    let slice = id.y;
+    if tile >= p.tiles || slice >= p.in_slices {
+        return;
+    }
+    let image = tile / p.image_tiles;
+    let place = tile % p.image_tiles;
+    let base = (image * p.in_slices + slice) * p.in_height * p.in_width;
+    let row = i32(place / p.row_tiles * {{ m }}u) - i32(p.pad_top);
+    let column = i32(place % p.row_tiles * {{ m }}u) - i32(p.pad_left);
+{% if compact %}
+    // One after the other, so that there is less to compile.
+    var d: array<vec4<f32>, {{ side * side }}>;
+    for (var k = 0u; k < {{ side * side }}u; k++) {
+        // Negative coordinates wrap to huge ones, so that one comparison serves both ends.
+        let y = u32(row + i32(k / {{ side }}u));
+        let x = u32(column + i32(k % {{ side }}u));
+        let inside = y < p.in_height && x < p.in_width;
+        d[k] = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y * p.in_width + x, inside)]), inside);
+    }
+{% else %}
+{% for i in range(side) %}
+    let y{{ i }} = u32(row + {{ i }});
+    let x{{ i }} = u32(column + {{ i }});
+{% endfor %}
+{% for j in range(side) %}
+{% for i in range(side) %}
+    let inside{{ i }}_{{ j }} = y{{ i }} < p.in_height && x{{ j }} < p.in_width;
+    let d{{ i }}_{{ j }} = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }})]), inside{{ i }}_{{ j }});
+{% endfor %}
+{% endfor %}
+{% endif %}
+{% for j in range(side) %}
+{% for i in range(side) %}
+    let t{{ i }}_{{ j }} = {{ combine(matrix[i], ("d[# * " ~ side ~ " + " ~ j ~ "]") if compact else "d#_" ~ j) }};
+{% endfor %}
+{% endfor %}
+    var at = slice * p.tiles + tile;
+    let step = p.in_slices * p.tiles;
+{% for i in range(side) %}
+{% for j in range(side) %}
+    transformed[at] = {{ combine(matrix[j], "t" ~ i ~ "_#") }};
+    at += step;
+{% endfor %}
+{% endfor %}
+}

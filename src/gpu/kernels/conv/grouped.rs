@@ -1,0 +1,69 @@
+//! Convolution with groups of any size: the fallback where groups do not consist of whole slices, and for channel multipliers.
+
+use super::kernel::ConvKernel;
+use super::problem::{ConvParams, ConvProblem};
+use crate::gpu::policy::{Policy, Tile};
+use crate::gpu::shader::{Kernel, Precisions, ShaderKey};
+
+static FAMILY: Kernel = Kernel {
+    name: "conv_grouped",
+    template: "conv/grouped.wgsl",
+    params: ConvParams::BLOCK,
+    precisions: Precisions::Stored,
+    #[cfg(not(target_arch = "wasm32"))]
+    specialisations: || {
+        let whole = super::problem::bare_keys(&FAMILY, WORKGROUP).into_iter().filter(|key| !key.flag("split"));
+        whole.collect()
+    },
+    ..Kernel::DEFAULT
+};
+
+const WORKGROUP: [u32; 2] = [64, 1];
+
+static FAMILIES: [&Kernel; 1] = [&FAMILY];
+
+/// The kernel.
+pub struct Grouped;
+
+impl ConvKernel for Grouped {
+    fn name(&self) -> &'static str {
+        "grouped"
+    }
+
+    fn families(&self) -> &'static [&'static Kernel] {
+        &FAMILIES
+    }
+
+    fn can_run(&self, problem: &ConvProblem, _: &Policy) -> bool {
+        problem.conv.groups > 1 && problem.products_of.is_none()
+    }
+
+    fn suits(&self, _: &ConvProblem, _: &Policy) -> bool {
+        true
+    }
+
+    fn default_tile(&self, _: &ConvProblem, _: &Policy) -> Tile {
+        Tile { pixels: 1, slices: 1, workgroup: WORKGROUP, parts: 1 }
+    }
+
+    fn accepts(&self, problem: &ConvProblem, tile: &Tile) -> bool {
+        [tile.pixels, tile.slices] == [1, 1] && tile.workgroup == WORKGROUP && problem.products_of.is_none()
+    }
+
+    fn other_tiles(&self, _: &ConvProblem, _: &Policy) -> Vec<Tile> {
+        vec![]
+    }
+
+    /// It is slow: for what nothing else can run, and where that turns out to be wrong.
+    fn is_worth_timing(&self, problem: &ConvProblem, _: &Policy) -> bool {
+        !problem.has_whole_slices()
+    }
+
+    fn shader(&self, problem: &ConvProblem, _: &Tile, _: &Policy) -> ShaderKey {
+        problem.key(&FAMILY, WORKGROUP, false)
+    }
+
+    fn invocations(&self, problem: &ConvProblem, _: &Tile) -> [usize; 3] {
+        [problem.pixels(), problem.out_slices(), 1]
+    }
+}
