@@ -52,6 +52,7 @@ pub mod tuning;
 mod web;
 #[cfg(all(target_arch = "wasm32", feature = "web-onnx"))]
 mod web_onnx;
+pub mod winograd;
 
 pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
 #[cfg(feature = "bundled-model")]

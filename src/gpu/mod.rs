@@ -36,7 +36,7 @@ pub mod training;
 mod trust;
 pub mod tuned;
 pub mod variant;
-pub mod winograd;
+pub use crate::winograd;
 
 pub use device::{Device, Tier};
 pub(crate) use device::{Found, find};

@@ -8,13 +8,13 @@ mod folding;
 mod gradient;
 mod lower;
 mod memory;
-mod part;
 mod resize;
 mod step;
-mod train_step;
+mod sub_pixel;
+mod sub_plan;
 #[cfg(training)]
-mod training;
-mod transposed;
+mod training_plan;
+mod training_steps;
 mod view;
 
 pub(crate) use gradient::Gradients;
@@ -23,19 +23,19 @@ pub use memory::Memory;
 pub use step::{
     Binary, BinaryOp, ComposeGradient, Conv, Factor, KernelGradient, Pad, PadGradient, Pool, PoolKind, Step,
 };
+pub use sub_pixel::SubPixel;
 #[cfg(training)]
-pub(crate) use train_step::AFFINE_PARTS;
+pub(crate) use training_plan::check_norms;
 #[cfg(training)]
-pub use train_step::{
+pub use training_plan::{Decay, Parameter, Recipe, Running, TrainingPlan};
+#[cfg(training)]
+pub(crate) use training_steps::AFFINE_PARTS;
+#[cfg(training)]
+pub use training_steps::{
     Accumulate, Blend, HYPERPARAMETERS, Hyperparameters, Load, LoadedPart, NormGradient, NormSums, Normalise,
     PoolGradient, Rule, Update,
 };
-pub use train_step::{ArenaId, State, TrainStep};
-#[cfg(training)]
-pub(crate) use training::check_norms;
-#[cfg(training)]
-pub use training::{Decay, Parameter, Recipe, Running, TrainingPlan};
-pub use transposed::SubPixel;
+pub use training_steps::{ArenaId, State, TrainStep};
 pub use view::{AxisView, View};
 
 use serde::{Deserialize, Serialize};

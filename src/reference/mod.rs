@@ -12,13 +12,13 @@
 mod conv;
 mod elementwise;
 mod gradient;
+mod interpreter;
+mod layout_ops;
 mod map;
-mod moving;
 mod pool;
 mod rounding;
 #[cfg(training)]
 mod training;
-mod walk;
 mod winograd;
 
 pub use conv::{conv_transpose2d, conv2d, effective_d, feature_composition, fold, linear};
@@ -27,8 +27,9 @@ pub use gradient::{
     LayerGradients, bias_gradient, conv2d_input_gradient, conv2d_kernel_gradient, feature_composition_gradient,
     fold_gradient, kernel_composition_gradient,
 };
+pub use interpreter::run;
+pub use layout_ops::{pad, reshape, resize, slice, transpose};
 pub use map::Map;
-pub use moving::{pad, reshape, resize, slice, transpose};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 pub use rounding::{Estimate, run_with_error, run_with_error_of};
 pub(crate) use rounding::{Rounding, error_growth};
@@ -37,4 +38,3 @@ pub use training::{
     NormGradients, activation_gradient, avg_pool_gradient, batch_norm_gradient, batch_statistics, cross_entropy,
     cross_entropy_gradient, max_pool_gradient, reduce,
 };
-pub use walk::run;

@@ -2,15 +2,15 @@
 
 use super::elementwise::broadcast;
 use super::elementwise::lrn_base;
-use super::moving::interpolate;
-use super::walk::{ConvKernel, checked, parameter, pick, value};
+use super::interpreter::{ConvKernel, checked, parameter, pick, value};
+use super::layout_ops::interpolate;
 use super::winograd as filtering;
 use super::{
     Map, avg_pool, concat, conv_transpose2d, conv2d, flatten, global_avg_pool, global_max_pool, linear, log_softmax,
     max_pool, pad, reshape, slice, softmax, transpose,
 };
-use crate::gpu::winograd::Winograd;
 use crate::network::{Activation, Conv2d, Lrn, Node, Op, Pad};
+use crate::winograd::Winograd;
 use crate::{Model, Precision, Result, Tensor};
 
 /// Half the distance between 1 and the next `f32`.

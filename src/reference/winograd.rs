@@ -1,10 +1,10 @@
 //! How exact a convolution by Winograd's filtering can be: less than tap by tap.
 
 use super::Map;
+use super::interpreter::ConvKernel;
 use super::rounding::{OPERATIONS, UNIT};
-use super::walk::ConvKernel;
-use crate::gpu::winograd::Winograd;
 use crate::network::Conv2d;
+use crate::winograd::Winograd;
 
 /// The typical error of every output, if the inputs are exact: that of transforming inputs and kernels, of adding up products,
 /// and of transforming back, each as if it were independent of the others. All outputs of a tile have it, also where the tile

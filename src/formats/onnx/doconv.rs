@@ -5,10 +5,10 @@
 //! to the kernel. Exporters write the sum as `Einsum`, or as `MatMul` with axes moved before and after it.
 
 use super::array::Array;
+use super::axis_rules;
 use super::constant;
 use super::import::Importer;
 use super::node::Node;
-use super::rules;
 use crate::Tensor;
 use crate::doconv::{Composed as Kernels, add_identity, fold};
 use crate::network::{Conv2d, DoConv, Pairing};
@@ -161,7 +161,7 @@ fn sum(importer: &Importer, name: &str, layout: &Layout, effective: &Tensor) -> 
     let total = importer.known_value(add.output(0)?)?;
     let term = |index: usize| {
         let array = importer.known_value(add.input(index)?)?;
-        rules::broadcast(array.dims(), total.dims()).ok().filter(|dims| dims == total.dims())?;
+        axis_rules::broadcast(array.dims(), total.dims()).ok().filter(|dims| dims == total.dims())?;
         let mut array = array.broadcast(total.dims());
         for node in moves.iter().rev() {
             let mut inputs = vec![Some(std::sync::Arc::new(array))];

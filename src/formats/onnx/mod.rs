@@ -11,6 +11,7 @@
 //! ```
 
 mod array;
+mod axis_rules;
 mod constant;
 mod doconv;
 mod export;
@@ -20,7 +21,6 @@ mod metadata;
 mod node;
 mod operators;
 pub(crate) mod proto;
-mod rules;
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
 use super::compare::Comparison;
-use super::numbers::{date, digits};
+use super::number_format::{date, digits};
 use super::read::{Outcome, Source};
 use super::{adapters, ranking, roofline};
 use crate::{Error, Result};

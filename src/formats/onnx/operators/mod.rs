@@ -2,9 +2,9 @@
 
 mod elementwise;
 mod layers;
-mod moving;
+mod layout_ops;
+mod matmul;
 mod pool;
-mod products;
 mod resize;
 
 use std::sync::Arc;
@@ -198,13 +198,13 @@ impl Importer<'_> {
     fn softmax(&mut self, node: &Node, op: Op) -> Values {
         let run = self.run(node, 0)?;
         if node.opset >= 13 {
-            let axis = super::rules::axis(node.int("axis", -1), run.rank())?;
+            let axis = super::axis_rules::axis(node.int("axis", -1), run.rank())?;
             let placed = self.around(node, &run, axis)?;
             let result = self.emit(&self.name(node), op, &[&placed], vec![])?;
             return one(result.with(run.dims));
         }
         // Before operator set 13 all axes from this one on are one.
-        let axis = super::rules::axis(node.int("axis", 1), run.rank().max(1))?;
+        let axis = super::axis_rules::axis(node.int("axis", 1), run.rank().max(1))?;
         if axis == 0 && self.batched {
             return Err(self.mixes(node));
         }

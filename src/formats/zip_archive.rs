@@ -4,7 +4,7 @@ use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
-use super::budget::Budget;
+use super::decompression_limit::DecompressionLimit;
 
 pub(super) type Bytes<'a> = Cursor<&'a [u8]>;
 
@@ -24,7 +24,11 @@ pub(super) fn names(archive: &ZipArchive<Bytes>) -> Result<Vec<String>, String> 
 }
 
 /// Unpacks a file; what it really takes counts, whatever the archive claims.
-pub(super) fn read(archive: &mut ZipArchive<Bytes>, index: usize, budget: &mut Budget) -> Result<Vec<u8>, String> {
+pub(super) fn read(
+    archive: &mut ZipArchive<Bytes>,
+    index: usize,
+    budget: &mut DecompressionLimit,
+) -> Result<Vec<u8>, String> {
     let file = archive.by_index(index).map_err(|error| format!("a damaged zip archive: {error}"))?;
     let name = file.name().map_or_else(|_| format!("file {index}"), |name| name.to_string());
     let claimed = file.size();

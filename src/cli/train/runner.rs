@@ -1,4 +1,4 @@
-//! A run from where it is to its end: its progress on screen, checkpoints, the log, and being asked to end.
+//! Runs a training loop to its end: progress bar, checkpoints, log, interruption.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use doconv::formats::write_file;
-use doconv::training::{Advance, Course, Epoch};
+use doconv::training::{Advance, Epoch, TrainingLoop};
 use indicatif::HumanDuration;
 use pollster::block_on;
 
 use super::super::interrupt::Interrupt;
 use super::super::{output, progress};
 
-/// Where a course leaves what it has, and whether somebody wants it to end.
-pub(super) struct Watch<'a> {
+/// Where a training run writes its checkpoints and its log, and what interrupts it.
+pub(super) struct Runner<'a> {
     pub(super) checkpoint: &'a Path,
     pub(super) log: Option<&'a Path>,
     /// Between two checkpoints within an epoch.
@@ -27,32 +27,32 @@ pub(super) fn listen() -> Result<Interrupt> {
     Interrupt::listen(|| output::note("writing a checkpoint; Ctrl-C again ends at once"))
 }
 
-impl Watch<'_> {
-    /// All epochs that are left; `title` says which course it is.
-    pub(super) fn follow(&self, title: &str, course: &mut Course) -> Result<()> {
+impl Runner<'_> {
+    /// Runs all epochs that are left; `title` names the run.
+    pub(super) fn run_to_end(&self, title: &str, training: &mut TrainingLoop) -> Result<()> {
         /// How often the bar is drawn, and Ctrl-C and SIGTERM looked for.
         const TICK: Duration = Duration::from_millis(300);
-        let epochs = course.settings().epochs;
+        let epochs = training.settings().epochs;
         let mut saved = Instant::now();
         let mut bar = None;
-        self.log(course.history())?;
+        self.log(training.history())?;
         loop {
-            let (done, _, steps) = course.place();
+            let (done, _, steps) = training.position();
             let shown = bar.get_or_insert_with(|| progress::training(title, steps, done + 1, epochs));
-            match block_on(course.advance(TICK))? {
+            match block_on(training.advance(TICK))? {
                 Advance::Done => {
                     shown.finish_and_clear();
                     return Ok(());
                 }
                 Advance::Steps => {
-                    shown.set_position(course.place().1 as u64);
-                    let totals = course.totals();
+                    shown.set_position(training.position().1 as u64);
+                    let totals = training.totals();
                     shown.set_message(format!(
                         "loss {:.3}, {:.1} % right, {:.0} images/s, {:#} left",
                         totals.mean_loss(),
                         100.0 * totals.accuracy(),
-                        course.images_per_s(),
-                        HumanDuration(left(course))
+                        training.images_per_s(),
+                        HumanDuration(left(training))
                     ));
                 }
                 Advance::Validation { done, count } => {
@@ -63,27 +63,27 @@ impl Watch<'_> {
                     bar = None;
                     output::note(&format!("{title}{}", describe(&epoch, epochs)));
                     // The checkpoint comes first: what the log lacks can be added when the run is gone on with.
-                    saved = self.save(course)?;
-                    self.log(course.history())?;
+                    saved = self.save(training)?;
+                    self.log(training.history())?;
                 }
                 // What a later version may do between steps needs no words.
                 _ => {}
             }
             if saved.elapsed() >= self.interval {
-                saved = self.save(course)?;
+                saved = self.save(training)?;
             }
-            if self.interrupt.came() && course.place().0 < epochs {
+            if self.interrupt.came() && training.position().0 < epochs {
                 if let Some(bar) = bar {
                     bar.finish_and_clear();
                 }
-                self.save(course)?;
-                return Err(self.interrupt.ended(self.interrupted(title, course)).into());
+                self.save(training)?;
+                return Err(self.interrupt.ended(self.interrupted(title, training)).into());
             }
         }
     }
 
-    fn interrupted(&self, title: &str, course: &Course) -> String {
-        let ((done, step, steps), epochs) = (course.place(), course.settings().epochs);
+    fn interrupted(&self, title: &str, training: &TrainingLoop) -> String {
+        let ((done, step, steps), epochs) = (training.position(), training.settings().epochs);
         let (epoch, checkpoint) = (done + 1, self.checkpoint.display());
         format!(
             "{title}interrupted in epoch {epoch} of {epochs}, after {step} of {steps} steps; go on with --resume {checkpoint}"
@@ -118,18 +118,18 @@ impl Watch<'_> {
     }
 
     /// Writes a checkpoint in the place of the last one, which stays where that fails.
-    fn save(&self, course: &mut Course) -> Result<Instant> {
-        write_file(self.checkpoint, &block_on(course.checkpoint())?)?;
+    fn save(&self, training: &mut TrainingLoop) -> Result<Instant> {
+        write_file(self.checkpoint, &block_on(training.checkpoint())?)?;
         Ok(Instant::now())
     }
 }
 
-/// How long all steps that are left take, if they go on like those of this epoch; validation comes on top.
-fn left(course: &Course) -> Duration {
-    let ((done, step, steps), epochs) = (course.place(), course.settings().epochs);
+/// How long the remaining steps take at the speed of this epoch, without validation.
+fn left(training: &TrainingLoop) -> Duration {
+    let ((done, step, steps), epochs) = (training.position(), training.settings().epochs);
     let left = epochs.saturating_sub(done) as f64 * steps as f64 - step as f64;
-    let images = left * course.settings().options.batch as f64;
-    Duration::try_from_secs_f64(images / course.images_per_s()).unwrap_or_default()
+    let images = left * training.settings().options.batch as f64;
+    Duration::try_from_secs_f64(images / training.images_per_s()).unwrap_or_default()
 }
 
 fn describe(epoch: &Epoch, epochs: u64) -> String {

@@ -14,12 +14,12 @@ use crate::session::Folding;
 use crate::{Adapter, Error, Precision, Result};
 
 /// One of them, ready to be timed.
-pub(super) enum Special {
+pub(super) enum Microbenchmark {
     Fold { folding: Folding, expected: Expected, bytes: u64, kernel: &'static str, precision: Precision },
     Peak(Box<Peak>),
 }
 
-impl Special {
+impl Microbenchmark {
     /// Made ready, and how many milliseconds that took.
     pub async fn new(adapter: &Adapter, case: &Case<'_>) -> Result<(Self, f64)> {
         match case.subject {
@@ -41,7 +41,9 @@ impl Special {
                 let peak = Peak::new(adapter, ceiling).await?;
                 Ok((Self::Peak(Box::new(peak)), elapsed_ms(start)))
             }
-            Subject::Run(_) => Err(Error::Unsupported(format!("{}: a run is no special case", case.name))),
+            Subject::Run(_) => {
+                Err(Error::Unsupported(format!("{}: a run of a network is not a microbenchmark", case.name)))
+            }
         }
     }
 

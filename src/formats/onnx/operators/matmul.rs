@@ -1,9 +1,9 @@
 //! Matrix products.
 
 use super::super::array::Array;
+use super::super::axis_rules;
 use super::super::import::{Importer, Run, Stop, Value};
 use super::super::node::Node;
-use super::super::rules;
 use super::{Values, one};
 use crate::Tensor;
 use crate::network::{Conv2d, Linear, Op};
@@ -50,7 +50,7 @@ impl Importer<'_> {
                 if self.batched && c.dims().len() == 2 && c.dims()[0] != 1 {
                     return Err(self.mixes(node));
                 }
-                rules::broadcast(&[rows, features], c.dims())?;
+                axis_rules::broadcast(&[rows, features], c.dims())?;
                 let scaled = Array::new(c.dims(), scale(&c, beta)).ok_or("its third matrix does not fit")?;
                 let wide = [vec![1; 2usize.saturating_sub(c.dims().len())], c.dims().to_vec()].concat();
                 let shape = self.canonical(&wide);
@@ -154,7 +154,7 @@ impl Importer<'_> {
         // A matrix for every index of the leading axes: a convolution of 1×1 with as many groups.
         let a_wide = if a_rank == 1 { a.clone().with([1, inner]) } else { a.clone() };
         let (a_lead, rows) = (&a_wide.dims[..a_wide.rank() - 2], a_wide.dims[a_wide.rank() - 2]);
-        let lead = rules::broadcast(a_lead, b_lead)?;
+        let lead = axis_rules::broadcast(a_lead, b_lead)?;
         if self.batched && (b_lead.len() >= a_wide.rank() - 1 || (b_lead.len() + 2 == a_wide.rank() && b_lead[0] != 1))
         {
             return Err(self.mixes(node));

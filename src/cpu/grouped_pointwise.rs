@@ -12,13 +12,13 @@ use crate::network::Conv2d;
 const CHUNK: usize = 32 * 1024;
 
 /// The kernel as it comes, and the bias.
-pub(super) struct Dots {
+pub(super) struct GroupedPointwise {
     channels_per_group: usize,
     weights: Vec<f32>,
     bias: Vec<f32>,
 }
 
-impl Dots {
+impl GroupedPointwise {
     /// Whether this module can compute a convolution.
     pub(super) fn suits(conv: &Conv2d) -> bool {
         let in_place = conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.padding == [0; 4];

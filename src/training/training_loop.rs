@@ -1,4 +1,4 @@
-//! Epochs over a data set, with checkpoints.
+//! The training loop: epochs over a data set, validation, checkpoints.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -59,7 +59,7 @@ impl Settings {
             return fail(format!("label smoothing {} is not at least 0 and below 1", self.smoothing));
         }
         if self.epochs == 0 {
-            return fail("a course of 0 epochs learns nothing; use 1 or more".into());
+            return fail("0 epochs train nothing; use 1 or more".into());
         }
         self.options.check()
     }
@@ -102,7 +102,7 @@ pub struct Epoch {
     pub images_per_s: f64,
 }
 
-/// How far a course has come.
+/// The position in a training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Progress {
     /// Whole epochs.
@@ -133,7 +133,7 @@ struct Description {
 
 const CHECKPOINT_KEY: &str = "doconv.training";
 
-/// Everything there is to go on from where a course was.
+/// The state of a training run, from which it can be resumed.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     state: Weights,
@@ -145,7 +145,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads what [`Course::checkpoint`] gives; `name` stands for it in errors.
+    /// Reads what [`TrainingLoop::checkpoint`] gives; `name` stands for it in errors.
     ///
     /// # Errors
     /// [`Error::TensorFile`] or [`Error::ModelFile`] if it is none, or was damaged.
@@ -229,7 +229,7 @@ impl Checkpoint {
     }
 }
 
-/// How a course goes on.
+/// What [`TrainingLoop::advance`] did.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Advance {
@@ -248,11 +248,11 @@ pub enum Advance {
     Done,
 }
 
-/// A network on its way through a data set.
+/// Trains a network on a data set, epoch by epoch.
 ///
 /// The same seed on the same adapter gives the same network, also by way of checkpoints.
 #[derive(Debug)]
-pub struct Course {
+pub struct TrainingLoop {
     adapter: Adapter,
     trainer: Trainer,
     batches: Batches,
@@ -273,7 +273,7 @@ struct Validation {
     totals: Totals,
 }
 
-impl Course {
+impl TrainingLoop {
     /// Begins with a model, whose network has to have the data's classes.
     ///
     /// # Errors
@@ -311,22 +311,22 @@ impl Course {
     /// Goes on from a checkpoint.
     ///
     /// # Errors
-    /// Those of [`Course::new`]; [`Error::Unsupported`] if the data is not what it was.
+    /// Those of [`TrainingLoop::new`]; [`Error::Unsupported`] if the data is not what it was.
     pub async fn resume(adapter: &Adapter, checkpoint: &Checkpoint, data: Arc<DataSet>) -> Result<Self> {
         checkpoint.check_data(&data)?;
         let model = checkpoint.model()?;
-        let mut course = Self::new(adapter, &model, data, checkpoint.settings.clone()).await?;
-        course.progress = checkpoint.progress.clone();
-        let (epochs, step, count) = course.place();
+        let mut training = Self::new(adapter, &model, data, checkpoint.settings.clone()).await?;
+        training.progress = checkpoint.progress.clone();
+        let (epochs, step, count) = training.position();
         let steps = epochs.checked_mul(count as u64).and_then(|steps| steps.checked_add(step as u64));
         let Some(steps) = steps.filter(|_| step <= count) else {
             return Err(Error::Unsupported(format!(
                 "the checkpoint is damaged: it says {epochs} epochs and {step} of {count} steps"
             )));
         };
-        course.trainer.restore(&checkpoint.state, steps).await?;
-        course.trainer.set_totals(course.progress.totals).await?;
-        Ok(course)
+        training.trainer.restore(&checkpoint.state, steps).await?;
+        training.trainer.set_totals(training.progress.totals).await?;
+        Ok(training)
     }
 
     /// How it trains.
@@ -340,7 +340,7 @@ impl Course {
     }
 
     /// Epochs that are done, and steps of the one that goes on, with how many it has.
-    pub fn place(&self) -> (u64, usize, usize) {
+    pub fn position(&self) -> (u64, usize, usize) {
         (self.progress.epochs, self.progress.step, self.batches.count())
     }
 

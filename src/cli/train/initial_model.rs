@@ -1,4 +1,4 @@
-//! The model that a run begins with.
+//! The initial model of a training run.
 
 use std::num::NonZeroUsize;
 
@@ -25,15 +25,15 @@ pub(super) fn of_kind(arguments: &Arguments, model: &Model, kind: Kind) -> Resul
     Ok(composed)
 }
 
-/// What training begins with.
-pub(super) enum Beginning {
+/// The initial model.
+pub(super) enum InitialModel {
     /// These weights, but for the last layer where the classes are others.
     Weights(Box<Model>, Vec<String>),
     /// Random ones.
     Random(Network),
 }
 
-impl Beginning {
+impl InitialModel {
     pub(super) fn find(arguments: &Arguments, source: &Source) -> Result<Self> {
         let classes = source.classes();
         match (&arguments.init, &arguments.arch) {

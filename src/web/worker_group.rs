@@ -9,7 +9,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::options::LoadOptions;
 use super::{error, model, options};
-use crate::cpu::{Crew, Executor};
+use crate::cpu::{Executor, WorkerGroup};
 use crate::plan::Plan;
 use crate::{Mode, Model, Result, Session};
 
@@ -100,7 +100,7 @@ impl Member {
     }
 }
 
-impl Crew for Member {
+impl WorkerGroup for Member {
     fn members(&self) -> usize {
         self.members
     }

@@ -6,12 +6,12 @@ const MAX_RATIO: u64 = 64;
 const ALWAYS_ALLOWED: u64 = 256 << 20;
 
 /// The bytes a file may still unpack to.
-pub(super) struct Budget {
+pub(super) struct DecompressionLimit {
     left: u64,
     file: usize,
 }
 
-impl Budget {
+impl DecompressionLimit {
     /// For a file of so many bytes.
     pub fn new(file: usize) -> Self {
         Self { left: (file as u64).saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED), file }

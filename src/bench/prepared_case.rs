@@ -7,13 +7,13 @@ use web_time::Instant;
 use super::Check;
 use super::cases::{Case, Source, Subject};
 use super::check::Expected;
+use super::microbench::Microbenchmark;
 use super::sampling::elapsed_ms;
-use super::special::Special;
 use crate::plan::Plan;
 use crate::{Adapter, Precision, Result, Session, Tensor, tuning};
 
 /// A case that is ready to be timed.
-pub(super) struct Ready {
+pub(super) struct PreparedCase {
     work: Work,
     /// How long it took to make it so.
     pub setup_ms: f64,
@@ -29,18 +29,18 @@ pub(super) struct Ready {
 
 enum Work {
     Run { session: Session, inputs: Vec<Tensor>, expected: Expected, outputs: Vec<Tensor> },
-    Special(Special),
+    Microbenchmark(Microbenchmark),
 }
 
-impl Ready {
+impl PreparedCase {
     pub async fn new(adapter: &Adapter, case: &Case<'_>) -> Result<Self> {
         match case.subject {
             Subject::Run(source) => Self::run(adapter, case, source).await,
             Subject::Fold(_) | Subject::Peak(_) => {
-                let (special, setup_ms) = Special::new(adapter, case).await?;
-                let (macs, bytes, kernels) = (special.macs(case)?, special.bytes(), special.kernels());
-                let precision = special.precision();
-                Ok(Self { work: Work::Special(special), setup_ms, macs, bytes, kernels, precision })
+                let (micro, setup_ms) = Microbenchmark::new(adapter, case).await?;
+                let (macs, bytes, kernels) = (micro.macs(case)?, micro.bytes(), micro.kernels());
+                let precision = micro.precision();
+                Ok(Self { work: Work::Microbenchmark(micro), setup_ms, macs, bytes, kernels, precision })
             }
         }
     }
@@ -74,9 +74,9 @@ impl Ready {
                 let outputs = session.run(inputs).await?;
                 Ok((elapsed_ms(start), expected.check(&outputs)))
             }
-            Work::Special(special) => {
-                special.time(1).await?;
-                let check = special.check().await?;
+            Work::Microbenchmark(micro) => {
+                micro.time(1).await?;
+                let check = micro.check().await?;
                 Ok((elapsed_ms(start), check))
             }
         }
@@ -91,7 +91,7 @@ impl Ready {
                 *outputs = repeated.outputs;
                 Ok(repeated.elapsed)
             }
-            Work::Special(special) => special.time(repeats).await,
+            Work::Microbenchmark(micro) => micro.time(repeats).await,
         }
     }
 
@@ -99,7 +99,7 @@ impl Ready {
     pub async fn check(&mut self) -> Result<Check> {
         match &mut self.work {
             Work::Run { expected, outputs, .. } => Ok(expected.check(outputs)),
-            Work::Special(special) => special.check().await,
+            Work::Microbenchmark(micro) => micro.check().await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures as JavaScript has them.
+//! Image sources in JavaScript: bitmaps, canvases, videos, `ImageData`.
 
 use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -13,7 +13,7 @@ use super::thrown;
 use crate::image::{Square, on_white};
 use crate::{Error, Image, Result};
 
-/// A picture that has been decoded.
+/// A decoded image.
 pub(super) enum Source {
     /// What WebGPU can copy from by itself.
     Browser(ExternalImageSource),
@@ -52,7 +52,7 @@ impl Source {
             value.dyn_into::<ImageData>().map(Self::Data).map_err(|value| {
                 let what = value.js_typeof().as_string().unwrap_or_default();
                 Error::Unsupported(format!(
-                    "the source is no picture but {what}; use an ImageBitmap, HTMLCanvasElement, OffscreenCanvas, \
+                    "the source is not an image but {what}; use an ImageBitmap, HTMLCanvasElement, OffscreenCanvas, \
                      HTMLVideoElement, HTMLImageElement, VideoFrame or ImageData"
                 ))
             })
@@ -61,7 +61,7 @@ impl Source {
         match source.size() {
             [0, _] | [_, 0] => Err(Error::Image {
                 name: "source".into(),
-                reason: "has no pixels: a video that has not begun, or a picture that was closed".into(),
+                reason: "has no pixels: a video that has not begun, or an image that was closed".into(),
             }),
             _ => Ok(source),
         }
@@ -109,14 +109,14 @@ impl Reader {
         // The binding has one method per type of source, JavaScript has one for all.
         let draw: Function = Reflect::get(context, &"drawImage".into())
             .and_then(JsCast::dyn_into)
-            .map_err(|error| thrown("reading a picture", &error))?;
+            .map_err(|error| thrown("reading an image", &error))?;
         let numbers = [left as f64, top as f64, area, area, 0.0, 0.0, area, area].map(JsValue::from);
         let arguments = js_sys::Array::of1(source);
         numbers.iter().for_each(|number| _ = arguments.push(number));
-        draw.apply(context, &arguments).map_err(|error| thrown("reading a picture", &error))?;
+        draw.apply(context, &arguments).map_err(|error| thrown("reading an image", &error))?;
         let data = context
             .get_image_data(0.0, 0.0, area, area)
-            .map_err(|error| thrown(&format!("reading a picture of {side}×{side} pixels"), &error))?;
+            .map_err(|error| thrown(&format!("reading an image of {side}×{side} pixels"), &error))?;
         Ok(data.data().0)
     }
 

@@ -1,4 +1,4 @@
-//! The class `Teacher` (feature `web-teach`).
+//! Fine-tuning in a browser: the JavaScript class `Teacher` (feature `web-teach`).
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use super::image_source::{Reader, Source};
 use super::options::{self, LoadOptions, TeachOptions};
 use super::session_set::{Wanted, open_adapter};
-use super::source::{Reader, Source};
 use super::{error, model, to_js};
 use crate::formats::Dtype;
 use crate::gpu::Picture;
-use crate::training::{self, Lesson, Progress, Taught};
+use crate::training::{FineTuneOptions, FineTuned, FineTuner, Progress};
 use crate::{Adapter, AdapterInfo, Error, Result};
 
 /// Teaches a network new classes with a few pictures of each: its last layers give way to a small DO-Conv head.
@@ -28,22 +28,19 @@ pub struct Teacher {
 }
 
 struct Shared {
-    teacher: training::Teacher,
+    tuner: FineTuner,
     reader: Reader,
     wanted: Wanted,
 }
 
 impl Shared {
-    /// Does something with the teacher. If the device goes meanwhile, it is opened anew and the thing is done once more.
-    async fn with<T>(
-        &mut self,
-        mut action: impl AsyncFnMut(&mut training::Teacher, &mut Reader) -> Result<T>,
-    ) -> Result<T> {
-        match action(&mut self.teacher, &mut self.reader).await {
+    /// Runs an action. If the device is lost meanwhile, the adapter is opened again and the action is run once more.
+    async fn with<T>(&mut self, mut action: impl AsyncFnMut(&mut FineTuner, &mut Reader) -> Result<T>) -> Result<T> {
+        match action(&mut self.tuner, &mut self.reader).await {
             Err(Error::DeviceLost { .. }) => {
                 let adapter = open_adapter(&self.wanted).await.unwrap_or_else(|_| Adapter::cpu());
-                self.teacher.move_to(&adapter).await?;
-                action(&mut self.teacher, &mut self.reader).await
+                self.tuner.move_to(&adapter).await?;
+                action(&mut self.tuner, &mut self.reader).await
             }
             other => other,
         }
@@ -90,9 +87,9 @@ impl Teacher {
     ) -> Result<(), JsValue> {
         let source = Source::from_js(&source).await.map_err(error)?;
         let mut shared = self.shared.lock().await;
-        let shown = shared.with(async |teacher, reader| {
-            let square = source.square(reader, teacher.crop_fraction()?)?;
-            teacher.show_picture(class, Picture::Square(&square)).await
+        let shown = shared.with(async |tuner, reader| {
+            let square = source.square(reader, tuner.crop_fraction()?)?;
+            tuner.add_image(class, Picture::Square(&square)).await
         });
         shown.await.map_err(error)
     }
@@ -102,7 +99,7 @@ impl Teacher {
     /// # Errors
     /// None that can be helped.
     pub async fn forget(&self, class: usize) -> Result<(), JsValue> {
-        self.shared.lock().await.teacher.forget(class);
+        self.shared.lock().await.tuner.remove_examples(class);
         Ok(())
     }
 
@@ -120,13 +117,12 @@ impl Teacher {
         let options: TeachOptions = options::read(options).map_err(error)?;
         let classes: Vec<Class> = options::read(classes).map_err(error)?;
         let classes: Vec<(usize, String)> = classes.into_iter().map(|class| (class.id, class.label)).collect();
-        let lesson = Lesson { last_block: options.last_block, seed: options.seed };
+        let fine_tune = FineTuneOptions { last_block: options.last_block, seed: options.seed };
         let mut shared = self.shared.lock().await;
-        let taught = shared.with(async |teacher, _| {
-            teacher.teach(&classes, &lesson, async |progress| tell(listener.as_ref(), progress).await).await
+        let tuned = shared.with(async |tuner, _| {
+            tuner.train(&classes, &fine_tune, async |progress| tell(listener.as_ref(), progress).await).await
         });
-        let taught = taught.await;
-        taught.and_then(|taught| files(&taught)).map_err(error)
+        tuned.await.and_then(|tuned| files(&tuned)).map_err(error)
     }
 
     /// What computes.
@@ -150,9 +146,9 @@ async fn load(model: &JsValue, given: JsValue) -> Result<Teacher> {
     let wanted = Wanted { adapter: options.adapter, tune: options.tune, listener: None };
     let adapter = open_adapter(&wanted).await?;
     let opened = model::open(model::take(model, &options).await?, &options)?;
-    let teacher = training::Teacher::new(&adapter, &opened.model).await?;
-    let has_last_block = teacher.has_last_block();
-    let shared = Rc::new(Mutex::new(Shared { teacher, reader: Reader::default(), wanted }));
+    let tuner = FineTuner::new(&adapter, &opened.model).await?;
+    let has_last_block = tuner.has_last_block();
+    let shared = Rc::new(Mutex::new(Shared { tuner, reader: Reader::default(), wanted }));
     Ok(Teacher { shared, adapter: adapter.info().clone(), has_last_block })
 }
 
@@ -171,15 +167,15 @@ async fn tell(listener: Option<&Function>, Progress { epoch, epochs, totals }: P
 }
 
 /// Half precision: that is what the bundled network is in, so the layers that did not learn stay as they are.
-fn files(taught: &Taught) -> Result<JsValue> {
+fn files(tuned: &FineTuned) -> Result<JsValue> {
     let object = Object::new();
-    let composed = Uint8Array::from(taught.model.to_bytes(Dtype::F16)?.as_slice());
-    let folded = Uint8Array::from(taught.model.fold()?.to_bytes(Dtype::F16)?.as_slice());
+    let composed = Uint8Array::from(tuned.model.to_bytes(Dtype::F16)?.as_slice());
+    let folded = Uint8Array::from(tuned.model.fold()?.to_bytes(Dtype::F16)?.as_slice());
     let entries: [(&str, JsValue); 4] = [
         ("composed", composed.into()),
         ("folded", folded.into()),
-        ("heldBackRight", taught.held_back.right.into()),
-        ("heldBack", taught.held_back.of.into()),
+        ("heldBackRight", tuned.held_out.correct.into()),
+        ("heldBack", tuned.held_out.total.into()),
     ];
     for (key, value) in entries {
         Reflect::set(&object, &key.into(), &value).map_err(|thrown| Error::Unsupported(super::message(&thrown)))?;

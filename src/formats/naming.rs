@@ -11,8 +11,8 @@
 //! In grouped layers TensorFlow and Gluon number the channels of D otherwise than the paper: channel `j·groups + G` is
 //! in-group channel `j` of group `G`. Put in the paper's order, they have the paper's pairing.
 
-use super::axes::permute;
 use super::tensor_file::is_counter;
+use super::transpose::permute;
 use crate::network::{Network, Op, Pairing, Source};
 use crate::{Error, Result, Tensor, Weights};
 

@@ -1,9 +1,9 @@
 //! Operators that only move values.
 
 use super::super::array::Array;
+use super::super::axis_rules::{self, Range};
 use super::super::import::{Importer, Run, Stop, Value};
 use super::super::node::Node;
-use super::super::rules::{self, Range};
 use super::{MAX_EXTENT, Values, around, one};
 use crate::network::{Op, Pad, PaddingMode, Slice};
 
@@ -15,14 +15,15 @@ impl Importer<'_> {
         let second = self.known(node, 1)?.as_deref().map(Array::to_i64);
         let run = self.run(node, 0)?;
         if !self.batched {
-            let dims = rules::reshaped(node, &run.dims, second.as_deref())?;
+            let dims = axis_rules::reshaped(node, &run.dims, second.as_deref())?;
             return one(run.with(dims));
         }
         let (rank, axes) = (run.rank(), second.as_deref().or_else(|| node.ints("axes")));
-        let names_batch =
-            |axes: &[i64], rank: usize| axes.iter().any(|&axis| rules::axis(axis, rank).is_ok_and(|axis| axis == 0));
+        let names_batch = |axes: &[i64], rank: usize| {
+            axes.iter().any(|&axis| axis_rules::axis(axis, rank).is_ok_and(|axis| axis == 0))
+        };
         let mixes = match node.op() {
-            "Flatten" => rules::axis(node.int("axis", 1), rank).is_ok_and(|axis| axis == 0),
+            "Flatten" => axis_rules::axis(node.int("axis", 1), rank).is_ok_and(|axis| axis == 0),
             "Squeeze" => axes.map_or(self.declared_batch == Some(1), |axes| names_batch(axes, rank)),
             "Unsqueeze" => axes.is_some_and(|axes| names_batch(axes, rank + axes.len())),
             _ => false,
@@ -44,7 +45,7 @@ impl Importer<'_> {
         {
             *first = 1;
         }
-        match rules::reshaped(node, &run.dims, second.as_deref()) {
+        match axis_rules::reshaped(node, &run.dims, second.as_deref()) {
             Ok(dims) if dims.first() == Some(&1) => one(run.with(dims)),
             _ => Err(self.mixes(node)),
         }
@@ -52,7 +53,7 @@ impl Importer<'_> {
 
     pub(super) fn transpose(&mut self, node: &Node) -> Values {
         let run = self.run(node, 0)?;
-        let permutation = rules::permutation(node, run.rank())?;
+        let permutation = axis_rules::permutation(node, run.rank())?;
         one(self.permuted(node, &run, &permutation)?)
     }
 
@@ -145,7 +146,7 @@ impl Importer<'_> {
             _ => vec![],
         };
         let first = values.first().map(dims_of).ok_or("it has no inputs")?;
-        let axis = rules::axis(node.int("axis", 1), first.len())?;
+        let axis = axis_rules::axis(node.int("axis", 1), first.len())?;
         if axis == 0 && self.batched {
             return Err(self.mixes(node));
         }
@@ -199,7 +200,7 @@ impl Importer<'_> {
         }
         let run = self.run(node, 0)?;
         let dims = self.whole_dims(&run);
-        let mut ranges = rules::slices(node, &dims, &parameters)?;
+        let mut ranges = axis_rules::slices(node, &dims, &parameters)?;
         if self.batched {
             if ranges[0] != Range::whole(dims[0]) {
                 return Err(self.mixes(node));
@@ -247,10 +248,10 @@ impl Importer<'_> {
     pub(super) fn split(&mut self, node: &Node) -> Values {
         let sizes = self.known(node, 1)?.as_deref().map(Array::to_i64);
         let run = self.run(node, 0)?;
-        if self.batched && rules::axis(node.int("axis", 0), run.rank()).is_ok_and(|axis| axis == 0) {
+        if self.batched && axis_rules::axis(node.int("axis", 0), run.rank()).is_ok_and(|axis| axis == 0) {
             return Err(self.mixes(node));
         }
-        let (axis, sizes) = rules::split(node, &run.dims, sizes.as_deref())?;
+        let (axis, sizes) = axis_rules::split(node, &run.dims, sizes.as_deref())?;
         let mut ranges: Vec<Range> = run.dims.iter().map(|&extent| Range::whole(extent)).collect();
         let mut start = 0;
         let mut parts = vec![];
@@ -266,11 +267,11 @@ impl Importer<'_> {
     pub(super) fn gather(&mut self, node: &Node) -> Values {
         let indices = self.known(node, 1)?.ok_or("its indices are missing")?;
         let run = self.run(node, 0)?;
-        let axis = rules::axis(node.int("axis", 0), run.rank())?;
+        let axis = axis_rules::axis(node.int("axis", 0), run.rank())?;
         if axis == 0 && self.batched {
             return Err(self.mixes(node));
         }
-        let picked = rules::indices(&indices.to_i64(), run.dims[axis])?;
+        let picked = axis_rules::indices(&indices.to_i64(), run.dims[axis])?;
         let dims = [&run.dims[..axis], indices.dims(), &run.dims[axis + 1..]].concat();
         let mut ranges: Vec<Range> = run.dims.iter().map(|&extent| Range::whole(extent)).collect();
         let mut parts = vec![];
@@ -289,7 +290,7 @@ impl Importer<'_> {
     pub(super) fn expand(&mut self, node: &Node) -> Values {
         let wanted = self.known(node, 1)?.ok_or("its shape is missing")?;
         let run = self.run(node, 0)?;
-        let mut wanted = rules::extents(&wanted.to_i64())?;
+        let mut wanted = axis_rules::extents(&wanted.to_i64())?;
         if self.batched {
             let batch = wanted.first().is_some_and(|&extent| extent == 1 || Some(extent) == self.declared_batch);
             if wanted.len() > run.rank() || (wanted.len() == run.rank() && !batch) {
@@ -299,7 +300,7 @@ impl Importer<'_> {
                 wanted[0] = 1;
             }
         }
-        let dims = rules::broadcast(&run.dims, &wanted)?;
+        let dims = axis_rules::broadcast(&run.dims, &wanted)?;
         one(self.repeated(node, &run, &dims)?)
     }
 
@@ -327,7 +328,7 @@ impl Importer<'_> {
     pub(super) fn tile(&mut self, node: &Node) -> Values {
         let repeats = self.known(node, 1)?.ok_or("its repeats are missing")?;
         let mut run = self.run(node, 0)?;
-        let repeats = rules::extents(&repeats.to_i64())?;
+        let repeats = axis_rules::extents(&repeats.to_i64())?;
         if repeats.len() != run.rank() {
             return Err(format!("{} repeats do not fit {:?}", repeats.len(), run.dims).into());
         }
@@ -354,7 +355,7 @@ impl Importer<'_> {
             None => node.ints("pads").or_else(|| node.ints("paddings")).ok_or("its pads are missing")?.to_vec(),
         };
         let axes = match axes {
-            Some(axes) => rules::axes(&axes.to_i64(), rank)?,
+            Some(axes) => axis_rules::axes(&axes.to_i64(), rank)?,
             None => (0..rank).collect(),
         };
         if pads.len() != 2 * axes.len() || pads.iter().any(|pad| !(-MAX_EXTENT..=MAX_EXTENT).contains(pad)) {

@@ -1,6 +1,6 @@
 //! Executors of one plan, each in a memory of its own, that share the work: threads for where there is no shared memory.
 //!
-//! In a browser, a module without atomics cannot share its memory. So every member of a crew is a whole instance with the
+//! In a browser, a module without atomics cannot share its memory. So every member of a workers is a whole instance with the
 //! same model, and runs the same steps on the same inputs. Of a convolution each computes a part and gets the others' from
 //! them; everything else, which takes less time than exchanging it would, all compute alike. So all have all maps at every
 //! step, and whoever is left alone can go on.
@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::parallel;
 
 /// How a member meets the others.
-pub(crate) trait Crew: Send + Sync {
+pub(crate) trait WorkerGroup: Send + Sync {
     /// How many members there are.
     fn members(&self) -> usize;
 
@@ -27,18 +27,18 @@ pub(crate) trait Crew: Send + Sync {
 }
 
 /// Computes `count` things that lie in a map one after the other, thing `i` from element `start(i)` on: all of them, or a
-/// crew's member its part of them.
-pub(super) fn share(
-    crew: Option<&dyn Crew>,
+/// workers's member its part of them.
+pub(super) fn split_work(
+    workers: Option<&dyn WorkerGroup>,
     map: &mut [f32],
     count: usize,
     start: impl Fn(usize) -> usize,
     compute: impl Fn(Range<usize>, &mut [f32]),
 ) {
-    let Some(crew) = crew else { return compute(0..count, map) };
-    let own = parallel::part(count, crew.index(), crew.members());
+    let Some(workers) = workers else { return compute(0..count, map) };
+    let own = parallel::part(count, workers.index(), workers.members());
     compute(own.clone(), map);
-    if !crew.exchange(&mut map[..start(count)], start(own.start)..start(own.end)) {
+    if !workers.exchange(&mut map[..start(count)], start(own.start)..start(own.end)) {
         compute(0..own.start, map);
         compute(own.end..count, map);
     }
@@ -77,12 +77,12 @@ mod tests {
         Plan { inputs: vec![ValueId(0)], ..plan_of(values, kernels, steps) }
     }
 
-    fn run(batch: usize, crew: Option<Member>) -> Vec<Vec<f32>> {
+    fn run(batch: usize, workers: Option<Member>) -> Vec<Vec<f32>> {
         let plan = plan();
         let inputs = random_inputs(&plan, batch);
         let mut executor = Executor::new(&plan).unwrap();
-        if let Some(crew) = crew {
-            executor.join(crew);
+        if let Some(workers) = workers {
+            executor.join(workers);
         }
         let first = executor.run(batch, &[&inputs[0]]).unwrap();
         assert_eq!(executor.run(batch, &[&inputs[0]]).unwrap(), first);
@@ -104,7 +104,7 @@ mod tests {
         patience: AtomicUsize,
     }
 
-    impl Crew for Member {
+    impl WorkerGroup for Member {
         fn members(&self) -> usize {
             self.members
         }
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    fn crew(members: usize, patience: usize) -> Vec<Member> {
+    fn group(members: usize, patience: usize) -> Vec<Member> {
         let (barrier, map) = (Barrier::new(members), Mutex::default());
         let table = Arc::new(Table { barrier, map, elements: AtomicUsize::new(0) });
         let member = |index| Member { table: table.clone(), members, index, patience: AtomicUsize::new(patience) };
@@ -153,13 +153,13 @@ mod tests {
         for batch in [1, 3] {
             let expected = run(batch, None);
             for members in [1, 2, 3, 8] {
-                let crew = crew(members, usize::MAX);
-                let table = crew[0].table.clone();
+                let workers = group(members, usize::MAX);
+                let table = workers[0].table.clone();
                 // Members wait for each other, which threads of one pool must not.
                 let alone = || rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
                 let run = |member| alone().install(|| run(batch, Some(member)));
                 std::thread::scope(|scope| {
-                    let runs: Vec<_> = crew.into_iter().map(|member| scope.spawn(move || run(member))).collect();
+                    let runs: Vec<_> = workers.into_iter().map(|member| scope.spawn(move || run(member))).collect();
                     for run in runs {
                         assert_eq!(run.join().unwrap(), expected, "{members} members, batch {batch}");
                     }
@@ -174,7 +174,7 @@ mod tests {
     fn whoever_is_left_alone_goes_on() {
         let expected = run(2, None);
         for index in 0..3 {
-            let mut member = crew(3, 0).swap_remove(index);
+            let mut member = group(3, 0).swap_remove(index);
             // Nobody else is at its barrier.
             member.table = Arc::new(Table { barrier: Barrier::new(1), map: Mutex::default(), elements: 0.into() });
             assert_eq!(run(2, Some(member)), expected, "member {index}");

@@ -7,9 +7,9 @@ use super::cases::Case;
 use crate::{Adapter, Error, Precision, Result};
 
 /// There is none.
-pub(super) enum Special {}
+pub(super) enum Microbenchmark {}
 
-impl Special {
+impl Microbenchmark {
     pub async fn new(_: &Adapter, case: &Case<'_>) -> Result<(Self, f64)> {
         let suite = case.suite.name();
         Err(Error::Unsupported(format!("the suite {suite} is timed by the program `doconv bench`, not in browsers")))
