@@ -20,8 +20,9 @@ pub mod report;
 mod runner;
 mod sampling;
 pub(crate) mod statistics;
+mod suite;
 
-pub use cases::Suite;
 pub use check::Expected;
 pub use record::{CaseResult, Check, Environment, Measurement, Outcome, Record, SCHEMA, Settings};
 pub use runner::{Options, Progress, run};
+pub use suite::Suite;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Suite;
+use super::suite::Suite;
 use crate::{AdapterInfo, Mode, Precision};
 
 /// The name of this schema. Fields may be added under the same name; a change of what one means gets another.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use web_time::{SystemTime, UNIX_EPOCH};
 
-use super::cases::{Case, Suite};
+use super::cases::Case;
 use super::prepared_case::PreparedCase;
 use super::record::{CaseResult, Check, Environment, Measurement, Outcome, Record, SCHEMA, Settings};
 use super::sampling::{Samples, rounded, sample, timer_resolution_ms};
 use super::statistics::{drift, median, median_interval};
+use super::suite::Suite;
 use crate::{Adapter, Error, Model, Result};
 
 /// What is to be timed, and for how long.

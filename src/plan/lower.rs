@@ -22,7 +22,29 @@ use crate::{Error, Model, Result, Tensor};
 const EXPANSION_JITTER: f64 = 0.1;
 const EXPANSION_SEED: u64 = 0;
 
-pub(super) fn lower(model: &Model, mode: Mode) -> Result<Plan> {
+impl Plan {
+    /// Plans a model.
+    ///
+    /// In [`Mode::Kernel`] and [`Mode::Feature`], layers that are marked as DO-Conv but hold a folded kernel are
+    /// expanded first, with a random invertible D.
+    ///
+    /// ```
+    /// use doconv::{Model, network::zoo, plan::{Mode, Plan, Step}};
+    /// # fn demo(model: &Model) -> doconv::Result<()> {
+    /// let plan = Plan::new(model, Mode::Folded)?;
+    /// let convolutions = plan.steps().iter().filter(|step| matches!(step, Step::Conv(_))).count();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Model::expand`] and [`Model::fold_batch_norms`]; [`crate::Error::Unsupported`] where feature
+    /// composition cannot express a layer's pairing.
+    pub fn new(model: &Model, mode: Mode) -> Result<Self> {
+        lower(model, mode)
+    }
+}
+
+fn lower(model: &Model, mode: Mode) -> Result<Plan> {
     let model = match mode {
         Mode::Folded => model.fold_batch_norms()?,
         Mode::Kernel | Mode::Feature => expand_marked(&model.fold_batch_norms()?)?,

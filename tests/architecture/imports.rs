@@ -261,7 +261,8 @@ struct Paths<'a> {
 impl Paths<'_> {
     fn add(&mut self, path: &[String]) {
         for file in self.crates.resolve(self.module, path, &mut HashSet::new()).files {
-            if file != self.file {
+            // The files of one module are alternatives.
+            if self.crates.modules[self.module].code.iter().all(|(own, _)| *own != file) {
                 let names = self.edges.entry((self.file.to_owned(), file)).or_default();
                 names.insert(path.last().unwrap().clone());
             }

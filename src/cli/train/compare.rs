@@ -17,9 +17,9 @@ use super::super::model::check_writable;
 use super::super::output;
 use super::arguments::{Arguments, settings};
 use super::initial_model::{InitialModel, of_kind};
+use super::inputs::{load, read_checkpoint};
 use super::outputs::{self, with, without};
 use super::runner::{Runner, listen};
-use super::{load, read_checkpoint};
 
 /// The files that a comparison writes.
 struct Outputs {

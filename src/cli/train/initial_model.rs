@@ -2,15 +2,16 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use doconv::network::zoo;
-use doconv::training::data::{Shaping, Source};
+use doconv::training::data::Source;
 use doconv::training::{Kind, adapt_input, head, with_classes};
 use doconv::{Model, Network};
 
 use super::super::model::Arch;
 use super::super::output;
-use super::{Arguments, read_checkpoint};
+use super::arguments::Arguments;
+use super::inputs::{read_checkpoint, shaping};
 
 /// The same function with W and D, or without.
 pub(super) fn of_kind(arguments: &Arguments, model: &Model, kind: Kind) -> Result<Model> {
@@ -74,9 +75,4 @@ impl InitialModel {
             _ => model,
         })
     }
-}
-
-pub(super) fn shaping(network: &Network) -> Result<Shaping> {
-    let input = network.inputs.first().context("the network has no input")?;
-    Ok(Shaping::new(input.shape, network.preprocess.as_ref())?)
 }

@@ -3,28 +3,30 @@
 mod arguments;
 mod compare;
 mod initial_model;
+mod inputs;
 mod outputs;
 mod runner;
 
 pub use arguments::Arguments;
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use doconv::Adapter;
-use doconv::training::data::{DataSet, Source};
-use doconv::training::{Checkpoint, Epoch, Kind, TrainingLoop};
+use doconv::training::data::Source;
+use doconv::training::{Epoch, Kind, TrainingLoop};
 use pollster::block_on;
 use serde::Serialize;
 
 use self::arguments::settings;
-use self::initial_model::{InitialModel, of_kind, shaping};
+use self::initial_model::{InitialModel, of_kind};
+use self::inputs::{load, read_checkpoint};
 use self::outputs::{Outputs, check_unfinished, resolved, usual_output};
 use self::runner::{Runner, listen};
-use super::{output, progress};
+use super::output;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -78,11 +80,6 @@ pub fn main(arguments: Arguments) -> Result<()> {
     finish(&arguments, &outputs, &mut training)
 }
 
-fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    Ok(Checkpoint::from_bytes(&path.display().to_string(), &bytes)?)
-}
-
 /// A training run from its first epoch.
 fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<TrainingLoop> {
     let source = Source::find(&arguments.data)?;
@@ -93,34 +90,6 @@ fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<TrainingLoop> {
     settings.options.check_frozen(&model)?;
     let data = Arc::new(load(arguments, source, model.network())?);
     Ok(block_on(TrainingLoop::new(adapter, &model, data, settings))?)
-}
-
-/// Decodes the data at the size that the network wants.
-fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Result<DataSet> {
-    let shaping = shaping(network)?;
-    let (kind, count) = (source.kind(), source.images().iter().sum());
-    let bar = progress::decoding(count);
-    let data = source.load(&shaping, arguments.validation.map(NonZeroUsize::get), || bar.inc(1))?;
-    bar.finish_and_clear();
-    for note in &data.notes {
-        output::note(&format!("note: {note}"));
-    }
-    let [channels, height, width] = data.shape;
-    output::note(&format!(
-        "{}: {kind}, {} classes, {} images to learn from, {} for validation, {channels}×{height}×{width}; classes {}",
-        arguments.data.display(),
-        data.classes.len(),
-        data.train.labels.len(),
-        data.validation.labels.len(),
-        listed(&data.classes)
-    ));
-    Ok(data)
-}
-
-/// The first few names.
-fn listed(names: &[String]) -> String {
-    let shown: Vec<_> = names.iter().take(5).map(|name| output::printable(name)).collect();
-    shown.join(", ") + if names.len() > shown.len() { ", …" } else { "" }
 }
 
 fn finish(arguments: &Arguments, outputs: &Outputs, training: &mut TrainingLoop) -> Result<()> {

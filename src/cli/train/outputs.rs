@@ -9,7 +9,8 @@ use doconv::training::TrainingLoop;
 use pollster::block_on;
 
 use super::super::model::check_writable;
-use super::{Arguments, read_checkpoint};
+use super::arguments::Arguments;
+use super::inputs::read_checkpoint;
 
 /// The files that training writes.
 pub(super) struct Outputs {

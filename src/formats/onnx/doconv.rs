@@ -88,7 +88,7 @@ fn layouts(product: &Node, a: &[usize], b: &[usize]) -> Vec<(usize, Layout, Layo
         let both: Vec<char> = a.iter().copied().filter(|letter| b.contains(letter)).collect();
         let summed: Vec<char> = both.iter().copied().filter(|letter| !out.contains(letter)).collect();
         let shared: Vec<char> = both.iter().copied().filter(|letter| out.contains(letter)).collect();
-        let (&[s], [..=1]) = (summed.as_slice(), &[shared.len()]) else { return found };
+        let (&[s], true) = (summed.as_slice(), shared.len() <= 1) else { return found };
         let operands = [&a, &b];
         let own = |letters: &[char]| -> Vec<char> {
             letters.iter().copied().filter(|letter| !both.contains(letter)).collect()

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{count, join};
+use super::text::{count, join};
 use crate::bench::report::number_format::{date, digits, large, percent};
 use crate::bench::report::read::Source;
 use crate::bench::report::roofline::{Bound, Point, Roofline};

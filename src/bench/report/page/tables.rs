@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{count, interval, join};
+use super::text::{count, interval, join};
 use crate::bench::report::number_format::{digits, large, percent};
 use crate::bench::report::ranking::{self, Entry, PEAK, Row, Standing, Table, Work};
 use crate::bench::report::read::{Case, Figures, Outcome, Source};

@@ -1,4 +1,4 @@
-//! How exact a convolution by Winograd's filtering can be: less than tap by tap.
+//! The error estimate of a Winograd convolution, which is less exact than a direct one.
 
 use super::Map;
 use super::interpreter::ConvKernel;
