@@ -261,7 +261,7 @@ impl Session {
 
     /// The `top_k` most probable classes of every image, best first.
     ///
-    /// All images are one batch: hand over as many at a time as memory allows. On a GPU, preprocessing and ranking are
+    /// All images are one batch: submit as many at a time as memory allows. On a GPU, preprocessing and ranking are
     /// done there too, so that pixels go in and nothing but the best classes comes back.
     ///
     /// # Errors

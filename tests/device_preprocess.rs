@@ -1,4 +1,4 @@
-//! Photographs on every adapter: what the device makes of them is what the CPU makes of them, to the bit, and its ranking
+//! Preprocessing and top-k on every adapter: inputs are those of the CPU to the bit, and the ranking
 //! is that of the probabilities.
 
 use doconv::network::{FORMAT_VERSION, Filter, Input, Network, Node, Op, Preprocess};
@@ -115,7 +115,7 @@ fn every_adapter_sees_and_ranks_the_same() {
 }
 
 #[test]
-fn a_photograph_beyond_the_largest_texture_is_preprocessed_all_the_same() {
+fn an_image_beyond_the_largest_texture_is_preprocessed_too() {
     let how = Preprocess { crop_fraction: 1.0, filter: Filter::Bilinear, mean: [0.0; 3], std: [1.0; 3] };
     let model = identity(4, 4, how, false);
     let images = [noise(8200, 8193, 1), noise(5, 5, 2)];

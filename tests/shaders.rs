@@ -5,10 +5,10 @@ use doconv::gpu::choose::Policy;
 use doconv::gpu::shader::{ActivationClass, Scalar, Shader};
 use doconv::gpu::training::TrainShader;
 use doconv::gpu::variant::Variant;
-use doconv::gpu::winograd::Winograd;
 use doconv::gpu::{Tier, dispatch};
 use doconv::network::{PaddingMode, Pairing};
 use doconv::plan::{BinaryOp, Factor, LoadedPart, Plan, PoolKind, Rule};
+use doconv::winograd::Winograd;
 use doconv::{Mode, Model, Precision};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 

@@ -1,4 +1,4 @@
-//! Winograd's filtering on every adapter: random layers that it can run, with both tiles and the kernels of both tiers.
+//! Winograd convolution on every adapter: random layers that it can run, with both tiles and the kernels of both tiers.
 
 mod common;
 
@@ -8,8 +8,8 @@ use common::runners::SessionRunner;
 use common::suite::{Runner, check, check_one};
 use doconv::gpu::Tier;
 use doconv::gpu::choose::Algorithm;
-use doconv::gpu::winograd::Winograd;
 use doconv::network::{Activation, Conv2d, DoConv, Op, PaddingMode, Pairing};
+use doconv::winograd::Winograd;
 use doconv::{Adapter, Mode, Model, Selector, Session, Tensor};
 use pollster::block_on;
 use proptest::prelude::*;

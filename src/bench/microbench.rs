@@ -1,4 +1,4 @@
-//! What is timed besides runs of networks: composing kernels, and what an adapter can do at most.
+//! Microbenchmarks: composing kernels, and the peak rates of an adapter.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::session::Folding;
 use crate::{Adapter, Error, Precision, Result};
 
-/// One of them, ready to be timed.
+/// A microbenchmark, ready to be timed.
 pub(super) enum Microbenchmark {
     Fold { folding: Folding, expected: Expected, bytes: u64, kernel: &'static str, precision: Precision },
     Peak(Box<Peak>),

@@ -1,4 +1,4 @@
-//! Nothing but runs of networks is timed in browsers: every visitor would load the code for it, and few would run it.
+//! No microbenchmarks in browsers: every visitor would download their code, and few would run it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A case made ready on an adapter: what the runner times, whatever it is.
+//! A benchmark case that is set up on an adapter, ready to be timed.
 
 use std::time::Duration;
 

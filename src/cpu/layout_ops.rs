@@ -1,4 +1,4 @@
-//! Steps that move values about: views, padding, interpolation.
+//! Layout steps: views and padding.
 
 use super::parallel;
 use crate::network::Shape;
@@ -8,7 +8,7 @@ use crate::plan::{Pad, View};
 const CHUNK: usize = 16 * 1024;
 
 /// Splits an NHWC map into tasks of whole pixels: `task([n, y, x], pixel)` fills the channels of each.
-fn for_each_pixel(shape: Shape, output: &mut [f32], task: impl Fn([usize; 3], &mut [f32]) + Send + Sync) {
+pub(super) fn for_each_pixel(shape: Shape, output: &mut [f32], task: impl Fn([usize; 3], &mut [f32]) + Send + Sync) {
     let [_, channels, height, width] = shape;
     let pixels = (CHUNK / channels).max(1);
     parallel::for_each_chunk(output, pixels * channels, |index, output| {
@@ -104,33 +104,6 @@ pub(super) fn pad(pad: &Pad, batch: usize, from: Shape, input: &[f32], to: Shape
         }
         for (c, value) in pixel.iter_mut().enumerate() {
             *value = source(1, c, channels).map_or(pad.value, |c| from[c]);
-        }
-    });
-}
-
-/// Along one axis, the pixels that every output pixel is made of, with their weights: two halves of a table.
-pub(super) struct Taps<'a>(pub &'a [f32]);
-
-impl<'a> Taps<'a> {
-    fn of(&self, output: usize, size: usize) -> impl Iterator<Item = (usize, f32)> + use<'a> {
-        let (indices, weights) = self.0.split_at(self.0.len() / 2);
-        let taps = indices.len() / size;
-        let range = output * taps..(output + 1) * taps;
-        indices[range.clone()].iter().map(|&index| index as usize).zip(weights[range].iter().copied())
-    }
-}
-
-/// Interpolation along both axes.
-pub(super) fn resize(rows: &Taps, columns: &Taps, from: Shape, input: &[f32], to: Shape, output: &mut [f32]) {
-    let [_, channels, height, width] = from;
-    for_each_pixel(to, output, |[n, y, x], pixel| {
-        pixel.fill(0.0);
-        for (row, row_weight) in rows.of(y, to[2]) {
-            for (column, weight) in columns.of(x, to[3]) {
-                let from = &input[((n * height + row) * width + column) * channels..][..channels];
-                let weight = row_weight * weight;
-                pixel.iter_mut().zip(from).for_each(|(sum, &value)| *sum += weight * value);
-            }
         }
     });
 }

@@ -1,4 +1,4 @@
-//! The innermost loop of the matrix kernel.
+//! The matrix microkernel: the innermost loop, for one register tile.
 #![expect(clippy::needless_range_loop, reason = "indices are what pointers and accumulators have in common")]
 
 use rten_simd::ops::{BitOps, NumOps};

@@ -39,6 +39,7 @@ mod parallel;
 pub(crate) mod peak;
 mod pool;
 mod repeat;
+mod resize;
 #[cfg(test)]
 mod tests;
 #[cfg(training)]
@@ -262,7 +263,7 @@ impl Executor {
         }
     }
 
-    /// Runs all steps for `images` images, alone or with the workers.
+    /// Runs all steps for `images` images, alone or with the other workers.
     fn replay(&mut self, images: usize, is_shared: bool) -> Result<()> {
         for index in 0..self.plan.steps.len() {
             #[cfg(training)]
@@ -383,8 +384,8 @@ impl Executor {
                 layout_ops::pad(pad, batch, shape(pad.input), value(pad.input), shape(pad.output), output);
             }
             Step::Resize { rows, columns, input, output: id } => {
-                let [rows, columns] = [rows, columns].map(|id| layout_ops::Taps(&self.constants[id.0]));
-                layout_ops::resize(&rows, &columns, shape(*input), value(*input), shape(*id), output);
+                let [rows, columns] = [rows, columns].map(|id| resize::Taps(&self.constants[id.0]));
+                resize::resize(&rows, &columns, shape(*input), value(*input), shape(*id), output);
             }
             Step::Lrn { lrn, input, .. } => elementwise::lrn(lrn, shape(*input)[1], value(*input), output),
             Step::Softmax { logarithm, input, .. } => {

@@ -1,33 +1,32 @@
-//! Executors of one plan, each in a memory of its own, that share the work: threads for where there is no shared memory.
+//! A group of executors of one plan that split the work of every convolution without shared memory.
 //!
-//! In a browser, a module without atomics cannot share its memory. So every member of a workers is a whole instance with the
-//! same model, and runs the same steps on the same inputs. Of a convolution each computes a part and gets the others' from
-//! them; everything else, which takes less time than exchanging it would, all compute alike. So all have all maps at every
-//! step, and whoever is left alone can go on.
+//! In a browser, a module without atomics cannot share its memory. So every worker is a whole instance with the same model,
+//! and runs the same steps on the same inputs. Of a convolution each worker computes a part and receives the other parts from
+//! the others. All other steps are computed by every worker, which is faster than exchanging their results. So every worker
+//! has every map at every step, and can continue alone when the others are gone.
 
 use std::ops::Range;
 
 use super::parallel;
 
-/// How a member meets the others.
+/// A worker of a group, and how it exchanges data with the others.
 pub(crate) trait WorkerGroup: Send + Sync {
-    /// How many members there are.
+    /// The number of workers.
     fn members(&self) -> usize;
 
-    /// Which of them this is.
+    /// The index of this worker.
     fn index(&self) -> usize;
 
-    /// Tells the others what to run, if this is the one that is asked to; they get the same inputs. `false` if this one has
-    /// to run it alone.
+    /// Sends the inputs of a run to the others, if this worker leads the group. `false` if this worker has to run alone.
     fn begin(&self, batch: usize, inputs: &[&[f32]]) -> bool;
 
-    /// Gives the others a part of a map and fills in theirs. `false` if they are not to be had; the map may hold anything
-    /// then, but for its own part.
+    /// Sends the own part of a map to the others and receives theirs. On `false` the others are gone, and only the own part of
+    /// the map is valid.
     fn exchange(&self, map: &mut [f32], own: Range<usize>) -> bool;
 }
 
-/// Computes `count` things that lie in a map one after the other, thing `i` from element `start(i)` on: all of them, or a
-/// workers's member its part of them.
+/// Computes `count` items that lie in a map one after the other, item `i` from element `start(i)` on: all of them, or with a
+/// worker group the part of this worker.
 pub(super) fn split_work(
     workers: Option<&dyn WorkerGroup>,
     map: &mut [f32],
@@ -89,7 +88,7 @@ mod tests {
         first
     }
 
-    /// Threads that know of each other no more than instances of a module do.
+    /// What the threads of the test share: no more than instances of a module do.
     struct Table {
         barrier: Barrier,
         map: Mutex<Vec<f32>>,
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crew_computes_the_same_bits_and_everything_once() {
+    fn a_group_computes_the_same_bits_and_everything_once() {
         for batch in [1, 3] {
             let expected = run(batch, None);
             for members in [1, 2, 3, 8] {
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_left_alone_goes_on() {
+    fn a_worker_continues_alone() {
         let expected = run(2, None);
         for index in 0..3 {
             let mut member = group(3, 0).swap_remove(index);

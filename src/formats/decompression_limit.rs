@@ -1,4 +1,4 @@
-//! How much memory a compressed file may ask for.
+//! The limit on how much a compressed file may unpack to.
 
 /// Nobody's checkpoint is compressed to less than this part of its size.
 const MAX_RATIO: u64 = 64;

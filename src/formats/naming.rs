@@ -1,4 +1,4 @@
-//! Whose names and axis orders a file has, and how they become PyTorch's.
+//! Parameter names and axis orders of PyTorch, TensorFlow and Gluon, and their conversion to PyTorch's.
 //!
 //! | | PyTorch | TensorFlow | Gluon |
 //! |---|---|---|---|

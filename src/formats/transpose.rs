@@ -1,4 +1,4 @@
-//! Rearranging axes.
+//! Transposes arrays.
 
 use crate::{Result, Tensor};
 

@@ -67,7 +67,7 @@ impl Model {
         Ok(self)
     }
 
-    /// The same model with other rules for photographs.
+    /// The same model with other preprocessing.
     ///
     /// # Errors
     /// [`Error::Network`] if the rules contradict the network's input.

@@ -301,7 +301,7 @@ impl<'a> Lowering<'a> {
 
     fn fuse_activation(&mut self, activation: Activation, source: Source) -> Option<ValueId> {
         let value = self.value_of[&source];
-        // The way back through any other wants to know what it was applied to.
+        // The backward pass of any other activation needs its argument.
         let is_kept_apart = self.is_for_training() && !activation.only_bounds();
         if is_kept_apart || !self.private(source) || self.shares_value(source) {
             return None;

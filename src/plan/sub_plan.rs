@@ -1,4 +1,4 @@
-//! A step by itself, as a plan of its own: to see whether an adapter runs it right.
+//! Plans of single steps, for the self-check and autotuning.
 
 use super::{ConstantId, Conv, KernelId, KernelSource, Plan, Step, ValueId};
 use crate::network::Shape;

@@ -1,4 +1,4 @@
-//! A network's training step as a plan: parameters loaded, the way forward, the loss, the way back, the optimiser.
+//! A network's training step as a plan: parameters loaded, forward pass, loss, backward pass, optimiser.
 
 use serde::{Deserialize, Serialize};
 

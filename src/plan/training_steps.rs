@@ -1,8 +1,7 @@
-//! What only training needs: parameters that change, batch norms that take the batch's own statistics, the loss, and the
-//! way back through all of that.
+//! Steps that only training has: parameters that change, batch norms with batch statistics, the loss, their backward passes,
+//! and the optimiser.
 //!
-//! Its steps are apart from the others, so that a build without training has none of them: they are then a type without
-//! values, and what executors have for them is never compiled.
+//! In a build without training, [`TrainStep`] is a type without values, and the code of executors for it is not compiled.
 
 #[cfg(training)]
 pub(crate) use steps::AFFINE_PARTS;

@@ -3,7 +3,7 @@
 use super::elementwise::broadcast;
 use super::elementwise::lrn_base;
 use super::interpreter::{ConvKernel, checked, parameter, pick, value};
-use super::layout_ops::interpolate;
+use super::resize::interpolate;
 use super::rounding::{OPERATIONS, Rounding, UNIT, error_growth};
 use super::winograd_error;
 use super::{

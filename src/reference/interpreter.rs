@@ -1,4 +1,4 @@
-//! Node by node through a network.
+//! The reference interpreter: evaluates a network node by node.
 
 use super::{
     Map, activation, avg_pool, batch_norm, binary, concat, conv_transpose2d, conv2d, effective_d, flatten, fold,

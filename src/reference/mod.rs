@@ -18,6 +18,7 @@ mod interpreter;
 mod layout_ops;
 mod map;
 mod pool;
+mod resize;
 mod rounding;
 #[cfg(training)]
 mod training;
@@ -31,9 +32,10 @@ pub use gradient::{
     fold_gradient, kernel_composition_gradient,
 };
 pub use interpreter::run;
-pub use layout_ops::{pad, reshape, resize, slice, transpose};
+pub use layout_ops::{pad, reshape, slice, transpose};
 pub use map::Map;
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
+pub use resize::resize;
 pub(crate) use rounding::{Rounding, error_growth};
 #[cfg(training)]
 pub use training::{

@@ -1,4 +1,4 @@
-//! Networks made to fit a data set.
+//! Adapts a network to a data set: its classifier head and the size of its input.
 
 use crate::network::{Activation, Conv2d, DoConv, FORMAT_VERSION, Input, Linear, Node, Op, Shape};
 use crate::{Error, Model, Network, Result};
@@ -21,7 +21,7 @@ pub fn head(network: &Network) -> Result<&str> {
     })
 }
 
-/// The last layer with weights, by way of what is `passed` on the way back from the output.
+/// The last layer with weights, found backwards from the output through operators that are `passed`.
 fn last_layer(network: &Network, passed: impl Fn(&Op) -> bool) -> Result<&str> {
     let mut name = network.outputs.first().map(String::as_str).unwrap_or_default();
     loop {

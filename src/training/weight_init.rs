@@ -1,4 +1,4 @@
-//! What parameters are before the first step.
+//! Random initialisation of parameters.
 
 use std::collections::HashMap;
 

@@ -1,10 +1,10 @@
-//! The types of what goes in and comes out, for TypeScript.
+//! TypeScript declarations of the JavaScript interface.
 
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
-/** A picture. The network sees the central square of it. */
+/** An image. The network sees its central square. */
 export type Source =
     | ImageBitmap | HTMLCanvasElement | OffscreenCanvas | HTMLVideoElement | HTMLImageElement | VideoFrame | ImageData;
 
@@ -18,7 +18,7 @@ export interface LoadOptions {
     mode?: Mode;
     /** What errors call the file. */
     name?: string;
-    /** For files that do not say how photographs become their input: ImageNet's mean and deviation, −1…1, or 0…1. */
+    /** Preprocessing for files that do not describe it: ImageNet's mean and deviation, −1…1, or 0…1. */
     preprocess?: "imagenet" | "symmetric" | "unit";
     /** Class names for files that have none, one for every class. */
     labels?: string[];
@@ -29,7 +29,7 @@ export interface LoadOptions {
     /**
      * Which kernels run the network's convolutions on WebGPU: "load", the default, those that were the fastest when they
      * were timed, in this browser or by us; "full" times them first, which takes minutes, and remembers; "off" goes by
-     * rules of thumb.
+     * heuristics.
      */
     tune?: Tune;
     /** Called before each layer whose kernels are timed. */
@@ -71,7 +71,7 @@ export interface Prediction {
 export interface Classification {
     /** Best first. */
     predictions: Prediction[];
-    /** From the picture to the predictions, loading a mode excluded. */
+    /** From the image to the predictions, loading a mode excluded. */
     elapsedMs: number;
 }
 
@@ -87,7 +87,7 @@ export interface ModelInfo {
     composedLayers: number;
     saysPreprocess: boolean;
     hasLabels: boolean;
-    /** Multiply-accumulates for one picture. */
+    /** Multiply-accumulates for one image. */
     macs: Record<Mode, number>;
 }
 

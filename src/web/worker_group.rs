@@ -1,5 +1,5 @@
-//! Threads of the CPU path: other instances of the module, in workers, that run the same network. `threads.js` starts them
-//! and is where they meet; [`Helper`] is what they do.
+//! Threads of the CPU path: further instances of the module in web workers, which run the same network. `threads.js` starts
+//! them and exchanges their data; [`Helper`] runs in each.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Runners over the public session API: the one file to change when that does.
 
-use doconv::gpu::winograd::Winograd;
 use doconv::network::Conv2d;
 use doconv::plan::Mode;
+use doconv::winograd::Winograd;
 use doconv::{Adapter, Model, Precision, Result, Session, Tensor};
 use pollster::block_on;
 

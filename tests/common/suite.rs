@@ -1,8 +1,8 @@
 //! One suite for everything that runs a model.
 
-use doconv::gpu::winograd::Winograd;
 use doconv::network::Conv2d;
 use doconv::plan::Mode;
+use doconv::winograd::Winograd;
 use doconv::{Error, Model, Precision, Tensor, reference};
 use proptest::strategy::BoxedStrategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
@@ -18,7 +18,7 @@ pub trait Runner {
     /// The network's outputs for these inputs, with DO-Conv layers in the form that the mode says.
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> doconv::Result<Vec<Tensor>>;
 
-    /// The tiles of Winograd's filtering, where it runs a convolution with an output of this height and width so.
+    /// The tiles of Winograd convolution, where it runs a convolution with an output of this height and width so.
     fn winograd(&self, _: &Conv2d, _: [usize; 2]) -> Option<Winograd> {
         None
     }

@@ -70,7 +70,7 @@ impl InitialModel {
         // Whoever classifies with it later has to know how images were shaped.
         let shaping = shaping(model.network())?;
         Ok(match model.network().preprocess {
-            // Of a photograph it is a square.
+            // Preprocessing gives squares.
             None if shaping.size[0] == shaping.size[1] => model.with_preprocess(Some(shaping.preprocess))?,
             _ => model,
         })

@@ -1,4 +1,4 @@
-//! Rules of ONNX operators about axes and extents, the same for constants and for what is computed at run time.
+//! Axes and extents of ONNX operators, the same for constants and for values computed at run time.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -100,7 +100,7 @@ fn decode(items: Vec<Item>, shaping: &Shaping, notes: &mut Vec<String>, tick: &(
 }
 
 impl Shaping {
-    /// What a network that wants such an input, with these rules for photographs, is shown: the whole image where it has none.
+    /// For a network with this input and preprocessing; without preprocessing, the whole image is resized.
     pub fn new([channels, height, width]: [usize; 3], preprocess: Option<&Preprocess>) -> Result<Self> {
         if channels != 1 && channels != 3 {
             let reason = format!("training with images: the network wants {channels} channels, images have 1 or 3");

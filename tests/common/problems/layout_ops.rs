@@ -1,4 +1,4 @@
-//! Operators that move values about.
+//! Layout operators and resizing.
 
 use doconv::network::{Coordinates, Interpolation, Op, Pad, PaddingMode, Resize, Rounding, Slice};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Operators that only move values.
+//! Layout operators: they move values and compute nothing.
 
 use super::super::array::Array;
 use super::super::axis_rules::{self, Range};
