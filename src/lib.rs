@@ -24,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod adapter;
+mod adapter_info;
 pub mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod blocking;
@@ -54,7 +55,8 @@ mod web;
 mod web_onnx;
 pub mod winograd;
 
-pub use adapter::{Adapter, AdapterInfo, AdapterKind, Selector};
+pub use adapter::{Adapter, Selector};
+pub use adapter_info::{AdapterInfo, AdapterKind};
 #[cfg(feature = "bundled-model")]
 pub use bundled::Bundled;
 pub use error::{Error, Result};

@@ -427,7 +427,7 @@ fn to_the_end(training: &mut TrainingLoop, time: Duration) -> Vec<u8> {
 
 /// A training run that is interrupted anywhere and resumed gives the same network, on every adapter.
 #[test]
-fn a_course_goes_on_from_its_checkpoints() {
+fn training_resumes_from_its_checkpoints() {
     let folder = folder();
     coloured(folder.path());
     let mut data = load(folder.path(), &shaping(3, 8), None).unwrap();
@@ -468,7 +468,7 @@ fn a_course_goes_on_from_its_checkpoints() {
 }
 
 #[test]
-fn courses_refuse_what_does_not_fit() {
+fn a_training_loop_refuses_what_does_not_fit() {
     let folder = folder();
     coloured(folder.path());
     let adapter = Adapter::cpu();

@@ -14,7 +14,7 @@ use super::trust::Trust;
 use super::tuned::{Tuned, Tuning};
 use super::variant::Variant;
 use super::winograd::Winograd;
-use crate::adapter::{AdapterInfo, AdapterKind};
+use crate::adapter_info::{AdapterInfo, AdapterKind};
 use crate::network::{Conv2d, PaddingMode};
 use crate::tuning::{TuneListener, stored};
 use crate::{Error, Precision, Result};

@@ -1,4 +1,4 @@
-//! ONNX files: read as models, and written from models by [`Model::to_onnx`].
+//! ONNX files: read as models, and written from models by [`Model::to_onnx`](crate::Model::to_onnx).
 //!
 //! ```no_run
 //! use std::collections::BTreeMap;
