@@ -1,7 +1,6 @@
-//! What can compute, and which of it is taken.
+//! Adapters: GPUs and the CPU path, and how one is selected.
 
-use crate::adapter_info::{AdapterInfo, AdapterKind};
-use crate::{Error, Precision, Result, gpu};
+use crate::{AdapterInfo, AdapterKind, Error, Precision, Result, gpu};
 
 /// Which adapter is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

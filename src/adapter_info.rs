@@ -1,4 +1,4 @@
-//! What adapters are called and what they can do.
+//! What is known of an adapter: its name, kind, driver, features and limits.
 
 use serde::{Deserialize, Serialize};
 

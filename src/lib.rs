@@ -5,7 +5,7 @@
 //! them composed or folded: with WGSL compute shaders on any GPU, or on the CPU.
 //!
 //! # Where to begin
-//! - [`Session`] runs a [`Model`] on an [`Adapter`]; its example classifies a photograph. [`blocking`] is the same
+//! - [`Session`] runs a [`Model`] on an [`Adapter`]; its example classifies an image. [`blocking`] is the same
 //!   without async.
 //! - [`network`] describes networks, [`network::zoo`] builds well-known ones, [`formats`] reads and writes files.
 //! - [`doconv`](mod@doconv) folds and expands kernels; a [`Layer`] is one DO-Conv layer with its gradients.

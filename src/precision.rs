@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How numbers are stored on a GPU, and what convolutions compute with.
 ///
-/// What goes in and what comes out is `f32` in all of them, and so are biases, W and D, and what Winograd's filtering has
+/// What goes in and what comes out is `f32` in all of them, and so are biases, W and D, and what Winograd convolution has
 /// between its three parts. Half precision has 11 significant bits and ends at 65 504; what is larger becomes infinite.
 /// Gradients are computed in `f32` only. In browsers there is nothing but `f32`, so that what is for the others is not a part of
 /// what a page fetches.

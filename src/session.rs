@@ -153,9 +153,9 @@ impl Session {
 
     /// Shares the work of the CPU path with others that have the same network in the same mode.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
-    pub(crate) fn join(&mut self, crew: impl cpu::Crew + 'static) {
+    pub(crate) fn join(&mut self, workers: impl cpu::WorkerGroup + 'static) {
         if let Executor::Cpu(executor) = &mut self.executor {
-            executor.join(crew);
+            executor.join(workers);
         }
     }
 
@@ -229,75 +229,75 @@ impl Session {
 
     /// The `top_k` most probable classes of every image, best first.
     ///
-    /// All images are one batch: hand over as many at a time as memory allows. On a GPU, preprocessing and ranking are
+    /// All images are one batch: submit as many at a time as memory allows. On a GPU, preprocessing and ranking are
     /// done there too, so that pixels go in and nothing but the best classes comes back.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model has no preprocessing, and the errors of [`Session::run`].
     pub async fn classify(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Vec<Prediction>>> {
-        let pictures: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
-        self.classify_pictures(&pictures, top_k).await
+        let images: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
+        self.classify_images(&images, top_k).await
     }
 
-    pub(crate) async fn classify_pictures(
+    pub(crate) async fn classify_images(
         &mut self,
-        pictures: &[Picture<'_>],
+        images: &[Picture<'_>],
         top_k: usize,
     ) -> Result<Vec<Vec<Prediction>>> {
-        let rules = self.photograph_rules()?.clone();
+        let rules = self.preprocess_rules()?.clone();
         let best = top_k.min(self.outputs[0].iter().product());
-        if pictures.is_empty() || best == 0 {
-            return Ok(vec![vec![]; pictures.len()]);
+        if images.is_empty() || best == 0 {
+            return Ok(vec![vec![]; images.len()]);
         }
         let ranking = Ranking { best, softmax: !self.gives_probabilities };
         let in_colour = self.sees_colours();
         match &mut self.executor {
             Executor::Gpu(executor) if in_colour && best <= MOST_RANKED && self.outputs[0][0] == 1 => {
-                let ranked = executor.classify(pictures, &rules, ranking).await?;
+                let ranked = executor.classify(images, &rules, ranking).await?;
                 let prediction = |best: &gpu::Best| self.prediction(best.class as usize, best.probability);
                 Ok(ranked.iter().map(|image| image.iter().map(prediction).collect()).collect())
             }
             _ => {
-                let input = self.preprocess_pictures(pictures).await?;
+                let input = self.preprocess_images(images).await?;
                 let logits = self.run(&[input]).await?.swap_remove(0);
-                let classes = logits.data().len() / pictures.len();
+                let classes = logits.data().len() / images.len();
                 Ok(logits.data().chunks_exact(classes).map(|logits| self.top(logits, best)).collect())
             }
         }
     }
 
-    /// Photographs as the network's input `[N, 3, H, W]`, made on the adapter: the same numbers on all of them. Of a network
-    /// with one channel it is `[N, 1, H, W]`, made on the CPU.
+    /// Preprocesses images into the network's input `[N, 3, H, W]` on the adapter, with the same result on every adapter. For a
+    /// network with one input channel, the result is `[N, 1, H, W]`, computed on the CPU.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model does not say how photographs become its input, and those of the adapter.
+    /// [`Error::Unsupported`] if the model has no preprocessing, and those of the adapter.
     pub async fn preprocess(&mut self, images: &[Image]) -> Result<Tensor> {
-        let pictures: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
-        self.preprocess_pictures(&pictures).await
+        let images: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
+        self.preprocess_images(&images).await
     }
 
-    pub(crate) async fn preprocess_pictures(&mut self, pictures: &[Picture<'_>]) -> Result<Tensor> {
-        let rules = self.photograph_rules()?.clone();
+    pub(crate) async fn preprocess_images(&mut self, images: &[Picture<'_>]) -> Result<Tensor> {
+        let rules = self.preprocess_rules()?.clone();
         let [_, channels, height, width] = self.inputs[0].1;
-        let shape = [pictures.len(), channels, height, width];
+        let shape = [images.len(), channels, height, width];
         let in_colour = self.sees_colours();
         match &mut self.executor {
-            Executor::Gpu(executor) if in_colour => Tensor::new(shape, executor.preprocess(pictures, &rules).await?),
+            Executor::Gpu(executor) if in_colour => Tensor::new(shape, executor.preprocess(images, &rules).await?),
             _ => {
                 let mut tensor = Tensor::zeros(shape);
-                let images = tensor.data_mut().chunks_exact_mut(channels * height * width);
-                for (picture, out) in pictures.iter().zip(images) {
-                    picture.preprocess(&rules, height, width, out)?;
+                let outputs = tensor.data_mut().chunks_exact_mut(channels * height * width);
+                for (image, out) in images.iter().zip(outputs) {
+                    image.preprocess(&rules, height, width, out)?;
                 }
                 Ok(tensor)
             }
         }
     }
 
-    /// Whether a browser's picture of this width and height can go to the device as it is.
+    /// Whether a browser's image of this width and height can be copied to the device directly.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
-    pub(crate) async fn takes_pictures_of(&mut self, size: [usize; 2]) -> Result<bool> {
-        let rules = self.photograph_rules()?.clone();
+    pub(crate) async fn accepts_image_of_size(&mut self, size: [usize; 2]) -> Result<bool> {
+        let rules = self.preprocess_rules()?.clone();
         let in_colour = self.sees_colours();
         match &mut self.executor {
             Executor::Gpu(executor) if in_colour => executor.takes_pictures_of(size, &rules).await,
@@ -305,25 +305,25 @@ impl Session {
         }
     }
 
-    /// Whether the shaders for photographs make its input: they have three channels.
+    /// Whether the preprocessing shaders can be used: they need three channels.
     fn sees_colours(&self) -> bool {
         self.inputs[0].1[1] == 3
     }
 
-    /// How much of a photograph's shorter side is seen.
+    /// The fraction of an image's shorter side that the network sees.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(crate) fn crop_fraction(&self) -> Result<f64> {
-        Ok(self.photograph_rules()?.crop_fraction)
+        Ok(self.preprocess_rules()?.crop_fraction)
     }
 
-    /// How a photograph becomes the input, which must be one map of one or three channels.
-    pub(crate) fn photograph_rules(&self) -> Result<&Preprocess> {
+    /// The preprocessing of the network, whose input must be one map of one or three channels.
+    pub(crate) fn preprocess_rules(&self) -> Result<&Preprocess> {
         match (self.inputs.as_slice(), &self.preprocess) {
             ([(_, [1, 1 | 3, _, _])], Some(rules)) => Ok(rules),
-            ([_], Some(_)) => Err(Error::Unsupported(
-                "this model's input has neither one channel nor the three of a photograph".into(),
-            )),
-            _ => Err(Error::Unsupported("this model does not say how a photograph becomes its input".into())),
+            ([_], Some(_)) => {
+                Err(Error::Unsupported("the input of this model is not an image with one or three channels".into()))
+            }
+            _ => Err(Error::Unsupported("this model has no preprocessing".into())),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Data sets of every kind, whole and broken, and courses through them.
+//! Data sets of every kind, whole and broken, and training runs on them.
 #![cfg(feature = "datasets")]
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use doconv::formats::{read_tensors, write_tensors};
 use doconv::network::{Activation, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
 use doconv::training::data::{Augment, DataSet, Shaping, Source};
-use doconv::training::{Advance, Checkpoint, Course, Epoch, Options, Settings, with_classes};
+use doconv::training::{Advance, Checkpoint, Epoch, Options, Settings, TrainingLoop, with_classes};
 use doconv::{Adapter, Model, Network, Result, Selector};
 use flate2::{Compression, write::GzEncoder};
 use image::{Rgb, RgbImage};
@@ -420,14 +420,14 @@ fn settings() -> Settings {
     Settings { epochs: 3, rate: 0.1, augment: Augment::Standard, options, ..Settings::default() }
 }
 
-fn to_the_end(course: &mut Course, time: Duration) -> Vec<u8> {
-    while block_on(course.advance(time)).unwrap() != Advance::Done {}
-    block_on(course.model()).unwrap().to_bytes(doconv::Dtype::F32).unwrap()
+fn to_the_end(training: &mut TrainingLoop, time: Duration) -> Vec<u8> {
+    while block_on(training.advance(time)).unwrap() != Advance::Done {}
+    block_on(training.model()).unwrap().to_bytes(doconv::Dtype::F32).unwrap()
 }
 
-/// Wherever a course was left, it goes on to the same network, on every adapter.
+/// A training run that is interrupted anywhere and resumed gives the same network, on every adapter.
 #[test]
-fn a_course_goes_on_from_its_checkpoints() {
+fn training_resumes_from_its_checkpoints() {
     let folder = folder();
     coloured(folder.path());
     let mut data = load(folder.path(), &shaping(3, 8), None).unwrap();
@@ -438,29 +438,29 @@ fn a_course_goes_on_from_its_checkpoints() {
     let model = Model::initialised(tiny(&data.classes), 3).unwrap().expand(None, 0.0, 0).unwrap();
     for (index, info) in block_on(Adapter::list()).iter().enumerate() {
         let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
-        let mut whole = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
+        let mut whole = block_on(TrainingLoop::new(&adapter, &model, data.clone(), settings())).unwrap();
         let expected = to_the_end(&mut whole, Duration::MAX);
         assert_eq!(whole.history().len(), 3);
         assert!(whole.history()[2].validation_accuracy.unwrap() > 0.9, "{}: {:?}", info.name, whole.history());
 
         // Six steps an epoch: in the middle of one, before and in validation, and in the next one.
         for calls in [2, 6, 7, 12] {
-            let mut first = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
+            let mut first = block_on(TrainingLoop::new(&adapter, &model, data.clone(), settings())).unwrap();
             let last = (0..calls).map(|_| block_on(first.advance(Duration::ZERO)).unwrap()).last();
-            let place = first.place();
+            let place = first.position();
             assert_eq!((place == (0, 6, 6), place.0 == 1), (calls == 6 || calls == 7, calls == 12), "{place:?}");
             let validates = matches!(last, Some(Advance::Validation { done: 6, .. }));
             assert_eq!(validates, calls == 7, "{last:?}");
             let bytes = block_on(first.checkpoint()).unwrap();
             drop(first);
             let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
-            let mut second = block_on(Course::resume(&adapter, &checkpoint, data.clone())).unwrap();
-            assert_eq!(second.place(), place);
+            let mut second = block_on(TrainingLoop::resume(&adapter, &checkpoint, data.clone())).unwrap();
+            assert_eq!(second.position(), place);
             assert_eq!(to_the_end(&mut second, Duration::ZERO), expected, "{} after {calls} calls", info.name);
             // Nor does what is said of the epochs depend on how often somebody looked.
-            let said = |course: &Course| -> Vec<_> {
+            let said = |training: &TrainingLoop| -> Vec<_> {
                 let of = |epoch: &Epoch| (epoch.train_loss, epoch.train_accuracy, epoch.validation_loss, epoch.rate);
-                course.history().iter().map(of).collect()
+                training.history().iter().map(of).collect()
             };
             assert_eq!(said(&second), said(&whole), "{} after {calls} calls", info.name);
         }
@@ -468,14 +468,14 @@ fn a_course_goes_on_from_its_checkpoints() {
 }
 
 #[test]
-fn courses_refuse_what_does_not_fit() {
+fn a_training_loop_refuses_what_does_not_fit() {
     let folder = folder();
     coloured(folder.path());
     let adapter = Adapter::cpu();
     let data = Arc::new(load(folder.path(), &shaping(3, 8), None).unwrap());
     let model = Model::initialised(tiny(&data.classes), 3).unwrap();
     let refusal = |model: &Model, data: &Arc<DataSet>, settings: Settings| {
-        block_on(Course::new(&adapter, model, data.clone(), settings)).expect_err("it is refused").to_string()
+        block_on(TrainingLoop::new(&adapter, model, data.clone(), settings)).expect_err("it is refused").to_string()
     };
     let reason = refusal(&model, &data, Settings { rate: f32::NAN, ..settings() });
     assert!(reason.contains("learning rate of NaN"), "{reason}");
@@ -494,9 +494,9 @@ fn courses_refuse_what_does_not_fit() {
     let reason = refusal(&model, &data, Settings { options: frozen, ..settings() });
     assert!(reason.contains("`conv2.*`") && reason.contains("`conv.bias`"), "{reason}");
     let large = Options { batch: usize::MAX, ..settings().options };
-    let course =
-        block_on(Course::new(&adapter, &model, data.clone(), Settings { options: large, ..settings() })).unwrap();
-    assert_eq!((course.trainer().batch(), course.place()), (36, (0, 0, 1)));
+    let training =
+        block_on(TrainingLoop::new(&adapter, &model, data.clone(), Settings { options: large, ..settings() })).unwrap();
+    assert_eq!((training.trainer().batch(), training.position()), (36, (0, 0, 1)));
     // As many steps as with batches of the size that was asked for, but hardly any image twice.
     for (batch, parts, even) in [(35, 1, 18), (7, 1, 6), (12, 1, 12), (10, 5, 10), (20, 4, 20), (1, 1, 1), (30, 5, 20)]
     {
@@ -507,16 +507,16 @@ fn courses_refuse_what_does_not_fit() {
 
     // A rate that is too high is told, not carried on with.
     let mut wild =
-        block_on(Course::new(&adapter, &model, data.clone(), Settings { rate: 1e20, ..settings() })).unwrap();
+        block_on(TrainingLoop::new(&adapter, &model, data.clone(), Settings { rate: 1e20, ..settings() })).unwrap();
     let outcome = (0..40).find_map(|_| block_on(wild.advance(Duration::ZERO)).err());
     let reason = outcome.expect("it overflows").to_string();
     assert!(reason.contains("diverges") && reason.contains("lower learning rate"), "{reason}");
 
-    let mut course = block_on(Course::new(&adapter, &model, data.clone(), settings())).unwrap();
-    let bytes = block_on(course.checkpoint()).unwrap();
+    let mut training = block_on(TrainingLoop::new(&adapter, &model, data.clone(), settings())).unwrap();
+    let bytes = block_on(training.checkpoint()).unwrap();
     let checkpoint = Checkpoint::from_bytes("here", &bytes).unwrap();
     let other = Arc::new(load(folder.path(), &shaping(3, 8), Some(3)).unwrap());
-    let reason = block_on(Course::resume(&adapter, &checkpoint, other)).unwrap_err().to_string();
+    let reason = block_on(TrainingLoop::resume(&adapter, &checkpoint, other)).unwrap_err().to_string();
     assert!(reason.contains("36 images") && reason.contains("33, 3 and 3"), "{reason}");
     // As many images, but others, or of other classes; and a bit that has changed.
     type Change = (fn(&mut DataSet), &'static str);
@@ -528,7 +528,7 @@ fn courses_refuse_what_does_not_fit() {
     for (change, part) in changes {
         let mut other = (*data).clone();
         change(&mut other);
-        let reason = block_on(Course::resume(&adapter, &checkpoint, Arc::new(other))).unwrap_err().to_string();
+        let reason = block_on(TrainingLoop::resume(&adapter, &checkpoint, Arc::new(other))).unwrap_err().to_string();
         assert!(reason.contains(part) && reason.contains("go on with the data"), "{reason}");
     }
     let mut flipped = bytes.clone();
@@ -547,7 +547,7 @@ fn courses_refuse_what_does_not_fit() {
         let named = weights.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let damaged = write_tensors(named, &metadata, doconv::Dtype::F32).unwrap();
         let damaged = Checkpoint::from_bytes("here", &damaged).unwrap();
-        let reason = block_on(Course::resume(&adapter, &damaged, data.clone())).unwrap_err().to_string();
+        let reason = block_on(TrainingLoop::resume(&adapter, &damaged, data.clone())).unwrap_err().to_string();
         assert!(reason.contains("damaged"), "{reason}");
     }
     let model = model.to_bytes(doconv::Dtype::F32).unwrap();

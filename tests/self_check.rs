@@ -20,7 +20,7 @@ fn gpus() -> Vec<Adapter> {
 
 const HALF: [Precision; 2] = [Precision::F16Storage, Precision::F16];
 
-/// A layer for every algorithm: 3×3 for Winograd's filtering, 1×1, depthwise, and groups that fit no slices.
+/// A layer for every algorithm: 3×3 for Winograd convolution, 1×1, depthwise, and groups that fit no slices.
 fn problem() -> Problem {
     let mut graph = Graph::new([3, 20, 20]);
     let conv = |inputs, outputs, kernel: usize, groups| {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use common::adapters::adapters;
 use common::graph::Graph;
 use common::plan_interpreter::interpret_step;
-use common::trained::{distance, networks, norm, problem, square};
+use common::training_fixtures::{distance, networks, norm, problem, square};
 use doconv::network::{
     Activation, AvgPool, Conv2d, Coordinates, Interpolation, Linear, Lrn, MaxPool, Op, Pad, PaddingMode, Resize, Slice,
     zoo,

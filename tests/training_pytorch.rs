@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::adapters::adapters;
-use common::trained::{distance, norm};
+use common::training_fixtures::{distance, norm};
 use doconv::formats::read_tensors;
 use doconv::network::{Activation, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op, zoo};
 use doconv::training::{Optimiser, Options, Trainer, targets};

@@ -1,46 +1,17 @@
-//! What is timed: suites and their cases.
+//! The cases of every suite.
 
 use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
 
 use super::check::Expected;
 use super::layers::{LAYERS, Layer, composable, uniform};
 use super::peak::Ceiling;
+use super::suite::Suite;
 use crate::network::{Conv2d, DoConv, Input, LayerCost, Network, Op, Pairing};
 use crate::plan::expand_marked;
 use crate::reference::run_with_error_of;
 use crate::{Adapter, Mode, Model, Result, Tensor};
 
-/// A group of cases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Suite {
-    /// Single convolutions of well-known networks, with bias and ReLU and random weights.
-    Layers,
-    /// A whole network, in every mode.
-    Networks,
-    /// What DO-Conv costs: layers of W and D in every mode, composing by itself, and a network that is folded beside one that
-    /// never had W and D. Without a model, or with one that has no DO-Conv layers, only the layers.
-    Fold,
-    /// What the adapter can do at most: arithmetic, memory, dispatches.
-    Peak,
-}
-
 impl Suite {
-    /// Every suite there is.
-    pub const ALL: [Suite; 4] = [Suite::Layers, Suite::Networks, Suite::Fold, Suite::Peak];
-
-    /// The name that the command line and records use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Suite::Layers => "layers",
-            Suite::Networks => "networks",
-            Suite::Fold => "fold",
-            Suite::Peak => "peak",
-        }
-    }
-
     /// Its cases on an adapter; those of networks need a model. Cases in one list are timed in turn.
     pub(super) fn cases<'a>(self, adapter: &Adapter, model: Option<&'a Model>) -> Vec<Vec<Case<'a>>> {
         let case = |name: &str, mode, subject| Case { suite: self, name: name.into(), mode, batch: 1, subject };

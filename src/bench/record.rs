@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Suite;
+use super::suite::Suite;
 use crate::{AdapterInfo, Mode, Precision};
 
 /// The name of this schema. Fields may be added under the same name; a change of what one means gets another.
@@ -77,7 +77,7 @@ pub struct Settings {
     pub min_sample_ms: f64,
     /// The smallest step of the clock that was seen, in milliseconds.
     pub timer_resolution_ms: f64,
-    /// Choices of kernels that the adapter had, timed on it or shipped for its kind; with none, all are by rules of thumb. None
+    /// Choices of kernels that the adapter had, timed on it or shipped for its kind; with none, all are by heuristics. None
     /// on the CPU path, and in records of before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned: Option<usize>,

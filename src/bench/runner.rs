@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use web_time::{SystemTime, UNIX_EPOCH};
 
-use super::cases::{Case, Suite};
-use super::ready::Ready;
+use super::cases::Case;
+use super::prepared_case::PreparedCase;
 use super::record::{CaseResult, Check, Environment, Measurement, Outcome, Record, SCHEMA, Settings};
 use super::sampling::{Samples, rounded, sample, timer_resolution_ms};
 use super::statistics::{drift, median, median_interval};
+use super::suite::Suite;
 use crate::{Adapter, Error, Model, Result};
 
 /// What is to be timed, and for how long.
@@ -117,7 +118,7 @@ fn now() -> String {
 }
 
 /// A case that is ready and has run once, or why it has not.
-type Begun = Result<(Ready, f64, Check)>;
+type Begun = Result<(PreparedCase, f64, Check)>;
 
 /// Times cases in turn.
 async fn run_cases(
@@ -154,7 +155,7 @@ async fn run_cases(
 }
 
 async fn begin(adapter: &Adapter, case: &Case<'_>) -> Begun {
-    let mut ready = Ready::new(adapter, case).await?;
+    let mut ready = PreparedCase::new(adapter, case).await?;
     let (first_ms, check) = ready.first().await?;
     Ok((ready, first_ms, check))
 }

@@ -33,9 +33,9 @@ pub struct AdapterArguments {
 /// Where the choice of kernels comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Tune {
-    /// Those that rules of thumb say
+    /// Those of heuristics
     Off,
-    /// Those that were the fastest when they were timed, here or by us; rules of thumb for the rest
+    /// Those that were the fastest when they were timed, here or by us; heuristics for the rest
     #[default]
     Load,
     /// Time all that could be the fastest first, and keep what was found for later calls; takes minutes

@@ -1,4 +1,4 @@
-//! `doconv classify`: what is in a picture.
+//! `doconv classify`: the classes of images.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
         && model.network().preprocess.is_none()
     {
         bail!(
-            "{}: this ONNX file does not say how a photograph becomes the network's input (size, crop, mean and standard \
+            "{}: this ONNX file does not describe its preprocessing (size, crop, mean and standard \
              deviation), as those of `doconv fold` do, and classes would be wrong with a guess; make that array and use \
              `doconv run`",
             path.display()

@@ -34,7 +34,7 @@ pub struct Arguments {
 pub fn main(arguments: Arguments) -> Result<()> {
     ensure!(
         arguments.files.format() != Format::Onnx,
-        "ONNX holds folded networks only, and expanding is the way back; write a model file (.safetensors)"
+        "ONNX holds folded networks only, and an expanded network is not folded; write a model file (.safetensors)"
     );
     let model = arguments.files.read()?;
     let before = super::info::composed_layers(&model);

@@ -57,7 +57,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  doconv classify photo.jpg            what is in the picture
+  doconv classify photo.jpg            what is in the image
   doconv adapters                      what can compute here
   doconv info                          the layers of the bundled ImageNet network
   doconv fold trained.safetensors small.safetensors --dtype f16

@@ -1,13 +1,16 @@
 //! Models as commands name them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use doconv::formats::StateDict;
+use doconv::formats::onnx::File;
 use doconv::network::zoo;
 use doconv::{Bundled, Dtype, Model, formats};
+
+use super::onnx::is_onnx;
 
 /// How numbers are stored.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -98,7 +101,7 @@ impl Arch {
 
     /// Whether a file is ONNX, which describes its network itself.
     pub fn names_onnx(&self, path: &Path) -> Result<bool> {
-        let onnx = super::onnx::is_onnx(path);
+        let onnx = is_onnx(path);
         if let Some(arch) = self.arch.as_ref().filter(|_| onnx) {
             bail!("{}: an ONNX file describes its network itself; leave out --arch {arch}", path.display());
         }
@@ -113,7 +116,7 @@ impl Arch {
             return open_bundled(bundled);
         }
         if self.names_onnx(path)? {
-            return super::onnx::open(path);
+            return open_onnx(path);
         }
         if let Some(arch) = &self.arch {
             zoo::build(arch)?;
@@ -150,6 +153,14 @@ fn open_bundled(bundled: Bundled) -> Result<Opened> {
     let bytes = bundled.bytes();
     let dtypes = join(&formats::read_dtypes(bundled.name(), bytes)?);
     Ok(Opened { model: bundled.model()?, file_bytes: bytes.len(), dtypes })
+}
+
+/// The model in an ONNX file whose inputs need not be known.
+fn open_onnx(path: &Path) -> Result<Opened> {
+    let file = File::open(path)?;
+    let model = file.import(&BTreeMap::new())?.model;
+    let file_bytes = usize::try_from(std::fs::metadata(path)?.len())?;
+    Ok(Opened { model, file_bytes, dtypes: file.dtypes().join(", ") })
 }
 
 fn join(names: &BTreeSet<String>) -> String {

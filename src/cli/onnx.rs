@@ -9,7 +9,6 @@ use doconv::formats::onnx::{Array, Data, File, Imported, Port};
 use doconv::{Model, Tensor, formats};
 
 use super::arrays;
-use super::model::Opened;
 
 /// Whether a file is ONNX: by its name, or by its first bytes.
 pub fn is_onnx(path: &Path) -> bool {
@@ -20,14 +19,6 @@ pub fn is_onnx(path: &Path) -> bool {
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     // The version of the format comes first, as one byte; a safetensors file has a brace after eight bytes.
     read.is_ok() && start[0] == 0x08 && (1..0x80).contains(&start[1]) && start[2] != 0 && start[8] != b'{'
-}
-
-/// The model in an ONNX file whose inputs need not be known.
-pub fn open(path: &Path) -> Result<Opened> {
-    let file = File::open(path)?;
-    let model = file.import(&BTreeMap::new())?.model;
-    let file_bytes = usize::try_from(std::fs::metadata(path)?.len())?;
-    Ok(Opened { model, file_bytes, dtypes: file.dtypes().join(", ") })
 }
 
 /// A model together with the arrays it is to be run on.

@@ -12,9 +12,9 @@ use rten_simd::{Isa, SimdOp};
 use super::activation::{self, Finish, clamp};
 use super::aligned::Aligned;
 use super::compose;
-use super::crew::{self, Crew};
 use super::geometry::Geometry;
 use super::parallel::{self, SharedMut};
+use super::worker_group::{self, WorkerGroup};
 use crate::doconv::Composed;
 use crate::network::{Activation, Conv2d};
 
@@ -138,7 +138,7 @@ pub(super) struct Depthwise<'a> {
 }
 
 impl Depthwise<'_> {
-    pub(super) fn run(&self, crew: Option<&dyn Crew>, output: &mut [f32]) {
+    pub(super) fn run(&self, workers: Option<&dyn WorkerGroup>, output: &mut [f32]) {
         let (geometry, channels) = (&self.geometry, self.filters.channels);
         let elements = geometry.pixels() * channels;
         assert!(self.input.len() >= geometry.batch * geometry.input[0] * geometry.input[1] * channels);
@@ -146,7 +146,7 @@ impl Depthwise<'_> {
 
         let start = |line: usize| line * geometry.output[1] * channels;
         let lines = geometry.batch * geometry.output[0];
-        crew::share(crew, output, lines, start, |lines, output| self.run_part(lines, output));
+        worker_group::split_work(workers, output, lines, start, |lines, output| self.run_part(lines, output));
     }
 
     /// Some output rows.

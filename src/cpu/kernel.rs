@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use super::activation::{Finish, lanes};
 use super::compose::shares_d;
-use super::crew::Crew;
 use super::depthwise::{Depthwise, Filters};
-use super::dots::Dots;
 use super::geometry::Geometry;
+use super::grouped_pointwise::GroupedPointwise;
 use super::matmul::Matmul;
 use super::pack::Packed;
+use super::worker_group::WorkerGroup;
 use crate::doconv::Composed;
 use crate::network::Conv2d;
 use crate::plan::{Kernel, KernelSource};
@@ -19,7 +19,7 @@ use crate::{Error, Result, doconv};
 pub(super) enum Prepared {
     Matmul(Packed),
     Depthwise(Filters),
-    Dots(Dots),
+    GroupedPointwise(GroupedPointwise),
 }
 
 /// What a convolution reads.
@@ -31,7 +31,7 @@ pub(super) struct Operands<'a> {
     pub(super) finish: Finish,
     /// As many zeros as input channels times columns of the kernel.
     pub(super) zeros: &'a [f32],
-    pub(super) crew: Option<&'a dyn Crew>,
+    pub(super) workers: Option<&'a dyn WorkerGroup>,
 }
 
 impl Prepared {
@@ -40,8 +40,8 @@ impl Prepared {
         let (conv, lanes) = (&kernel.conv, lanes());
         let mut prepared = if Filters::suits(conv, lanes) {
             Prepared::Depthwise(Filters::new(conv, lanes, &kernel.bias))
-        } else if Dots::suits(conv) {
-            Prepared::Dots(Dots::new(conv, &kernel.bias))
+        } else if GroupedPointwise::suits(conv) {
+            Prepared::GroupedPointwise(GroupedPointwise::new(conv, &kernel.bias))
         } else {
             Prepared::Matmul(Packed::new(conv, lanes, &kernel.bias))
         };
@@ -69,7 +69,7 @@ impl Prepared {
             && match self {
                 Prepared::Matmul(packed) => shares_d(conv, composed) && packed.compose(conv, composed),
                 Prepared::Depthwise(filters) => filters.compose(composed),
-                Prepared::Dots(_) => false,
+                Prepared::GroupedPointwise(_) => false,
             }
     }
 
@@ -78,7 +78,7 @@ impl Prepared {
         match self {
             Prepared::Matmul(packed) => packed.fill(conv, values),
             Prepared::Depthwise(filters) => filters.fill(values),
-            Prepared::Dots(dots) => dots.fill(values),
+            Prepared::GroupedPointwise(dots) => dots.fill(values),
         }
     }
 
@@ -87,7 +87,7 @@ impl Prepared {
         match self {
             Prepared::Matmul(packed) => packed.set_bias(bias),
             Prepared::Depthwise(filters) => filters.set_bias(bias),
-            Prepared::Dots(dots) => dots.set_bias(bias),
+            Prepared::GroupedPointwise(dots) => dots.set_bias(bias),
         }
     }
 
@@ -97,18 +97,20 @@ impl Prepared {
         match self {
             Prepared::Matmul(packed) => packed.values(conv),
             Prepared::Depthwise(filters) => filters.values(),
-            Prepared::Dots(dots) => dots.values().to_vec(),
+            Prepared::GroupedPointwise(dots) => dots.values().to_vec(),
         }
     }
 
     pub(super) fn run(&self, operands: Operands, output: &mut [f32]) {
-        let Operands { conv, geometry, input, residual, finish, zeros, crew } = operands;
+        let Operands { conv, geometry, input, residual, finish, zeros, workers } = operands;
         match self {
             Prepared::Matmul(packed) => {
-                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(crew, output);
+                Matmul { conv, geometry, packed, input, residual, finish, zeros }.run(workers, output);
             }
-            Prepared::Dots(dots) => dots.run(&geometry, input, residual, finish, output),
-            Prepared::Depthwise(filters) => Depthwise { filters, geometry, input, residual, finish }.run(crew, output),
+            Prepared::GroupedPointwise(dots) => dots.run(&geometry, input, residual, finish, output),
+            Prepared::Depthwise(filters) => {
+                Depthwise { filters, geometry, input, residual, finish }.run(workers, output)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::parallel;
 
 /// Writes the `rows × columns` matrices of `input` transposed to `output`.
 ///
-/// NCHW to NHWC is `rows = C`, `columns = H·W`, and the way back the other way round.
+/// NCHW to NHWC is `rows = C`, `columns = H·W`, and NHWC to NCHW the other way round.
 pub(super) fn transpose(input: &[f32], output: &mut [f32], rows: usize, columns: usize) {
     /// Columns transposed together: a cache line of each row.
     const BLOCK: usize = 16;

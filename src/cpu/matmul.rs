@@ -10,11 +10,11 @@ use std::ops::Range;
 use rten_simd::{Isa, SimdOp};
 
 use super::activation::{self, Finish};
-use super::crew::{self, Crew};
 use super::geometry::Geometry;
+use super::microkernel::Tile;
 use super::pack::Packed;
 use super::parallel::{self, SharedMut};
-use super::tile::Tile;
+use super::worker_group::{self, WorkerGroup};
 use crate::network::Conv2d;
 
 /// Input elements that the pixels of a task may take: half of a common second-level cache.
@@ -35,7 +35,7 @@ pub(super) struct Matmul<'a> {
 }
 
 impl Matmul<'_> {
-    pub(super) fn run(&self, crew: Option<&dyn Crew>, output: &mut [f32]) {
+    pub(super) fn run(&self, workers: Option<&dyn WorkerGroup>, output: &mut [f32]) {
         let (pixels, panels) = (self.geometry.pixels(), self.packed.panels());
         assert!(self.input.len() >= self.geometry.batch * self.input_pixels() * self.conv.in_channels);
         assert!(self.zeros.len() >= self.depth().1.max(self.conv.in_channels));
@@ -45,10 +45,14 @@ impl Matmul<'_> {
         let outputs = self.conv.out_channels;
         if pixels == 1 {
             let start = |panel: usize| panels.get(panel).map_or(outputs, |panel| panel.output);
-            crew::share(crew, output, panels.len(), start, |panels, output| self.run_part(0..1, panels, output));
+            worker_group::split_work(workers, output, panels.len(), start, |panels, output| {
+                self.run_part(0..1, panels, output)
+            });
         } else {
             let start = |pixel: usize| pixel * outputs;
-            crew::share(crew, output, pixels, start, |pixels, output| self.run_part(pixels, 0..panels.len(), output));
+            worker_group::split_work(workers, output, pixels, start, |pixels, output| {
+                self.run_part(pixels, 0..panels.len(), output)
+            });
         }
     }
 

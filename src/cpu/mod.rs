@@ -23,34 +23,35 @@
 mod activation;
 mod aligned;
 mod compose;
-mod crew;
 mod depthwise;
-mod dots;
 mod elementwise;
 mod geometry;
 #[cfg(training)]
 mod gradient;
+mod grouped_pointwise;
 mod kernel;
 mod layout;
+mod layout_ops;
 mod matmul;
-mod moving;
+mod microkernel;
 mod pack;
 mod parallel;
 pub(crate) mod peak;
 mod pool;
 mod repeat;
+mod resize;
 #[cfg(test)]
 mod tests;
-mod tile;
 #[cfg(training)]
 mod training;
+mod worker_group;
 
 use activation::Finish;
 use aligned::Aligned;
-pub(crate) use crew::Crew;
 use geometry::Geometry;
 use kernel::{Operands, Prepared};
 pub use parallel::threads;
+pub(crate) use worker_group::WorkerGroup;
 
 use web_time::Instant;
 
@@ -81,7 +82,7 @@ pub struct Executor {
     zeros: Aligned,
     buffers: Buffers,
     /// Who shares the work of [`Executor::run`].
-    crew: Option<Box<dyn Crew>>,
+    workers: Option<Box<dyn WorkerGroup>>,
     pub(crate) times: LoadTimes,
 }
 
@@ -154,15 +155,15 @@ impl Executor {
             constants,
             zeros: Aligned::zeros(zeros.unwrap_or(0)),
             buffers: Buffers::default(),
-            crew: None,
+            workers: None,
             times,
         })
     }
 
     /// Shares the work of every run from now on with others that have the same plan and the same weights.
     #[cfg_attr(not(all(target_arch = "wasm32", feature = "web")), allow(dead_code))]
-    pub(crate) fn join(&mut self, crew: impl Crew + 'static) {
-        self.crew = Some(Box::new(crew));
+    pub(crate) fn join(&mut self, workers: impl WorkerGroup + 'static) {
+        self.workers = Some(Box::new(workers));
     }
 
     /// Runs the plan on `batch` images; one slice per plan input, one vector per plan output, both NCHW.
@@ -179,7 +180,7 @@ impl Executor {
         let mut results = self.room_for_results(batch)?;
         #[cfg(training)]
         parallel::enter(|| self.load_parameters())?;
-        let is_shared = self.crew.as_ref().is_some_and(|crew| crew.begin(batch, inputs));
+        let is_shared = self.workers.as_ref().is_some_and(|workers| workers.begin(batch, inputs));
         parallel::enter(|| {
             self.compose()?;
             for start in (0..batch).step_by(images) {
@@ -262,7 +263,7 @@ impl Executor {
         }
     }
 
-    /// Runs all steps for `images` images, alone or with the crew.
+    /// Runs all steps for `images` images, alone or with the other workers.
     fn replay(&mut self, images: usize, is_shared: bool) -> Result<()> {
         for index in 0..self.plan.steps.len() {
             #[cfg(training)]
@@ -274,9 +275,9 @@ impl Executor {
             let Some(id) = self.plan.steps[index].output() else { continue };
             // No step's output shares a buffer with its inputs, so those are all there.
             let mut buffer = self.take(id);
-            let crew = self.crew.as_deref().filter(|_| is_shared);
+            let workers = self.workers.as_deref().filter(|_| is_shared);
             let target = self.place(id, elements(self.shape(id, images)));
-            self.step(&self.plan.steps[index], images, crew, &mut buffer[target])?;
+            self.step(&self.plan.steps[index], images, workers, &mut buffer[target])?;
             self.put(id, buffer);
         }
         Ok(())
@@ -322,7 +323,7 @@ impl Executor {
         &self.buffers.buffers[self.buffer_of(id)][self.place(id, elements(self.shape(id, batch)))]
     }
 
-    fn step(&self, step: &Step, batch: usize, crew: Option<&dyn Crew>, output: &mut [f32]) -> Result<()> {
+    fn step(&self, step: &Step, batch: usize, workers: Option<&dyn WorkerGroup>, output: &mut [f32]) -> Result<()> {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
         match step {
@@ -349,7 +350,7 @@ impl Executor {
                     residual: conv.residual.map(value),
                     finish: Finish::new(conv.activation),
                     zeros: &self.zeros,
-                    crew,
+                    workers,
                 };
                 self.kernels[conv.kernel.0].run(operands, output);
             }
@@ -377,14 +378,14 @@ impl Executor {
                 }
             }
             Step::Rearrange { view, input, output: id } => {
-                moving::rearrange(view, batch, shape(*input), value(*input), shape(*id), output);
+                layout_ops::rearrange(view, batch, shape(*input), value(*input), shape(*id), output);
             }
             Step::Pad(pad) => {
-                moving::pad(pad, batch, shape(pad.input), value(pad.input), shape(pad.output), output);
+                layout_ops::pad(pad, batch, shape(pad.input), value(pad.input), shape(pad.output), output);
             }
             Step::Resize { rows, columns, input, output: id } => {
-                let [rows, columns] = [rows, columns].map(|id| moving::Taps(&self.constants[id.0]));
-                moving::resize(&rows, &columns, shape(*input), value(*input), shape(*id), output);
+                let [rows, columns] = [rows, columns].map(|id| resize::Taps(&self.constants[id.0]));
+                resize::resize(&rows, &columns, shape(*input), value(*input), shape(*id), output);
             }
             Step::Lrn { lrn, input, .. } => elementwise::lrn(lrn, shape(*input)[1], value(*input), output),
             Step::Softmax { logarithm, input, .. } => {

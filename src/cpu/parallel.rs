@@ -1,4 +1,4 @@
-//! The one place that knows whether there are threads. (Those without a memory in common are a crew: `crew.rs`.)
+//! The one place that knows whether there are threads. (Those without a memory in common are a worker group: `worker_group.rs`.)
 
 use std::ops::Range;
 

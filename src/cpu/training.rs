@@ -73,7 +73,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Steps of the way back, and of looking at a layer.
+    /// Steps of the backward pass, and those that read a layer.
     pub(super) fn backward(&self, step: &Step, batch: usize, output: &mut [f32]) -> Result<()> {
         let shape = |id| self.shape(id, batch);
         let value = |id| self.value(id, batch);
@@ -110,7 +110,7 @@ impl Executor {
                 gradient::pad(step, shape(step.grad_output), value(step.grad_output), shape(step.output), output);
             }
             Step::Train(step) => self.training_step(step, batch, output),
-            _ => return Err(Error::Unsupported("no step of the way back".into())),
+            _ => return Err(Error::Unsupported("not a step of the backward pass".into())),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The way back: W and D for an ordinary kernel, with the function preserved.
+//! Expanding, the inverse of folding: W and D for an ordinary kernel, with the function preserved.
 
 use super::add_identity;
 use crate::network::{Conv2d, DoConv, Pairing};

@@ -1,4 +1,4 @@
-//! The way back through folding.
+//! The backward pass of folding.
 
 use super::Composed;
 use crate::network::Conv2d;

@@ -6,12 +6,12 @@
 //! A [`StateDict`] holds weights without a description, as PyTorch, TensorFlow and Gluon save them; with the name of an
 //! [architecture](crate::network::zoo) it becomes a model.
 
-mod axes;
+mod atomic_write;
 #[cfg(feature = "checkpoints")]
-mod budget;
-mod conventions;
+mod decompression_limit;
 mod layer_file;
 mod model_file;
+mod naming;
 #[cfg(feature = "checkpoints")]
 mod npy;
 pub mod onnx;
@@ -21,14 +21,14 @@ mod pickle;
 mod pytorch;
 mod state_dict;
 mod tensor_file;
-mod write;
+mod transpose;
 #[cfg(feature = "checkpoints")]
-mod zipped;
+mod zip_archive;
 
+pub use atomic_write::write_file;
 pub use layer_file::{LAYER_KEY, LayerFile};
 pub use model_file::{NETWORK_KEY, is_model_file};
 #[cfg(feature = "checkpoints")]
 pub use npy::read_npy;
 pub use state_dict::StateDict;
 pub use tensor_file::{Dtype, Metadata, read_arrays, read_dtypes, read_tensors, write_tensors};
-pub use write::write_file;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::conventions::{WRAPPER, plain_names};
+use super::naming::{WRAPPER, plain_names};
 use super::tensor_file::read_metadata;
 use super::{Dtype, Metadata, read_tensors, write_file, write_tensors};
 use crate::network::FORMAT_VERSION;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use npyz::{NpyFile, Order};
 use zip::ZipArchive;
 
-use super::budget::Budget;
+use super::decompression_limit::DecompressionLimit;
 use super::tensor_file::{is_counter, narrow};
-use super::zipped;
+use super::zip_archive;
 use crate::{Tensor, Weights};
 
 /// How deep brackets may nest in a header; its parser is recursive.
@@ -53,11 +53,14 @@ pub fn read_npy(bytes: &[u8]) -> Result<Tensor, String> {
 }
 
 /// Reads every array of an `.npz` archive; integer counters called `num_batches_tracked` are skipped.
-pub(super) fn read_npz(archive: &mut ZipArchive<zipped::Bytes>, budget: &mut Budget) -> Result<Weights, String> {
+pub(super) fn read_npz(
+    archive: &mut ZipArchive<zip_archive::Bytes>,
+    budget: &mut DecompressionLimit,
+) -> Result<Weights, String> {
     let mut weights = BTreeMap::new();
-    for (index, file) in zipped::names(archive)?.into_iter().enumerate() {
+    for (index, file) in zip_archive::names(archive)?.into_iter().enumerate() {
         let Some(name) = npyz::npz::array_name_from_file_name(&file) else { continue };
-        let bytes = zipped::read(archive, index, budget)?;
+        let bytes = zip_archive::read(archive, index, budget)?;
         match read_npy(&bytes) {
             Ok(array) => {
                 if weights.insert(name.to_string(), array).is_some() {
@@ -94,7 +97,7 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
 fn to_c_order(values: &[f32], shape: &[usize]) -> Vec<f32> {
     let reversed: Vec<usize> = shape.iter().rev().copied().collect();
     let axes: Vec<usize> = (0..shape.len()).rev().collect();
-    super::axes::permuted(values, &reversed, &axes)
+    super::transpose::permuted(values, &reversed, &axes)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use half::{bf16, f16};
 use pytorch_reader::{DType, PytorchReader};
 
-use super::budget::Budget;
+use super::decompression_limit::DecompressionLimit;
 use super::pickle::refused_global;
 use super::tensor_file::{is_counter, narrow};
-use super::zipped;
+use super::zip_archive;
 use crate::{Tensor, Weights};
 
 /// Keys under which training programs save the state dict among other things.
@@ -29,7 +29,7 @@ pub(super) fn begins_like_a_pickle(bytes: &[u8]) -> bool {
 /// Reads the tensors of a state dict and the types of their numbers.
 ///
 /// The reader carries out no instruction of the pickle but those that build tensors and containers.
-pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<(Weights, BTreeSet<String>), String> {
+pub(super) fn read(bytes: &[u8], budget: &mut DecompressionLimit) -> Result<(Weights, BTreeSet<String>), String> {
     refuse_globals(bytes, budget)?;
     let open = |key: Option<&str>| PytorchReader::from_bytes(bytes.to_vec(), key);
     let mut reader = open(None).map_err(|error| error.to_string())?;
@@ -63,14 +63,14 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<(Weights, BTreeS
     Ok((weights, dtypes))
 }
 
-fn refuse_globals(bytes: &[u8], budget: &mut Budget) -> Result<(), String> {
-    let refused = if zipped::is_zip(bytes) {
-        let mut archive = zipped::open(bytes)?;
-        let names = zipped::names(&archive)?;
+fn refuse_globals(bytes: &[u8], budget: &mut DecompressionLimit) -> Result<(), String> {
+    let refused = if zip_archive::is_zip(bytes) {
+        let mut archive = zip_archive::open(bytes)?;
+        let names = zip_archive::names(&archive)?;
         let pickles = (0..names.len()).filter(|&index| is_pickle(&names[index])).collect::<Vec<_>>();
         let mut refused = None;
         for index in pickles {
-            refused = refused.or(refused_global(&zipped::read(&mut archive, index, budget)?, 1));
+            refused = refused.or(refused_global(&zip_archive::read(&mut archive, index, budget)?, 1));
         }
         refused
     } else {

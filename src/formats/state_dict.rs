@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::conventions::{self, Convention};
+use super::naming::{self, Convention};
 use super::{read_dtypes, read_tensors};
 use crate::network::{DoConv, Network, Op, Pairing, zoo};
 use crate::{Error, Model, Result, Weights};
@@ -29,7 +29,7 @@ impl StateDict {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
         let (weights, dtypes) = read(name, bytes)?;
         let fail = |error: Error| Error::Checkpoint { name: name.into(), reason: error.to_string() };
-        let (weights, convention) = conventions::to_torch(weights).map_err(fail)?;
+        let (weights, convention) = naming::to_torch(weights).map_err(fail)?;
         if weights.is_empty() {
             return Err(fail(Error::Unsupported("it holds no tensors".into())));
         }
@@ -71,7 +71,7 @@ impl StateDict {
         let mut network = zoo::build_for(arch, &self.weights)?;
         mark_composed(&mut network, &self.weights, self.convention.pairing());
         if self.convention == Convention::TensorFlow {
-            conventions::reorder_flattened(&network, &mut self.weights)?;
+            naming::reorder_flattened(&network, &mut self.weights)?;
         }
         if let Some((tensor, reason)) = network.misfit(&self.weights) {
             let reason = Error::weight(tensor, reason).to_string();
@@ -96,7 +96,7 @@ impl Model {
     /// # Errors
     /// Those of [`Model::new`], and [`Error::Weight`] if two tensors have the same name without `module.`.
     pub fn from_state_dict(mut network: Network, weights: Weights) -> Result<Self> {
-        let weights = conventions::plain_names(weights, str::to_string)?;
+        let weights = naming::plain_names(weights, str::to_string)?;
         mark_composed(&mut network, &weights, Pairing::Torch);
         Self::new(network, weights)
     }
@@ -119,12 +119,12 @@ fn read(name: &str, bytes: &[u8]) -> Result<(Weights, BTreeSet<String>)> {
     let fail = |reason: String| Error::Checkpoint { name: name.into(), reason };
     #[cfg(feature = "checkpoints")]
     {
-        use super::budget::Budget;
-        use super::{npy, pytorch, zipped};
-        let mut budget = Budget::new(bytes.len());
-        if zipped::is_zip(bytes) {
-            let mut archive = zipped::open(bytes).map_err(fail)?;
-            let names = zipped::names(&archive).map_err(fail)?;
+        use super::decompression_limit::DecompressionLimit;
+        use super::{npy, pytorch, zip_archive};
+        let mut budget = DecompressionLimit::new(bytes.len());
+        if zip_archive::is_zip(bytes) {
+            let mut archive = zip_archive::open(bytes).map_err(fail)?;
+            let names = zip_archive::names(&archive).map_err(fail)?;
             if names.iter().any(|name| pytorch::is_pickle(name)) {
                 return pytorch::read(bytes, &mut budget).map_err(fail);
             }

@@ -1,6 +1,6 @@
 //! Whether a JPEG stream is whole.
 //!
-//! The decoder paints what is missing grey and reports success, which would turn half a photograph into a confident
+//! The decoder paints what is missing grey and reports success, which would turn half an image into a confident
 //! answer. So the stream's end is looked for first.
 
 /// How many bytes a JPEG stream has outside of its segments, which is how long its pixels are in compressed form; or

@@ -1,4 +1,4 @@
-//! Photographs: decoding them, and turning them into a network's input.
+//! Images: decoding and preprocessing.
 
 #[cfg(feature = "image")]
 mod decode;

@@ -1,4 +1,4 @@
-//! From a photograph to a network's input.
+//! Preprocessing: from an image to a network's input.
 
 use super::Image;
 use super::resample::View;

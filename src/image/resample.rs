@@ -1,6 +1,6 @@
 //! Resampling as Pillow does it, to the bit.
 //!
-//! Networks are trained and judged on what Pillow makes of photographs, so this follows its fixed-point arithmetic
+//! Networks are trained and judged on images resampled by Pillow, so this follows its fixed-point arithmetic
 //! (`Resample.c`): weights with 22 fractional bits, rows first, and 8 bits in between. A test compares with recorded
 //! results. (Since version 13 Pillow begins with columns where that is less work, which for squares it is not.)
 

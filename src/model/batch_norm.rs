@@ -6,9 +6,6 @@ use super::{Model, Weights};
 use crate::network::{BatchNorm, Node, Op};
 use crate::{Error, Result, Tensor};
 
-/// The parameters of a batch normalisation.
-pub(crate) const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-
 /// A batch normalisation as it is used for inference: `x · scale + shift` per channel.
 pub(crate) struct Affine {
     /// `weight / √(running_var + eps)`.
@@ -22,7 +19,7 @@ impl Affine {
     /// [`Error::Weight`] if a parameter is missing or mis-shaped, or a variance plus `eps` is not positive.
     pub fn of(name: &str, norm: &BatchNorm, weights: &Weights) -> Result<Self> {
         let part = |part: &str| super::tensor(weights, &format!("{name}.{part}"), &[norm.channels]);
-        let [gamma, beta, mean, variance] = PARTS.map(part);
+        let [gamma, beta, mean, variance] = BatchNorm::PARAMETERS.map(part);
         let (gamma, beta, mean, variance) = (gamma?.data(), beta?.data(), mean?.data(), variance?.data());
         if let Some(at) = variance.iter().position(|&variance| f64::from(variance) + norm.eps <= 0.0) {
             return Err(Error::weight(
@@ -99,7 +96,7 @@ fn absorb(conv_node: &mut Node, norm_name: &str, norm: &BatchNorm, weights: &mut
     let layer = &conv_node.name;
     let Op::Conv2d(conv) = &mut conv_node.op else { return Ok(()) };
     let affine = Affine::of(norm_name, norm, weights)?;
-    for part in PARTS {
+    for part in BatchNorm::PARAMETERS {
         weights.remove(&format!("{norm_name}.{part}"));
     }
 

@@ -4,12 +4,12 @@ mod batch_norm;
 #[cfg(training)]
 mod cut;
 
-pub(crate) use batch_norm::{Affine, PARTS as BATCH_NORM_PARTS};
+pub(crate) use batch_norm::Affine;
 
 use std::collections::BTreeMap;
 
 use crate::doconv::{self, Composed};
-use crate::network::{Conv2d, Network, Node, Op, Preprocess};
+use crate::network::{BatchNorm, Conv2d, Network, Node, Op, Preprocess};
 use crate::{Error, Result, Tensor};
 
 /// Tensors by their full PyTorch names, such as `layer1.0.conv1.weight`.
@@ -67,7 +67,7 @@ impl Model {
         Ok(self)
     }
 
-    /// The same model with other rules for photographs.
+    /// The same model with other preprocessing.
     ///
     /// # Errors
     /// [`Error::Network`] if the rules contradict the network's input.
@@ -236,7 +236,7 @@ impl Model {
                     }
                 }
                 Op::BatchNorm(norm) => {
-                    for part in batch_norm::PARTS {
+                    for part in BatchNorm::PARAMETERS {
                         need(part, &[norm.channels])?;
                     }
                 }

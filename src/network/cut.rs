@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 impl Network {
     /// The network up to a node, and the network from there on, whose only input is that node's value and has its name. The
-    /// first part keeps what is said of photographs, the second one the names of the classes.
+    /// first part keeps the preprocessing, the second one the names of the classes.
     ///
     /// ```
     /// let network = doconv::network::zoo::build("resnet20")?;

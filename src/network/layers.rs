@@ -241,6 +241,11 @@ pub struct BatchNorm {
     pub eps: f64,
 }
 
+impl BatchNorm {
+    /// The names of its tensors.
+    pub(crate) const PARAMETERS: [&'static str; 4] = ["weight", "bias", "running_mean", "running_var"];
+}
+
 /// A fully connected layer: `output[n, o] = bias[o] + Σ weight[o, i] · input[n, i]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -43,7 +43,7 @@ pub struct Network {
     pub nodes: Vec<Node>,
     /// Names of the nodes whose values are the result; the first is the logits of a classifier.
     pub outputs: Vec<String>,
-    /// How a photograph becomes the first input, where the network takes photographs.
+    /// The preprocessing of images into the first input, where the network takes images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
     /// Class names in the order of the first output's channels; may be empty.
@@ -214,7 +214,7 @@ impl Op {
     }
 }
 
-/// How a photograph becomes a network's input.
+/// The preprocessing of an image into a network's input.
 ///
 /// The central square with side `crop_fraction` × the shorter side is resized to the input's height and width, and
 /// every channel becomes `(value − mean) / std`, with values in 0…255 and channels in the order red, green, blue. A network with one

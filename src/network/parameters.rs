@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Conv2d, Network, Op};
+use super::{BatchNorm, Conv2d, Network, Op};
 use crate::{Tensor, Weights};
 
 impl Network {
@@ -28,9 +28,7 @@ impl Network {
                     let weight = (name("weight"), vec![linear.out_features, linear.in_features]);
                     [weight].into_iter().chain(bias).collect()
                 }
-                Op::BatchNorm(norm) => {
-                    crate::model::BATCH_NORM_PARTS.map(|part| (name(part), vec![norm.channels])).into()
-                }
+                Op::BatchNorm(norm) => BatchNorm::PARAMETERS.map(|part| (name(part), vec![norm.channels])).into(),
                 _ => vec![],
             }
         };

@@ -1,4 +1,4 @@
-//! The way back through a plan: gradients as further steps, whose results are values like all others.
+//! The backward pass of a plan: gradients as further steps, whose results are values like all others.
 //!
 //! Gradients sum over the batch, so the batch has to be part of the plan: every shape is for all of it, and the plan is
 //! run as a batch of one.

@@ -22,7 +22,29 @@ use crate::{Error, Model, Result, Tensor};
 const EXPANSION_JITTER: f64 = 0.1;
 const EXPANSION_SEED: u64 = 0;
 
-pub(super) fn lower(model: &Model, mode: Mode) -> Result<Plan> {
+impl Plan {
+    /// Plans a model.
+    ///
+    /// In [`Mode::Kernel`] and [`Mode::Feature`], layers that are marked as DO-Conv but hold a folded kernel are
+    /// expanded first, with a random invertible D.
+    ///
+    /// ```
+    /// use doconv::{Model, network::zoo, plan::{Mode, Plan, Step}};
+    /// # fn demo(model: &Model) -> doconv::Result<()> {
+    /// let plan = Plan::new(model, Mode::Folded)?;
+    /// let convolutions = plan.steps().iter().filter(|step| matches!(step, Step::Conv(_))).count();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Model::expand`] and [`Model::fold_batch_norms`]; [`crate::Error::Unsupported`] where feature
+    /// composition cannot express a layer's pairing.
+    pub fn new(model: &Model, mode: Mode) -> Result<Self> {
+        lower(model, mode)
+    }
+}
+
+fn lower(model: &Model, mode: Mode) -> Result<Plan> {
     let model = match mode {
         Mode::Folded => model.fold_batch_norms()?,
         Mode::Kernel | Mode::Feature => expand_marked(&model.fold_batch_norms()?)?,
@@ -279,7 +301,7 @@ impl<'a> Lowering<'a> {
 
     fn fuse_activation(&mut self, activation: Activation, source: Source) -> Option<ValueId> {
         let value = self.value_of[&source];
-        // The way back through any other wants to know what it was applied to.
+        // The backward pass of any other activation needs its argument.
         let is_kept_apart = self.is_for_training() && !activation.only_bounds();
         if is_kept_apart || !self.private(source) || self.shares_value(source) {
             return None;

@@ -40,10 +40,30 @@ impl Memory {
     }
 }
 
+impl Plan {
+    /// Assigns the values to as few and as small buffers as their lifetimes allow.
+    ///
+    /// `elements` gives the number of elements a map takes in the executor's layout. No step's output shares a buffer
+    /// with one of its inputs.
+    pub fn memory(&self, batch: usize, elements: impl Fn(Shape) -> usize) -> Memory {
+        assign(self, batch, &[], elements)
+    }
+
+    /// The same for an executor that never writes some of the values: those have no buffer.
+    pub(crate) fn memory_without(
+        &self,
+        unwritten: &[ValueId],
+        batch: usize,
+        elements: impl Fn(Shape) -> usize,
+    ) -> Memory {
+        assign(self, batch, unwritten, elements)
+    }
+}
+
 /// Walks the steps once. A value takes the free buffer that wastes least, or grows the largest free one, or a new one;
 /// its buffer is free again after the last step that reads it. Outputs and states are never free, and nor are arenas. Values
 /// that are `unwritten` get none.
-pub(super) fn assign(plan: &Plan, batch: usize, unwritten: &[ValueId], elements: impl Fn(Shape) -> usize) -> Memory {
+fn assign(plan: &Plan, batch: usize, unwritten: &[ValueId], elements: impl Fn(Shape) -> usize) -> Memory {
     const NEVER: usize = usize::MAX;
     let mut last_use = vec![0; plan.values.len()];
     for (index, step) in plan.steps.iter().enumerate() {

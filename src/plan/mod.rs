@@ -6,43 +6,45 @@
 
 mod folding;
 mod gradient;
+mod ids;
 mod lower;
 mod memory;
-mod part;
+mod pool;
 mod resize;
 mod step;
-mod train_step;
+mod sub_pixel;
+mod sub_plan;
 #[cfg(training)]
-mod training;
-mod transposed;
+mod training_plan;
+mod training_steps;
 mod view;
 
 pub(crate) use gradient::Gradients;
+pub use ids::{ConstantId, KernelId, ValueId};
 pub(crate) use lower::expand_marked;
 pub use memory::Memory;
-pub use step::{
-    Binary, BinaryOp, ComposeGradient, Conv, Factor, KernelGradient, Pad, PadGradient, Pool, PoolKind, Step,
-};
+pub use pool::{Pool, PoolKind};
+pub use step::{Binary, BinaryOp, ComposeGradient, Conv, Factor, KernelGradient, Pad, PadGradient, Step};
+pub use sub_pixel::SubPixel;
 #[cfg(training)]
-pub(crate) use train_step::AFFINE_PARTS;
+pub(crate) use training_plan::check_norms;
 #[cfg(training)]
-pub use train_step::{
+pub use training_plan::{Decay, Parameter, Recipe, Running, TrainingPlan};
+#[cfg(training)]
+pub(crate) use training_steps::AFFINE_PARTS;
+#[cfg(training)]
+pub use training_steps::{
     Accumulate, Blend, HYPERPARAMETERS, Hyperparameters, Load, LoadedPart, NormGradient, NormSums, Normalise,
     PoolGradient, Rule, Update,
 };
-pub use train_step::{ArenaId, State, TrainStep};
-#[cfg(training)]
-pub(crate) use training::check_norms;
-#[cfg(training)]
-pub use training::{Decay, Parameter, Recipe, Running, TrainingPlan};
-pub use transposed::SubPixel;
+pub use training_steps::{ArenaId, State, TrainStep};
 pub use view::{AxisView, View};
 
 use serde::{Deserialize, Serialize};
 
 use crate::doconv::Composed;
 use crate::network::{Conv2d, ConvTranspose2d, Shape};
-use crate::{Error, Model, Result, Tensor};
+use crate::{Error, Result, Tensor};
 
 /// The form in which DO-Conv layers are run. All three compute the same function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,18 +72,6 @@ impl Mode {
         }
     }
 }
-
-/// Index of a [`Value`] in [`Plan::values`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ValueId(pub(crate) usize);
-
-/// Index of a [`Kernel`] in [`Plan::kernels`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KernelId(pub(crate) usize);
-
-/// Index of a [`Constant`] in [`Plan::constants`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConstantId(pub(crate) usize);
 
 /// A network made ready to run.
 ///
@@ -167,26 +157,6 @@ pub struct Constant {
 }
 
 impl Plan {
-    /// Plans a model.
-    ///
-    /// In [`Mode::Kernel`] and [`Mode::Feature`], layers that are marked as DO-Conv but hold a folded kernel are
-    /// expanded first, with a random invertible D.
-    ///
-    /// ```
-    /// use doconv::{Model, network::zoo, plan::{Mode, Plan, Step}};
-    /// # fn demo(model: &Model) -> doconv::Result<()> {
-    /// let plan = Plan::new(model, Mode::Folded)?;
-    /// let convolutions = plan.steps().iter().filter(|step| matches!(step, Step::Conv(_))).count();
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`Model::expand`] and [`Model::fold_batch_norms`]; [`crate::Error::Unsupported`] where feature
-    /// composition cannot express a layer's pairing.
-    pub fn new(model: &Model, mode: Mode) -> Result<Self> {
-        lower::lower(model, mode)
-    }
-
     /// Checks what an executor is given to run.
     ///
     /// # Errors
@@ -350,23 +320,5 @@ impl Plan {
     /// A kernel's description.
     pub fn kernel(&self, id: KernelId) -> &Kernel {
         &self.kernels[id.0]
-    }
-
-    /// Assigns the values to as few and as small buffers as their lifetimes allow.
-    ///
-    /// `elements` gives the number of elements a map takes in the executor's layout. No step's output shares a buffer
-    /// with one of its inputs.
-    pub fn memory(&self, batch: usize, elements: impl Fn(Shape) -> usize) -> Memory {
-        memory::assign(self, batch, &[], elements)
-    }
-
-    /// The same for an executor that never writes some of the values: those have no buffer.
-    pub(crate) fn memory_without(
-        &self,
-        unwritten: &[ValueId],
-        batch: usize,
-        elements: impl Fn(Shape) -> usize,
-    ) -> Memory {
-        memory::assign(self, batch, unwritten, elements)
     }
 }

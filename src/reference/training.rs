@@ -1,4 +1,4 @@
-//! What only training has: batch norms with the statistics of their batch, the loss, and the way back.
+//! What only training has: batch norms with the statistics of their batch, the loss, and the backward passes.
 
 use super::Map;
 use super::elementwise::activate;
@@ -36,7 +36,7 @@ pub struct NormGradients {
     pub bias: Vec<f64>,
 }
 
-/// The way back through `(x − mean) / √(variance + eps) · weight + bias`, where mean and variance depend on x.
+/// The backward pass of `(x − mean) / √(variance + eps) · weight + bias`, where mean and variance depend on x.
 pub fn batch_norm_gradient(input: &Map, weight: &[f64], eps: f64, grad_output: &Map) -> NormGradients {
     let [mean, variance] = batch_statistics(input);
     let deviation: Vec<f64> = variance.iter().map(|variance| (variance + eps).sqrt()).collect();

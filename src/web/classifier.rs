@@ -10,11 +10,11 @@ use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_time::Instant;
 
+use super::image_source::{Reader, Source};
 use super::model::{self, ModelInfo};
 use super::options::{self, ClassifyOptions, CompareOptions, LoadOptions};
 use super::session_set::{Facts, SessionSet, Wanted, open_adapter};
-use super::source::{Reader, Source};
-use super::team::Leader;
+use super::worker_group::Leader;
 use super::{error, to_js};
 use crate::bench::statistics::median;
 use crate::gpu::Picture;
@@ -79,10 +79,10 @@ impl Classifier {
         load(&model, options).await.map_err(error)
     }
 
-    /// The best classes of a picture.
+    /// The best classes of an image.
     ///
     /// # Errors
-    /// What is wrong with the picture, the options or the adapter, in one line.
+    /// What is wrong with the image, the options or the adapter, in one line.
     #[wasm_bindgen(unchecked_return_type = "Classification")]
     pub async fn classify(
         &self,
@@ -105,7 +105,7 @@ impl Classifier {
         to_js(&result.map_err(error)?)
     }
 
-    /// The same picture in all three modes: what it costs, and how far the probabilities are apart.
+    /// The same image in all three modes: what it costs, and how far the probabilities are apart.
     ///
     /// # Errors
     /// Those of `classify`.
@@ -210,12 +210,12 @@ async fn classify(
     top_k: usize,
 ) -> Result<Vec<Prediction>> {
     let best = match source {
-        Source::Browser(external) if session.takes_pictures_of(source.size()).await? => {
-            session.classify_pictures(&[Picture::Browser(external)], top_k).await?
+        Source::Browser(external) if session.accepts_image_of_size(source.size()).await? => {
+            session.classify_images(&[Picture::Browser(external)], top_k).await?
         }
         _ => {
             let square = source.square(reader, session.crop_fraction()?)?;
-            session.classify_pictures(&[Picture::Square(&square)], top_k).await?
+            session.classify_images(&[Picture::Square(&square)], top_k).await?
         }
     };
     Ok(best.into_iter().next().unwrap_or_default())

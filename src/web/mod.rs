@@ -4,15 +4,15 @@
 
 mod benchmark;
 mod classifier;
+#[cfg(feature = "web-teach")]
+mod fine_tune;
+mod image_source;
 mod model;
 mod options;
 mod session_set;
-mod source;
-#[cfg(feature = "web-teach")]
-mod teacher;
-mod team;
 mod tuning;
-mod types;
+mod typescript;
+mod worker_group;
 
 use wasm_bindgen::prelude::*;
 

@@ -76,7 +76,7 @@ pub(super) enum AdapterChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum TuneChoice {
-    /// Rules of thumb.
+    /// Heuristics.
     Off,
     /// What was timed, here or elsewhere.
     #[default]
@@ -104,7 +104,7 @@ pub(super) fn read<T: DeserializeOwned + Default>(value: JsValue) -> Result<T> {
     serde_wasm_bindgen::from_value(value).map_err(|error| Error::Unsupported(format!("options: {error}")))
 }
 
-/// A preset for models that do not say how photographs become their input.
+/// A preset for models that do not describe their preprocessing.
 pub(super) fn preset(name: &str) -> Result<Preprocess> {
     Preprocess::preset(name).ok_or_else(|| {
         let known = Preprocess::PRESETS.join(", ");

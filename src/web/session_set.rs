@@ -8,8 +8,8 @@ use js_sys::Function;
 use web_time::Instant;
 
 use super::options::{AdapterChoice, TuneChoice};
-use super::team::Leader;
 use super::tuning;
+use super::worker_group::Leader;
 use crate::adapter::cpu_driver;
 use crate::{Adapter, AdapterInfo, Error, LoadTimes, Mode, Model, Result, Session};
 

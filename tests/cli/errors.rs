@@ -50,8 +50,7 @@ fn models() {
     classify("nowhere.safetensors").fails_with(&["nowhere.safetensors", "No such file"]);
     classify("Cargo.toml").fails_with(&["Cargo.toml"]);
     classify("model.onnx").fails_with(&["model.onnx", "No such file"]);
-    classify("tests/data/onnx/names.onnx")
-        .fails_with(&["names.onnx", "does not say how a photograph becomes the network's input"]);
+    classify("tests/data/onnx/names.onnx").fails_with(&["names.onnx", "does not describe its preprocessing"]);
     on_cpu(&["info", "photos/chelsea.png"]).fails_with(&["photos/chelsea.png"]);
     let folder = folder();
     let whole = fs::read("models/efficientnet-lite0-doconv.safetensors").unwrap();

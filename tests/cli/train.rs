@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use doconv::network::{Activation, BatchNorm, Conv2d, FORMAT_VERSION, Input, Linear, Node, Op};
 use doconv::training::data::{Shaping, Source};
-use doconv::training::{Comparison, Course, Run, with_classes};
+use doconv::training::{Comparison, Run, TrainingLoop, with_classes};
 use doconv::{Adapter, Dtype, Model, Network, Tensor};
 use image::{Rgb, RgbImage};
 use pollster::block_on;
@@ -362,9 +362,9 @@ fn a_comparison_goes_on_in_the_middle_of_a_run() {
     let whole = record.runs.pop().unwrap();
     let data = Arc::new(source.load(&shaping, None, || {}).unwrap());
     let adapter = Adapter::cpu();
-    let mut course = block_on(Course::new(&adapter, &model, data, record.settings.clone())).unwrap();
-    block_on(course.advance(Duration::ZERO)).unwrap();
-    std::fs::write(at("compare.checkpoint.safetensors"), block_on(course.checkpoint()).unwrap()).unwrap();
+    let mut training = block_on(TrainingLoop::new(&adapter, &model, data, record.settings.clone())).unwrap();
+    block_on(training.advance(Duration::ZERO)).unwrap();
+    std::fs::write(at("compare.checkpoint.safetensors"), block_on(training.checkpoint()).unwrap()).unwrap();
     std::fs::write(at("compare.json"), serde_json::to_vec(&record).unwrap()).unwrap();
     compare();
     let record: Comparison = serde_json::from_slice(&std::fs::read(at("compare.json")).unwrap()).unwrap();

@@ -10,4 +10,4 @@ pub mod problem;
 pub mod problems;
 pub mod runners;
 pub mod suite;
-pub mod trained;
+pub mod training_fixtures;

@@ -18,7 +18,7 @@ pub trait Runner {
     /// The network's outputs for these inputs, with DO-Conv layers in the form that the mode says.
     fn run(&mut self, model: &Model, mode: Mode, inputs: &[Tensor]) -> doconv::Result<Vec<Tensor>>;
 
-    /// The tiles of Winograd's filtering, where it runs a convolution with an output of this height and width so.
+    /// The tiles of Winograd convolution, where it runs a convolution with an output of this height and width so.
     fn winograd(&self, _: &Conv2d, _: [usize; 2]) -> Option<Winograd> {
         None
     }

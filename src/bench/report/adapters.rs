@@ -1,6 +1,6 @@
 //! Whose figures stand beside whose, and what each record is called.
 
-use super::numbers::date;
+use super::number_format::date;
 use super::read::{Adapter, Kind, Recorded, Source};
 
 /// Adapters whose figures may be ranked together.
@@ -177,7 +177,7 @@ pub(super) fn labels(sources: &[Source]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::made_up::{record, source, sources};
+    use crate::bench::report::fixtures::{record, source, sources};
 
     const CHROME: &str =
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";

@@ -256,7 +256,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::bench::report::made_up::{case, peak, record, source};
+    use crate::bench::report::fixtures::{case, peak, record, source};
 
     fn of(cases: &[Value]) -> Source {
         let mut record = record("GPU", "discrete");

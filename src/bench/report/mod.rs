@@ -12,7 +12,7 @@
 
 mod adapters;
 mod compare;
-mod numbers;
+mod number_format;
 mod page;
 mod ranking;
 mod read;
@@ -20,9 +20,9 @@ mod roofline;
 
 pub use adapters::describe;
 pub use compare::{BAND, Comparison, Pair, Side, Subject, Verdict, compare};
-pub use numbers::{date, digits};
+pub use number_format::{date, digits};
 pub use page::html;
 pub use read::{Adapter, Case, Check, Environment, Figures, Kind, ORIGIN, Outcome, Recorded, Source, read};
 
 #[cfg(test)]
-mod made_up;
+mod fixtures;

@@ -195,7 +195,7 @@ pub(super) fn overall(table: &Table<'_>) -> (usize, Vec<Overall>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::made_up::{case, peak, record, source, sources};
+    use crate::bench::report::fixtures::{case, peak, record, source, sources};
 
     fn standings(table: &Table) -> Vec<Vec<Standing>> {
         table.rows.iter().map(|row| row.entries.iter().map(|entry| entry.standing).collect()).collect()

@@ -252,7 +252,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Source> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::made_up::{self, record};
+    use crate::bench::report::fixtures::{self, record};
 
     fn refused(bytes: &[u8]) -> String {
         let message = read("r.json", bytes).unwrap_err().to_string();
@@ -279,7 +279,7 @@ mod tests {
         later["results"][0]["mode"] = "spatial".into();
         later["results"][0]["joules"] = 1.5.into();
         later["weather"] = "fine".into();
-        let source = made_up::source("later.json", &later);
+        let source = fixtures::source("later.json", &later);
         assert_eq!((source.record.adapter.kind, source.record.results[0].suite.as_str()), (Kind::Unknown, "attention"));
     }
 

@@ -138,7 +138,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::bench::report::made_up::{case, peak, record, source};
+    use crate::bench::report::fixtures::{case, peak, record, source};
 
     /// 1000 GMAC/s, 100 GB/s, 10 µs.
     fn peaks() -> Vec<Value> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use doconv::formats::write_file;
 use doconv::training::data::{DataSet, Source};
-use doconv::training::{Checkpoint, Comparison, Course, Kind, Run, Settings};
+use doconv::training::{Checkpoint, Comparison, Kind, Run, Settings, TrainingLoop};
 use doconv::{Adapter, Model};
 use pollster::block_on;
 
@@ -16,10 +16,10 @@ use super::super::interrupt::Interrupted;
 use super::super::model::check_writable;
 use super::super::output;
 use super::arguments::{Arguments, settings};
-use super::beginning::{Beginning, of_kind};
+use super::initial_model::{InitialModel, of_kind};
+use super::inputs::{load, read_checkpoint};
 use super::outputs::{self, with, without};
-use super::watch::{Watch, listen};
-use super::{load, read_checkpoint};
+use super::runner::{Runner, listen};
 
 /// The files that a comparison writes.
 struct Outputs {
@@ -69,7 +69,7 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
     let outputs = Outputs::new(arguments.out.as_deref().unwrap_or(Path::new("compare")))?;
     let adapter = arguments.adapter.open()?;
     let source = Source::find(&arguments.data)?;
-    let beginning = Beginning::find(arguments, &source)?;
+    let beginning = InitialModel::find(arguments, &source)?;
     let first = beginning.model(arguments.seed)?;
     let last = arguments.seed.checked_add(arguments.seeds.get() as u64 - 1);
     let last = last.with_context(|| format!("--seed {} has no {} seeds behind it", arguments.seed, arguments.seeds))?;
@@ -101,23 +101,23 @@ pub(super) fn main(arguments: &Arguments) -> Result<()> {
     outputs.write(&comparison)?;
     let interrupt = listen()?;
     let interval = Duration::from_secs(arguments.checkpoint_every);
-    let watch = Watch { checkpoint: &outputs.files.checkpoint, log: None, interval, interrupt: &interrupt };
+    let runner = Runner { checkpoint: &outputs.files.checkpoint, log: None, interval, interrupt: &interrupt };
     for seed in arguments.seed..=last {
         for kind in Kind::ALL.into_iter().filter(|&kind| !comparison.has(kind, seed)).collect::<Vec<_>>() {
             let title = format!("{}, seed {seed}: ", kind.name());
             let settings = Settings { seed, ..comparison.settings.clone() };
             let model = of_kind(arguments, &beginning.model(seed)?, kind)?;
-            let mut course = course(&outputs, &adapter, &model, &comparison, data.clone(), settings)?;
-            watch.follow(&title, &mut course).map_err(|error| match error.is::<Interrupted>() {
+            let mut training = start_or_resume(&outputs, &adapter, &model, &comparison, data.clone(), settings)?;
+            runner.run_to_end(&title, &mut training).map_err(|error| match error.is::<Interrupted>() {
                 true => interrupt.ended(format!("{title}interrupted; the same command goes on from here")).into(),
                 false => error,
             })?;
-            let run = Run { kind, seed, epochs: course.history().to_vec() };
+            let run = Run { kind, seed, epochs: training.history().to_vec() };
             if comparison.improves(&run) {
                 // First of all the record, so that whenever this ends, the files are known to be its own.
                 comparison.kept = Some(seed);
                 outputs.write(&comparison)?;
-                outputs.files.write(&mut course)?;
+                outputs.files.write(&mut training)?;
             }
             comparison.runs.push(run);
             outputs.write(&comparison)?;
@@ -178,14 +178,14 @@ fn earlier(outputs: &Outputs, comparison: &Comparison) -> Result<(Vec<Run>, Opti
 }
 
 /// A run from its beginning, or from where it was interrupted.
-fn course(
+fn start_or_resume(
     outputs: &Outputs,
     adapter: &Adapter,
     model: &Model,
     comparison: &Comparison,
     data: Arc<DataSet>,
     settings: Settings,
-) -> Result<Course> {
+) -> Result<TrainingLoop> {
     let of_this_run = |checkpoint: &Checkpoint| {
         *checkpoint.settings() == settings
             && checkpoint.network() == model.network()
@@ -197,7 +197,7 @@ fn course(
     if path.exists() {
         let checkpoint = read_checkpoint(path)?;
         if of_this_run(&checkpoint) {
-            return Ok(block_on(Course::resume(adapter, &checkpoint, data))?);
+            return Ok(block_on(TrainingLoop::resume(adapter, &checkpoint, data))?);
         }
         // What is left of a run that has ended may go.
         let is_composed = checkpoint.model().is_ok_and(|model| model.is_composed());
@@ -210,5 +210,5 @@ fn course(
             kind.name()
         );
     }
-    Ok(block_on(Course::new(adapter, model, data, settings))?)
+    Ok(block_on(TrainingLoop::new(adapter, model, data, settings))?)
 }

@@ -1,30 +1,32 @@
 //! `doconv train`: a network from a data set.
 
 mod arguments;
-mod beginning;
 mod compare;
+mod initial_model;
+mod inputs;
 mod outputs;
-mod watch;
+mod runner;
 
 pub use arguments::Arguments;
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use doconv::Adapter;
-use doconv::training::data::{DataSet, Source};
-use doconv::training::{Checkpoint, Course, Epoch, Kind};
+use doconv::training::data::Source;
+use doconv::training::{Epoch, Kind, TrainingLoop};
 use pollster::block_on;
 use serde::Serialize;
 
 use self::arguments::settings;
-use self::beginning::{Beginning, of_kind, shaping};
+use self::initial_model::{InitialModel, of_kind};
+use self::inputs::{load, read_checkpoint};
 use self::outputs::{Outputs, check_unfinished, resolved, usual_output};
-use self::watch::{Watch, listen};
-use super::{output, progress};
+use self::runner::{Runner, listen};
+use super::output;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -52,7 +54,7 @@ pub fn main(arguments: Arguments) -> Result<()> {
         check_unfinished(&outputs.checkpoint)?;
     }
     let adapter = arguments.adapter.open()?;
-    let mut course = match checkpoint {
+    let mut training = match checkpoint {
         Some(checkpoint) => {
             let data = Arc::new(load(&arguments, Source::find(&arguments.data)?, checkpoint.network())?);
             let epochs = arguments.epochs.map_or(checkpoint.settings().epochs, NonZeroU64::get);
@@ -60,72 +62,40 @@ pub fn main(arguments: Arguments) -> Result<()> {
                 let done = checkpoint.epochs();
                 output::note(&format!("note: {done} epochs are done already, so none is left; --epochs says how many"));
             }
-            block_on(Course::resume(&adapter, &checkpoint.with_epochs(epochs), data))?
+            block_on(TrainingLoop::resume(&adapter, &checkpoint.with_epochs(epochs), data))?
         }
         None => begin(&arguments, &adapter)?,
     };
     output::note(&format!(
         "training {} parameters in batches of {} on {}",
-        course.trainer().parameter_count(),
-        course.trainer().batch(),
+        training.trainer().parameter_count(),
+        training.trainer().batch(),
         adapter.info().name
     ));
     let interrupt = listen()?;
     let interval = Duration::from_secs(arguments.checkpoint_every);
-    let watch = Watch { checkpoint: &outputs.checkpoint, log: outputs.log.as_deref(), interval, interrupt: &interrupt };
-    watch.follow("", &mut course)?;
-    finish(&arguments, &outputs, &mut course)
+    let runner =
+        Runner { checkpoint: &outputs.checkpoint, log: outputs.log.as_deref(), interval, interrupt: &interrupt };
+    runner.run_to_end("", &mut training)?;
+    finish(&arguments, &outputs, &mut training)
 }
 
-fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    Ok(Checkpoint::from_bytes(&path.display().to_string(), &bytes)?)
-}
-
-/// A course from the beginning.
-fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<Course> {
+/// A training run from its first epoch.
+fn begin(arguments: &Arguments, adapter: &Adapter) -> Result<TrainingLoop> {
     let source = Source::find(&arguments.data)?;
-    let model = Beginning::find(arguments, &source)?.model(arguments.seed)?;
+    let model = InitialModel::find(arguments, &source)?.model(arguments.seed)?;
     let model = of_kind(arguments, &model, if arguments.plain { Kind::Plain } else { Kind::DoConv })?;
     let settings = settings(arguments, &model)?;
     settings.check()?;
     settings.options.check_frozen(&model)?;
     let data = Arc::new(load(arguments, source, model.network())?);
-    Ok(block_on(Course::new(adapter, &model, data, settings))?)
+    Ok(block_on(TrainingLoop::new(adapter, &model, data, settings))?)
 }
 
-/// Decodes the data at the size that the network wants.
-fn load(arguments: &Arguments, source: Source, network: &doconv::Network) -> Result<DataSet> {
-    let shaping = shaping(network)?;
-    let (kind, count) = (source.kind(), source.images().iter().sum());
-    let bar = progress::decoding(count);
-    let data = source.load(&shaping, arguments.validation.map(NonZeroUsize::get), || bar.inc(1))?;
-    bar.finish_and_clear();
-    for note in &data.notes {
-        output::note(&format!("note: {note}"));
-    }
-    let [channels, height, width] = data.shape;
-    output::note(&format!(
-        "{}: {kind}, {} classes, {} images to learn from, {} for validation, {channels}×{height}×{width}; classes {}",
-        arguments.data.display(),
-        data.classes.len(),
-        data.train.labels.len(),
-        data.validation.labels.len(),
-        listed(&data.classes)
-    ));
-    Ok(data)
-}
-
-/// The first few names.
-fn listed(names: &[String]) -> String {
-    let shown: Vec<_> = names.iter().take(5).map(|name| output::printable(name)).collect();
-    shown.join(", ") + if names.len() > shown.len() { ", …" } else { "" }
-}
-
-fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Result<()> {
-    outputs.write(course)?;
+fn finish(arguments: &Arguments, outputs: &Outputs, training: &mut TrainingLoop) -> Result<()> {
+    outputs.write(training)?;
     output::note(&format!("wrote {}", outputs.written()));
-    let Some(last) = course.history().last() else {
+    let Some(last) = training.history().last() else {
         ensure!(!arguments.json, "no epoch was trained");
         return Ok(());
     };
@@ -139,7 +109,7 @@ fn finish(arguments: &Arguments, outputs: &Outputs, course: &mut Course) -> Resu
             images_per_s: last.images_per_s,
             out: &outputs.model,
             folded: &outputs.folded,
-            history: course.history(),
+            history: training.history(),
         };
         return output::print_json(&document);
     }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use doconv::Dtype;
 use doconv::formats::write_file;
-use doconv::training::Course;
+use doconv::training::TrainingLoop;
 use pollster::block_on;
 
 use super::super::model::check_writable;
-use super::{Arguments, read_checkpoint};
+use super::arguments::Arguments;
+use super::inputs::read_checkpoint;
 
 /// The files that training writes.
 pub(super) struct Outputs {
@@ -50,9 +51,9 @@ impl Outputs {
         [&self.model, &self.folded, &self.checkpoint]
     }
 
-    /// Writes what a course has come to, as it is and folded.
-    pub(super) fn write(&self, course: &mut Course) -> Result<()> {
-        let model = block_on(course.model())?;
+    /// Writes the trained model, as it is and folded.
+    pub(super) fn write(&self, training: &mut TrainingLoop) -> Result<()> {
+        let model = block_on(training.model())?;
         write_file(&self.model, &model.to_bytes(Dtype::F32)?)?;
         Ok(write_file(&self.folded, &model.fold_batch_norms()?.fold()?.to_bytes(Dtype::F32)?)?)
     }

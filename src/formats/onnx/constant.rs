@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::array::{Array, Data};
+use super::axis_rules::{self, Range};
 use super::node::Node;
 use super::proto::tensor_proto::DataType;
-use super::rules::{self, Range};
 use crate::tensor::element_count;
 
 /// Nothing that is larger than its inputs may have more elements than this.
@@ -32,21 +32,21 @@ pub(super) fn evaluate(node: &Node, inputs: Inputs) -> Option<Result<Vec<Array>,
         "Size" => one(input(0).map(|array| scalar(array.data().len() as i64))),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => one(input(0).and_then(|array| {
             let second = inputs.get(1).and_then(Option::as_deref).map(Array::to_i64);
-            let dims = rules::reshaped(node, array.dims(), second.as_deref())?;
+            let dims = axis_rules::reshaped(node, array.dims(), second.as_deref())?;
             array.with_dims(dims).ok_or_else(|| "the number of elements changes".into())
         })),
         "Transpose" => {
-            one(input(0).and_then(|array| Ok(array.permuted(&rules::permutation(node, array.dims().len())?))))
+            one(input(0).and_then(|array| Ok(array.permuted(&axis_rules::permutation(node, array.dims().len())?))))
         }
         "Concat" => one(concat(node, inputs)),
         "Gather" => one(input(0).and_then(|array| gather(array, input(1)?, node.int("axis", 0)))),
         "Slice" => one(input(0).and_then(|array| {
-            let ranges = rules::slices(node, array.dims(), &rules::optional_ints(inputs))?;
+            let ranges = axis_rules::slices(node, array.dims(), &axis_rules::optional_ints(inputs))?;
             Ok(slice(array, &ranges))
         })),
         "Split" => Some(input(0).and_then(|array| {
             let sizes = inputs.get(1).and_then(Option::as_deref).map(Array::to_i64);
-            let (axis, sizes) = rules::split(node, array.dims(), sizes.as_deref())?;
+            let (axis, sizes) = axis_rules::split(node, array.dims(), sizes.as_deref())?;
             let mut start = 0;
             let part = |count: usize| {
                 let mut ranges: Vec<Range> = array.dims().iter().map(|&extent| Range::whole(extent)).collect();
@@ -57,14 +57,14 @@ pub(super) fn evaluate(node: &Node, inputs: Inputs) -> Option<Result<Vec<Array>,
             Ok(sizes.into_iter().map(part).collect())
         })),
         "Expand" => one(input(0).and_then(|array| {
-            let wanted = rules::extents(&input(1)?.to_i64())?;
-            let dims = rules::broadcast(array.dims(), &wanted)?;
+            let wanted = axis_rules::extents(&input(1)?.to_i64())?;
+            let dims = axis_rules::broadcast(array.dims(), &wanted)?;
             made(&dims)?;
             Ok(array.broadcast(&dims))
         })),
         "Tile" => one(input(0).and_then(|array| tile(array, &input(1)?.to_i64()))),
         "ConstantOfShape" => one(input(0).and_then(|array| {
-            let dims = rules::extents(&array.to_i64())?;
+            let dims = axis_rules::extents(&array.to_i64())?;
             made(&dims)?;
             let value = match node.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
                 Some(tensor) => Array::of(tensor)?,
@@ -83,10 +83,10 @@ pub(super) fn evaluate(node: &Node, inputs: Inputs) -> Option<Result<Vec<Array>,
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" => {
             let mut all = inputs.iter().flatten();
             let first = all.next().ok_or_else(|| "it has no inputs".to_string());
-            let axis = rules::legacy_axis(node);
+            let axis = axis_rules::legacy_axis(node);
             one(first.and_then(|first| {
                 all.try_fold(Array::clone(first), |a, b| {
-                    let b = rules::legacy_operand(b, a.dims(), axis);
+                    let b = axis_rules::legacy_operand(b, a.dims(), axis);
                     arithmetic(node, &a, &b)
                 })
             }))
@@ -192,7 +192,7 @@ pub(super) fn shape(node: &Node, dims: &[usize]) -> Result<Array, String> {
 fn concat(node: &Node, inputs: Inputs) -> Result<Array, String> {
     let arrays: Vec<&Array> = inputs.iter().flatten().map(|array| &**array).collect();
     let Some(first) = arrays.first() else { return Err("it has no inputs".into()) };
-    let axis = rules::axis(node.int("axis", 1), first.dims().len())?;
+    let axis = axis_rules::axis(node.int("axis", 1), first.dims().len())?;
     let mut dims = first.dims().to_vec();
     dims[axis] = 0;
     for array in &arrays {
@@ -220,9 +220,9 @@ fn concat(node: &Node, inputs: Inputs) -> Result<Array, String> {
 }
 
 fn gather(array: &Array, indices: &Array, axis: i64) -> Result<Array, String> {
-    let axis = rules::axis(axis, array.dims().len())?;
+    let axis = axis_rules::axis(axis, array.dims().len())?;
     let extent = array.dims()[axis];
-    let picked = rules::indices(&indices.to_i64(), extent)?;
+    let picked = axis_rules::indices(&indices.to_i64(), extent)?;
     let dims = [&array.dims()[..axis], indices.dims(), &array.dims()[axis + 1..]].concat();
     made(&dims)?;
     let outer: usize = array.dims()[..axis].iter().product();
@@ -252,7 +252,7 @@ fn slice(array: &Array, ranges: &[Range]) -> Array {
 }
 
 fn tile(array: &Array, repeats: &[i64]) -> Result<Array, String> {
-    let repeats = rules::extents(repeats)?;
+    let repeats = axis_rules::extents(repeats)?;
     if repeats.len() != array.dims().len() {
         return Err(format!("{} repeats do not fit {} axes", repeats.len(), array.dims().len()));
     }
@@ -288,7 +288,7 @@ fn range(start: &Array, limit: &Array, delta: &Array) -> Result<Array, String> {
 }
 
 fn choose(condition: &Array, a: &Array, b: &Array) -> Result<Array, String> {
-    let dims = rules::broadcast(&rules::broadcast(condition.dims(), a.dims())?, b.dims())?;
+    let dims = axis_rules::broadcast(&axis_rules::broadcast(condition.dims(), a.dims())?, b.dims())?;
     made(&dims)?;
     let condition = condition.broadcast(&dims).to_bool();
     let (a, b) = (a.broadcast(&dims), b.broadcast(&dims));
@@ -306,7 +306,7 @@ fn choose(condition: &Array, a: &Array, b: &Array) -> Result<Array, String> {
 
 /// Two operands repeated to their common extents.
 fn aligned(a: &Array, b: &Array) -> Result<(Array, Array), String> {
-    let dims = rules::broadcast(a.dims(), b.dims())?;
+    let dims = axis_rules::broadcast(a.dims(), b.dims())?;
     if dims != a.dims() && dims != b.dims() {
         made(&dims)?;
     }
@@ -387,12 +387,12 @@ fn ordered(op: &str, order: std::cmp::Ordering) -> bool {
 
 fn reduce(node: &Node, array: &Array, axes: Option<&[i64]>) -> Result<Array, String> {
     let rank = array.dims().len();
-    let axes = rules::reduced(node, rank, axes)?;
+    let axes = axis_rules::reduced(node, rank, axes)?;
     let kept: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
     let order: Vec<usize> = kept.iter().chain(&axes).copied().collect();
     let length: usize = axes.iter().map(|&axis| array.dims()[axis]).product();
     let sorted = array.permuted(&order);
-    let dims = rules::reduced_dims(node, array.dims(), &axes);
+    let dims = axis_rules::reduced_dims(node, array.dims(), &axes);
     if length == 0 {
         return Err("it has nothing to reduce".into());
     }
@@ -485,7 +485,7 @@ fn matmul(a: &Array, b: &Array) -> Result<Array, String> {
     if inner != inner_b {
         return Err(mismatch());
     }
-    let lead = rules::broadcast(a_lead, b_lead)?;
+    let lead = axis_rules::broadcast(a_lead, b_lead)?;
     made(&[lead.as_slice(), &[*rows, *inner]].concat())?;
     made(&[lead.as_slice(), &[*columns, *inner]].concat())?;
     let a_full = wide_a.broadcast(&[lead.as_slice(), &[*rows, *inner]].concat());

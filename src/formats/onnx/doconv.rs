@@ -5,10 +5,10 @@
 //! to the kernel. Exporters write the sum as `Einsum`, or as `MatMul` with axes moved before and after it.
 
 use super::array::Array;
+use super::axis_rules;
 use super::constant;
 use super::import::Importer;
 use super::node::Node;
-use super::rules;
 use crate::Tensor;
 use crate::doconv::{Composed as Kernels, add_identity, fold};
 use crate::network::{Conv2d, DoConv, Pairing};
@@ -88,7 +88,7 @@ fn layouts(product: &Node, a: &[usize], b: &[usize]) -> Vec<(usize, Layout, Layo
         let both: Vec<char> = a.iter().copied().filter(|letter| b.contains(letter)).collect();
         let summed: Vec<char> = both.iter().copied().filter(|letter| !out.contains(letter)).collect();
         let shared: Vec<char> = both.iter().copied().filter(|letter| out.contains(letter)).collect();
-        let (&[s], [..=1]) = (summed.as_slice(), &[shared.len()]) else { return found };
+        let (&[s], true) = (summed.as_slice(), shared.len() <= 1) else { return found };
         let operands = [&a, &b];
         let own = |letters: &[char]| -> Vec<char> {
             letters.iter().copied().filter(|letter| !both.contains(letter)).collect()
@@ -161,7 +161,7 @@ fn sum(importer: &Importer, name: &str, layout: &Layout, effective: &Tensor) -> 
     let total = importer.known_value(add.output(0)?)?;
     let term = |index: usize| {
         let array = importer.known_value(add.input(index)?)?;
-        rules::broadcast(array.dims(), total.dims()).ok().filter(|dims| dims == total.dims())?;
+        axis_rules::broadcast(array.dims(), total.dims()).ok().filter(|dims| dims == total.dims())?;
         let mut array = array.broadcast(total.dims());
         for node in moves.iter().rev() {
             let mut inputs = vec![Some(std::sync::Arc::new(array))];

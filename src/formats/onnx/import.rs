@@ -15,7 +15,8 @@ use super::array::{Array, Data};
 use super::metadata;
 use super::node::Node;
 use super::proto::{TensorProto, TypeProto, tensor_shape_proto::dimension, type_proto};
-use super::{File, Imported, Port, constant, operators};
+use super::supported_operators::is_known;
+use super::{File, Imported, Port, constant};
 use crate::network::{FORMAT_VERSION, Input, Network, Node as NetworkNode, Op, Shape};
 use crate::tensor::element_count;
 use crate::{Error, Model, Result, Tensor, Weights};
@@ -108,12 +109,29 @@ pub(super) struct Importer<'a> {
     problems: Vec<String>,
 }
 
-pub(super) fn import(file: &File, given: &BTreeMap<String, Array>) -> Result<Imported> {
+impl File {
+    /// Turns the graph into a network.
+    ///
+    /// Axis 0 of the inputs is the batch, whatever extent the file gives it, unless an operator mixes values along it.
+    /// Extents that are free otherwise are those of the arrays in `given`, and so are values of inputs that must be
+    /// known to describe the network, such as kernels or shapes; both go by the names of the inputs.
+    ///
+    /// Functions are written out; arithmetic on constants is done; kernels that are the product of W and D become
+    /// DO-Conv layers.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`](crate::Error::Onnx) naming everything that is not supported, or what must be given.
+    pub fn import(&self, given: &BTreeMap<String, Array>) -> Result<Imported> {
+        import(self, given)
+    }
+}
+
+fn import(file: &File, given: &BTreeMap<String, Array>) -> Result<Imported> {
     let fail = |reason: String| super::file::error(&file.name, &reason);
     let needed = needed(file).map_err(fail)?;
     let unknown: Vec<String> = needed
         .iter()
-        .filter(|node| !operators::is_known(node) && !constant_only(node.op()))
+        .filter(|node| !is_known(node) && !constant_only(node.op()))
         .map(|node| format!("{} ({})", describe(node), operator(node)))
         .collect();
     if !unknown.is_empty() {
@@ -486,7 +504,7 @@ impl<'a> Importer<'a> {
         }
         for inner in &graph.node {
             let inner = Node { proto: Arc::new(inner.clone()), opset: node.opset };
-            if !operators::is_known(&inner) && !constant_only(inner.op()) {
+            if !is_known(&inner) && !constant_only(inner.op()) {
                 self.problems.push(format!("{} ({}) is not supported", describe(&inner), operator(&inner)));
             }
             if let Some(name) =

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 /// The class names: an array of strings, as [`Network::labels`](crate::Network::labels).
 pub const LABELS_KEY: &str = "doconv.labels";
 
-/// How a photograph becomes the first input: [`Preprocess`](crate::network::Preprocess) as model files write it.
+/// The preprocessing of the first input: [`Preprocess`](crate::network::Preprocess) as model files write it.
 pub const PREPROCESS_KEY: &str = "doconv.preprocess";
 
 /// What the metadata holds under a key, or nothing where it has no such key.

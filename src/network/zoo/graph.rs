@@ -93,7 +93,7 @@ impl Graph {
         Self { network, eps: 1e-5, last: Value { name: "image".into(), channels, size } }
     }
 
-    /// A classifier of photographs as torchvision and GluonCV train them: the central 224 of 256 pixels, ImageNet's
+    /// An ImageNet classifier as torchvision and GluonCV train them: the central 224 of 256 pixels, ImageNet's
     /// mean and standard deviation.
     pub fn imagenet(name: &str) -> Self {
         let mut graph = Self::new(name, 3, 224);
@@ -101,7 +101,7 @@ impl Graph {
         graph
     }
 
-    /// Sets how photographs become the input; `mean` and `std` are for values in 0…1.
+    /// Sets the preprocessing; `mean` and `std` are for values in 0…1.
     pub fn preprocess(mut self, crop_fraction: f64, filter: Filter, mean: [f64; 3], std: [f64; 3]) -> Self {
         self.network.preprocess = Some(Preprocess::scaled(crop_fraction, filter, mean, std));
         self

@@ -8,6 +8,7 @@
 //! such a network is once it is folded.
 
 mod efficientnet_lite;
+mod flavour;
 mod graph;
 mod mnist_sample;
 mod mobilenet_v1;
@@ -21,6 +22,7 @@ mod vgg;
 
 use super::Network;
 use crate::{Error, Result, Weights};
+use flavour::Flavour;
 use resnet::Spec;
 
 /// The names [`build`] knows.
@@ -57,13 +59,6 @@ pub const NAMES: [&str; 31] = [
     "resnet56",
     "mnist_sample",
 ];
-
-/// Whose names, and whose network where the two differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Flavour {
-    Torch,
-    Gluon,
-}
 
 /// Describes a network by its name, with its primary parameter names.
 ///

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::folder::{Found, is_ignored, sort};
-use super::{Encoded, Kind, Source};
+use super::source::{Encoded, Kind, Source};
 use crate::{Error, Result};
 
 pub(super) fn find(path: &Path) -> Result<Source> {

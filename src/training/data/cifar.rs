@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Encoded, Item, Kind, Source};
+use super::source::{Encoded, Item, Kind, Source};
 use crate::{Error, Result};
 
 const SHAPE: [usize; 3] = [3, 32, 32];

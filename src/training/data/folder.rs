@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{Encoded, Item, Kind, Source};
+use super::source::{Encoded, Item, Kind, Source};
 use crate::{Error, Result};
 
 /// How deep folders are looked into: links may make many ways of few folders.

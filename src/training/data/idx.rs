@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Encoded, Item, Kind, Source};
+use super::source::{Encoded, Item, Kind, Source};
 use crate::{Error, Result};
 
 /// Numbers of so many axes: an IDX file of bytes.

@@ -3,7 +3,7 @@
 mod conv;
 mod elementwise;
 mod graphs;
-mod moving;
+mod layout_ops;
 mod pool;
 
 use proptest::prelude::*;
@@ -28,9 +28,9 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("batch_norm", elementwise::batch_norm),
     ("softmax", elementwise::softmax),
     ("lrn", elementwise::lrn),
-    ("rearrange", moving::rearrange),
-    ("pad", moving::pad),
-    ("resize", moving::resize),
+    ("rearrange", layout_ops::rearrange),
+    ("pad", layout_ops::pad),
+    ("resize", layout_ops::resize),
     ("flatten", elementwise::flatten),
     ("linear", elementwise::linear),
     ("blocks", graphs::blocks),

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{interval, join};
+use super::text::{interval, join};
 use crate::bench::report::compare::{BAND, Comparison, Pair, Side, Subject, Verdict};
-use crate::bench::report::numbers::{date, digits};
+use crate::bench::report::number_format::{date, digits};
 
 #[derive(Serialize)]
 pub(super) struct ComparisonView {

@@ -5,6 +5,7 @@ mod plot;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -12,10 +13,11 @@ use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
 use super::compare::Comparison;
-use super::numbers::{date, digits};
+use super::number_format::date;
 use super::read::{Outcome, Source};
 use super::{adapters, ranking, roofline};
 use crate::{Error, Result};
+use text::{count, join};
 
 /// What the template is filled with. Every text is escaped there.
 #[derive(Serialize)]
@@ -76,20 +78,6 @@ fn render(page: &Page) -> std::result::Result<String, minijinja::Error> {
     environment.add_template("tables.html", include_str!("tables.html"))?;
     environment.add_template("plot.html", include_str!("plot.html"))?;
     environment.get_template("page.html")?.render(Serde(page))
-}
-
-/// `1 case`, `2 cases`.
-fn count(number: usize, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
-}
-
-/// What there is of these, with something in between.
-fn join(parts: &[&str], between: &str) -> String {
-    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(between)
-}
-
-fn interval([low, high]: [f64; 2]) -> String {
-    format!("{} to {}", digits(low), digits(high))
 }
 
 fn record(source: &Source, label: &str) -> RecordView {

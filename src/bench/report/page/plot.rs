@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{count, join};
-use crate::bench::report::numbers::{date, digits, large, percent};
+use super::text::{count, join};
+use crate::bench::report::number_format::{date, digits, large, percent};
 use crate::bench::report::read::Source;
 use crate::bench::report::roofline::{Bound, Point, Roofline};
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{count, interval, join};
-use crate::bench::report::numbers::{digits, large, percent};
+use super::text::{count, interval, join};
+use crate::bench::report::number_format::{digits, large, percent};
 use crate::bench::report::ranking::{self, Entry, PEAK, Row, Standing, Table, Work};
 use crate::bench::report::read::{Case, Figures, Outcome, Source};
 

@@ -3,7 +3,7 @@ use std::slice::from_ref;
 use serde_json::{Value, json};
 
 use super::html;
-use crate::bench::report::made_up::{case, peak, record, source, sources};
+use crate::bench::report::fixtures::{case, peak, record, source, sources};
 use crate::bench::report::{Source, compare};
 
 /// The page, with the slashes that the template engine escapes.

@@ -10,7 +10,7 @@
 mod convolution;
 mod elementwise;
 mod graph;
-mod moving;
+mod layout_ops;
 mod operators;
 mod pool;
 #[cfg(test)]

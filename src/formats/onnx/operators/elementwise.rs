@@ -1,9 +1,9 @@
 //! Functions of single elements, and arithmetic with broadcasting.
 
 use super::super::array::Array;
+use super::super::axis_rules;
 use super::super::import::{Importer, Run, Stop, Value};
 use super::super::node::Node;
-use super::super::rules;
 use super::{Values, one};
 use crate::Tensor;
 use crate::network::{Activation, BatchNorm, Op};
@@ -107,11 +107,11 @@ impl Importer<'_> {
         let behind = if op == Op::Prelu && node.opset < 7 && b_dims.len() == 1 && b_dims[0] > 1 {
             a_dims.len().saturating_sub(2)
         } else {
-            let axis = rules::legacy_axis(node).and_then(|axis| rules::axis(axis, a_dims.len()).ok());
+            let axis = axis_rules::legacy_axis(node).and_then(|axis| axis_rules::axis(axis, a_dims.len()).ok());
             axis.map_or(0, |axis| a_dims.len().saturating_sub(axis + b_dims.len()))
         };
         b_dims.extend(vec![1; behind]);
-        let dims = rules::broadcast(&a_dims, &b_dims)?;
+        let dims = axis_rules::broadcast(&a_dims, &b_dims)?;
         let wide = |dims_of: &[usize]| [vec![1; dims.len() - dims_of.len()], dims_of.to_vec()].concat();
         if self.batched {
             for (value, own) in [(&a, &a_dims), (&b, &b_dims)] {

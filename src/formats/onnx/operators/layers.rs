@@ -141,7 +141,7 @@ impl Importer<'_> {
         let auto = node.text("auto_pad", "NOTSET");
         let wanted = match node.ints("output_shape").filter(|shape| !shape.is_empty()) {
             // Some files name all axes here.
-            Some(shape) if shape.len() == rank => Some(super::super::rules::extents(&shape[2..])?),
+            Some(shape) if shape.len() == rank => Some(super::super::axis_rules::extents(&shape[2..])?),
             Some(_) => Some(numbers(node, "output_shape", count, 1)?),
             None if auto.starts_with("SAME") => {
                 Some(size.iter().zip(&strides).map(|(extent, stride)| extent.saturating_mul(*stride)).collect())

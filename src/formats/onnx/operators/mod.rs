@@ -2,9 +2,9 @@
 
 mod elementwise;
 mod layers;
-mod moving;
+mod layout_ops;
+mod matmul;
 mod pool;
-mod products;
 mod resize;
 
 use std::sync::Arc;
@@ -19,82 +19,6 @@ use crate::network::{Activation, Lrn, Op, Shape};
 const MAX_EXTENT: i64 = 1 << 24;
 
 type Values = Result<Vec<Value>, Stop>;
-
-/// Operators that can be computed at run time, in some form at least.
-const OPERATORS: [&str; 67] = [
-    "Add",
-    "AveragePool",
-    "BatchNormalization",
-    "Cast",
-    "CastLike",
-    "Clip",
-    "Concat",
-    "Conv",
-    "ConvTranspose",
-    "DepthToSpace",
-    "Div",
-    "Dropout",
-    "Expand",
-    "Flatten",
-    "Gather",
-    "Gemm",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "If",
-    "LRN",
-    "LeakyRelu",
-    "LogSoftmax",
-    "MatMul",
-    "Max",
-    "MaxPool",
-    "Min",
-    "Mul",
-    "Neg",
-    "PRelu",
-    "Pad",
-    "Pow",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceSum",
-    "Relu",
-    "Reshape",
-    "Resize",
-    "Shape",
-    "Sigmoid",
-    "Size",
-    "Slice",
-    "Softmax",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "Sub",
-    "Sum",
-    "Swish",
-    "Tanh",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
-    "Upsample",
-    "Constant",
-    "ConstantOfShape",
-    "Range",
-    "Where",
-    "Equal",
-    "Not",
-    "Mod",
-    "Floor",
-    "Ceil",
-    "Einsum",
-    "ReduceProd",
-];
-
-/// Whether a node's operator is one of them.
-pub(super) fn is_known(node: &Node) -> bool {
-    matches!(node.proto.domain(), "" | "ai.onnx") && OPERATORS.contains(&node.op())
-}
 
 impl Run {
     /// The same values with other extents.
@@ -198,13 +122,13 @@ impl Importer<'_> {
     fn softmax(&mut self, node: &Node, op: Op) -> Values {
         let run = self.run(node, 0)?;
         if node.opset >= 13 {
-            let axis = super::rules::axis(node.int("axis", -1), run.rank())?;
+            let axis = super::axis_rules::axis(node.int("axis", -1), run.rank())?;
             let placed = self.around(node, &run, axis)?;
             let result = self.emit(&self.name(node), op, &[&placed], vec![])?;
             return one(result.with(run.dims));
         }
         // Before operator set 13 all axes from this one on are one.
-        let axis = super::rules::axis(node.int("axis", 1), run.rank().max(1))?;
+        let axis = super::axis_rules::axis(node.int("axis", 1), run.rank().max(1))?;
         if axis == 0 && self.batched {
             return Err(self.mixes(node));
         }

@@ -1,9 +1,9 @@
 //! Pooling and reductions.
 
 use super::super::array::Array;
+use super::super::axis_rules;
 use super::super::import::{Importer, Stop};
 use super::super::node::Node;
-use super::super::rules;
 use super::layers::{Window, unplaced};
 use super::{Values, one};
 use crate::network::{AvgPool, MaxPool, Op};
@@ -14,7 +14,7 @@ impl Importer<'_> {
         if !(3..=4).contains(&run.rank()) {
             return Err(format!("{:?} does not have one or two spatial axes", run.dims).into());
         }
-        let kernel = rules::extents(node.ints("kernel_shape").ok_or("its kernel_shape is missing")?)?;
+        let kernel = axis_rules::extents(node.ints("kernel_shape").ok_or("its kernel_shape is missing")?)?;
         let Window { kernel, stride, padding, dilation } = Window::of(node, &kernel, &run.dims[2..])?;
         let ceil_mode = node.int("ceil_mode", 0) != 0;
         let op = if node.op() == "MaxPool" {
@@ -45,11 +45,11 @@ impl Importer<'_> {
     pub(super) fn reduce(&mut self, node: &Node) -> Values {
         let given = self.known(node, 1)?;
         let run = self.run(node, 0)?;
-        let axes = rules::reduced(node, run.rank(), given.as_deref().map(Array::to_i64).as_deref())?;
+        let axes = axis_rules::reduced(node, run.rank(), given.as_deref().map(Array::to_i64).as_deref())?;
         if self.batched && axes.contains(&0) {
             return Err(self.mixes(node));
         }
-        let dims = rules::reduced_dims(node, &run.dims, &axes);
+        let dims = axis_rules::reduced_dims(node, &run.dims, &axes);
         let length: usize = axes.iter().map(|&axis| run.dims[axis]).product();
         if length == 1 {
             return one(run.with(dims));

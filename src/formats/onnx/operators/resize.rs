@@ -1,8 +1,8 @@
 //! `Resize` and `Upsample`.
 
+use super::super::axis_rules;
 use super::super::import::{Importer, Stop};
 use super::super::node::Node;
-use super::super::rules;
 use super::{Values, one};
 use crate::network::{Coordinates, Interpolation, Op, Resize, Rounding};
 
@@ -14,11 +14,12 @@ impl Importer<'_> {
             None => node.floats("scales").map(<[f32]>::to_vec),
         };
         let sizes = if old { None } else { self.known(node, 3)? };
-        let sizes = sizes.map(|sizes| rules::extents(&sizes.to_i64())).transpose()?.filter(|sizes| !sizes.is_empty());
+        let sizes =
+            sizes.map(|sizes| axis_rules::extents(&sizes.to_i64())).transpose()?.filter(|sizes| !sizes.is_empty());
         let run = self.run(node, 0)?;
         let rank = run.rank();
         let axes = match node.ints("axes") {
-            Some(axes) => rules::axes(axes, rank)?,
+            Some(axes) => axis_rules::axes(axes, rank)?,
             None => (0..rank).collect(),
         };
         let given = scales.as_ref().map(Vec::len).or(sizes.as_ref().map(Vec::len)).unwrap_or(0);
