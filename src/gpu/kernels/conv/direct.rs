@@ -3,7 +3,7 @@
 
 use super::kernel::ConvKernel;
 use super::problem::{ConvParams, ConvProblem};
-use super::tiles::{layout_of_invocations, register_tile};
+use super::tiles::{layout_of_invocations, pays_subgroups, register_tile};
 use crate::gpu::policy::{Policy, Tier, Tile};
 use crate::gpu::shader::{Kernel, Precisions, ShaderKey};
 
@@ -72,7 +72,7 @@ impl ConvKernel for Direct {
 
     fn other_tiles(&self, problem: &ConvProblem, policy: &Policy) -> Vec<Tile> {
         // Where subgroups share weights, it is rarely as good.
-        if super::subgroup::pays(problem.pixels(), policy) {
+        if pays_subgroups(problem.pixels(), policy) {
             return vec![];
         }
         let tiles = match policy.tier {

@@ -2,6 +2,7 @@
 //!
 //! Few pixels with many channels, as at the end of every classifier, are few invocations with long sums.
 
+use super::bindings::stored;
 use super::kernel::ConvKernel;
 use super::problem::{ConvParams, ConvProblem};
 use crate::gpu::policy::{Policy, Tier, Tile};
@@ -25,7 +26,7 @@ pub static FAMILY: Kernel = Kernel {
 /// The dispatch that adds up the parts of a convolution's sums.
 pub fn add_up(step: &Conv, problem: &ConvProblem, params: &ConvParams, sums: Resource) -> Dispatch {
     let shader = FAMILY.key([64, 1]).with("activation", ActivationClass::of(step.activation).0);
-    let bindings = [&[(1, sums)], &super::stored(step)[..]].concat();
+    let bindings = [&[(1, sums)], &stored(step)[..]].concat();
     let [n, _, height, width] = problem.output;
     let invocations = [height * width, n * problem.out_slices(), 1];
     Dispatch::new(&step.name, shader, params, bindings, invocations).chosen_as(NAME)

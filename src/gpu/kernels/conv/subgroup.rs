@@ -6,7 +6,7 @@
 use super::direct::{specialised, tiles_of};
 use super::kernel::ConvKernel;
 use super::problem::{ConvParams, ConvProblem};
-use super::tiles::subgroup_tile;
+use super::tiles::{pays_subgroups, subgroup_tile};
 use crate::gpu::policy::{Policy, Tile};
 use crate::gpu::shader::{Kernel, Precisions, ShaderKey};
 
@@ -35,12 +35,6 @@ static PRODUCTS: Kernel = Kernel {
 /// Pixels and slices of an invocation, with the width of a workgroup.
 const TILES: [([u32; 2], u32); 4] = [([4, 4], 8), ([8, 4], 32), ([2, 4], 8), ([4, 2], 8)];
 
-/// Whether sharing weights is faster for so many pixels, without having been measured: in subgroups of 4, loading is hardly
-/// more than broadcasting, and on small maps invocations have nothing to do.
-pub(super) fn pays(pixels: usize, policy: &Policy) -> bool {
-    policy.shared_weights() >= 8 && pixels >= 16
-}
-
 static FAMILIES: [&Kernel; 2] = [&FAMILY, &PRODUCTS];
 
 /// The kernel.
@@ -63,7 +57,7 @@ impl ConvKernel for Subgroup {
     }
 
     fn suits(&self, problem: &ConvProblem, policy: &Policy) -> bool {
-        pays(problem.pixels(), policy)
+        pays_subgroups(problem.pixels(), policy)
     }
 
     fn default_tile(&self, problem: &ConvProblem, _: &Policy) -> Tile {

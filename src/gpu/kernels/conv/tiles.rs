@@ -67,3 +67,9 @@ pub fn subgroup_tile(problem: &ConvProblem) -> Tile {
     let [height, wide] = TILES.into_iter().filter(fits).min_by_key(time).unwrap_or([4, 2]);
     Tile { pixels: height as u32, slices: wide as u32, workgroup: [WIDTH as u32, 1], parts: 1 }
 }
+
+/// Whether sharing weights is faster for so many pixels, without having been measured: in subgroups of 4, loading is hardly
+/// more than broadcasting, and on small maps invocations have nothing to do.
+pub fn pays_subgroups(pixels: usize, policy: &Policy) -> bool {
+    policy.shared_weights() >= 8 && pixels >= 16
+}

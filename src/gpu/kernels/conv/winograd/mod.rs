@@ -2,6 +2,7 @@
 //! once, its kernel.
 
 use super::super::context::Context;
+use super::bindings::stored;
 use super::problem::ConvProblem;
 use super::select::{KernelLayouts, choose_products};
 use crate::gpu::policy::Policy;
@@ -146,7 +147,7 @@ pub fn lower(cx: &Context<'_>, step: &Conv, size: Winograd) -> Vec<Dispatch> {
         vec![(1, Resource::Map(step.input)), (2, transformed)],
         [tiles, in_slices, 1],
     );
-    let bindings = [&[(1, products)], &super::stored(step)[..]].concat();
+    let bindings = [&[(1, products)], &stored(step)[..]].concat();
     let last = Dispatch::new(
         &step.name,
         sized(&OUTPUT, size).with("compact", compact).with("activation", activation),
