@@ -7,11 +7,12 @@ mod common;
 use common::graph::Graph;
 use common::parallel::each_in_parallel;
 use common::problem::Problem;
+use common::problems::pairs;
 use common::runners::SessionRunner;
-use common::suite::{check_all, check_one};
+use common::suite::{check_all, check_in, check_one};
 use doconv::gpu::policy::Tier;
 use doconv::network::{Conv2d, Op};
-use doconv::{Adapter, AdapterInfo, Selector};
+use doconv::{Adapter, AdapterInfo, Mode, Selector};
 
 #[test]
 fn every_adapter_computes_what_the_reference_says() {
@@ -46,6 +47,19 @@ fn variants((index, info): (usize, &AdapterInfo)) -> Vec<(String, Adapter)> {
     tiers.map(variant).collect()
 }
 
+/// What one kernel leaves in the unused lanes of a map is what the next one reads.
+#[test]
+fn every_operator_is_right_before_every_other() {
+    let adapters = pollster::block_on(Adapter::list());
+    each_in_parallel(adapters.iter().enumerate().flat_map(variants).collect(), |(name, adapter)| {
+        let mut runner = SessionRunner::new(name, adapter);
+        for problem in pairs::all() {
+            let report = check_in(&mut runner, &problem, &[Mode::Folded]);
+            report.unwrap_or_else(|report| panic!("{report}\n{problem:?}"));
+        }
+    });
+}
+
 /// More pixels than 65 535 workgroups of the usual kernel's.
 #[test]
 fn large_maps_are_within_every_grid() {
@@ -56,5 +70,38 @@ fn large_maps_are_within_every_grid() {
         let adapter = pollster::block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
         let mut runner = SessionRunner::new(info.name.clone(), adapter);
         check_one(&mut runner, &problem).unwrap_or_else(|report| panic!("{report}"));
+    }
+}
+
+/// More maps than 65 535 workgroups, and more items, rows and pixels, for every kind of grid.
+#[test]
+fn no_kernel_refuses_for_the_number_of_workgroups() {
+    use doconv::network::{Activation, MaxPool, Slice};
+    let many = 300_000;
+    let pool = MaxPool { kernel: [1, 1], stride: [1, 1], padding: [0; 4], dilation: [1, 1], ceil_mode: false };
+    let columns = Slice { start: [0; 4], step: [1; 4], count: [1, many, 1, 1] };
+    let ops = [
+        Op::Activation(Activation::Relu),
+        Op::Add,
+        Op::MaxPool(pool),
+        Op::GlobalAvgPool,
+        Op::Concat,
+        Op::Slice(columns),
+        Op::Reshape([many, 1, 1, 1]),
+        Op::Transpose([1, 0, 2, 3]),
+        Op::Reshape([1, 1, many / 100, 100]),
+        Op::Softmax,
+        Op::Conv2d(Conv2d { groups: many, ..Conv2d::new(many, many, [1, 1]) }),
+    ];
+    for (index, info) in pollster::block_on(Adapter::list()).iter().enumerate() {
+        let adapter = pollster::block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+        let mut runner = SessionRunner::new(info.name.clone(), adapter);
+        for op in &ops {
+            let mut graph = Graph::new([many, 1, 1]);
+            let inputs = if matches!(op, Op::Add | Op::Concat) { &["input", "input"][..] } else { &["input"] };
+            let value = graph.add(op.clone(), inputs);
+            let problem = Problem::new(graph.finish(&[&value]), 3, 1);
+            check_in(&mut runner, &problem, &[Mode::Folded]).unwrap_or_else(|report| panic!("{op:?}: {report}"));
+        }
     }
 }

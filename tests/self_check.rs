@@ -163,3 +163,57 @@ fn right_kernels_are_kept() {
         }
     }
 }
+
+/// Loads on one device that run at once find the same broken kernel, each for itself: no load keeps it, and none records as
+/// verified what another one replaced.
+#[test]
+fn loads_at_once_all_end_right() {
+    let problem = problem();
+    let model = problem.model();
+    for adapter in gpus() {
+        for (tier, family) in
+            [(Tier::Software, "winograd_output"), (Tier::Software, direct(&adapter)), (Tier::Hardware, "conv_tiled")]
+        {
+            for _ in 0..3 {
+                let adapter = broken(&adapter, tier, family);
+                std::thread::scope(|scope| {
+                    for _ in 0..4 {
+                        scope.spawn(|| {
+                            let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+                            let used = session.kernels(1).unwrap().iter().any(|kernel| kernel == family);
+                            assert!(!used, "{family} is kept: {:?}", session.kernels(1));
+                            check(&mut session, &problem);
+                        });
+                    }
+                });
+                let again = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+                assert!(again.faults().is_empty(), "{:?}", again.faults());
+                assert!(!again.kernels(1).unwrap().iter().any(|kernel| kernel == family));
+            }
+        }
+    }
+}
+
+/// Kernels that only larger batches choose are verified when such a batch is first run.
+#[test]
+fn kernels_of_larger_batches_are_verified() {
+    // One image has too few pixels for a tile, several have enough.
+    let mut graph = Graph::new([64, 4, 4]);
+    let conv = Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(64, 64, [1, 1]) });
+    let value = graph.add(conv, &["input"]);
+    let problem = |batch| Problem::new(graph_of(&graph, &value), 5, batch);
+    for adapter in gpus() {
+        let adapter = broken(&adapter, Tier::Hardware, "conv_tiled");
+        let mut session = block_on(Session::load(&adapter, &problem(1).model(), Mode::Folded)).unwrap();
+        let has =
+            |session: &Session, batch| session.kernels(batch).unwrap().iter().any(|kernel| kernel == "conv_tiled");
+        assert!(session.faults().is_empty() && !has(&session, 1) && has(&session, 4), "{:?}", session.kernels(4));
+        check(&mut session, &problem(1));
+        check(&mut session, &problem(4));
+        assert!(session.faults().len() == 1 && !has(&session, 4), "{:?}", session.faults());
+    }
+}
+
+fn graph_of(graph: &Graph, output: &str) -> doconv::Network {
+    graph.clone().finish(&[output])
+}

@@ -9,6 +9,7 @@ use common::problem::Problem;
 use common::problems::FAMILIES;
 use common::runners::SessionRunner;
 use common::suite::{check, check_one};
+use doconv::gpu::kernels::conv::can_run;
 use doconv::gpu::policy::{KernelConfig, Tier, TuningTable, layer};
 use doconv::gpu::{TuneEvent, TuneListener};
 use doconv::network::{Activation, Conv2d, Op};
@@ -90,7 +91,7 @@ fn every_choice_computes_the_same() {
         for (conv, size) in layers() {
             let (problem, output) = problem(conv.clone(), size);
             let choices = CHOICES.map(|text| text.parse::<KernelConfig>().unwrap());
-            for choice in choices.into_iter().filter(|choice| choice.fits(&conv)) {
+            for choice in choices.into_iter().filter(|choice| can_run(choice, &conv, output)) {
                 let mut tuned = TuningTable::default();
                 tuned.insert(&layer(&conv, output), choice);
                 let adapter = adapter.clone().with_device(|device| device.add_tuned(&tuned));

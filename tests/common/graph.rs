@@ -4,6 +4,7 @@ use doconv::Network;
 use doconv::network::{BatchNorm, FORMAT_VERSION, Input, Node, Op, Shape};
 
 /// A network in the making. Values go by their names; shapes are known as soon as a node is there.
+#[derive(Clone)]
 pub struct Graph {
     network: Network,
     shapes: Vec<(String, Shape)>,

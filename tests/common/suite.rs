@@ -70,12 +70,17 @@ pub fn check(runner: &mut dyn Runner, family: &str, problems: BoxedStrategy<Prob
 
 /// Runs one problem in every mode.
 pub fn check_one(runner: &mut dyn Runner, problem: &Problem) -> Result<f64, String> {
+    check_in(runner, problem, &Mode::ALL)
+}
+
+/// Runs one problem in some modes.
+pub fn check_in(runner: &mut dyn Runner, problem: &Problem, modes: &[Mode]) -> Result<f64, String> {
     let (model, inputs) = (problem.model(), problem.inputs());
     let winograd = |conv: &Conv2d, output| runner.winograd(conv, output);
     let want = reference::run_with_error_of(&model, &inputs, runner.precision(), &winograd);
     let want = want.map_err(|error| format!("reference: {error}"))?;
     let mut worst = 0.0f64;
-    for mode in Mode::ALL {
+    for &mode in modes {
         let result = runner.run(&model, mode, &inputs);
         if !problem.is_expressible(mode) {
             match result {

@@ -4,6 +4,7 @@ mod conv;
 mod elementwise;
 mod graphs;
 mod layout_ops;
+pub mod pairs;
 mod pool;
 
 use proptest::prelude::*;
@@ -35,6 +36,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("linear", elementwise::linear),
     ("blocks", graphs::blocks),
     ("random_graph", graphs::random),
+    ("pairs", pairs::random),
 ];
 
 /// Networks with a seed and a batch size of 1 to 3.

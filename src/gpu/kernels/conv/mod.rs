@@ -28,6 +28,6 @@ pub use lower::lower;
 #[cfg(not(target_arch = "wasm32"))]
 pub use matrix::{MATRIX_PIXELS, MATRIX_SIDE};
 pub use search_space::search_space;
-pub use select::{KernelLayouts, winograd_tiles};
+pub use select::{KernelLayouts, can_run, winograd_tiles};
 pub use table::KERNELS;
 pub use winograd::transform;

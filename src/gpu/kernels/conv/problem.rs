@@ -42,6 +42,17 @@ impl ConvProblem {
         Self { conv: step.conv.clone(), input, output, activation: step.activation, products_of: None }
     }
 
+    /// That of one image, with an output of this height and width; the input's extents are left open.
+    pub fn of_image(conv: &Conv2d, [height, width]: [usize; 2]) -> Self {
+        Self {
+            conv: conv.clone(),
+            input: [1, conv.in_channels, height, width],
+            output: [1, conv.out_channels, height, width],
+            activation: None,
+            products_of: None,
+        }
+    }
+
     /// The products of a Winograd convolution: a matrix product for every place of the tiles, which is a 1×1 convolution of one
     /// row of tiles with a group for every place.
     pub fn products(&self, size: Winograd) -> Self {

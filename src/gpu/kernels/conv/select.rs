@@ -34,6 +34,11 @@ pub fn accepts(config: &KernelConfig, problem: &ConvProblem) -> bool {
     kernel.accepts(problem, &config.tile) && (1..=most_parts(*kernel, problem)).contains(&config.tile.parts)
 }
 
+/// Whether a configuration can run a convolution with an output of this height and width, on adapters that have what it takes.
+pub fn can_run(config: &KernelConfig, conv: &Conv2d, output: [usize; 2]) -> bool {
+    accepts(config, &ConvProblem::of_image(conv, output))
+}
+
 /// The kernel for a convolution, and its tile.
 pub fn choose(problem: &ConvProblem, policy: &Policy) -> (&'static dyn ConvKernel, Tile) {
     let kernels = candidates(problem, policy);
@@ -106,14 +111,7 @@ pub fn winograd_tiles(conv: &Conv2d, output: [usize; 2], policy: &Policy) -> Opt
     if let Some(preferred) = policy.preferred {
         return Winograd::ALL.into_iter().find(|&size| winograd::name(size) == preferred).filter(is_allowed);
     }
-    let [height, width] = output;
-    let problem = ConvProblem {
-        conv: conv.clone(),
-        input: [1, conv.in_channels, height, width],
-        output: [1, conv.out_channels, height, width],
-        activation: None,
-        products_of: None,
-    };
+    let problem = ConvProblem::of_image(conv, output);
     let timed = policy.tuning.get(conv, output).filter(|config| accepts(config, &problem));
     if let Some(KernelConfig { winograd, .. }) = timed
         && winograd.is_none_or(|size| is_allowed(&size))

@@ -28,7 +28,7 @@ impl std::str::FromStr for KernelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::kernels::conv::problem::ConvProblem;
+    use crate::gpu::kernels::conv::can_run;
     use crate::gpu::policy::Tile;
     use crate::network::Conv2d;
     use crate::winograd::Winograd;
@@ -55,15 +55,7 @@ mod tests {
     fn only_what_can_run_is_accepted() {
         let accepts = |text: &str, conv: &Conv2d| {
             let config: KernelConfig = text.parse().unwrap();
-            let output = [1, conv.out_channels, 8, 8];
-            let problem = ConvProblem {
-                conv: conv.clone(),
-                input: [1, conv.in_channels, 8, 8],
-                output,
-                activation: None,
-                products_of: None,
-            };
-            super::super::select::accepts(&config, &problem)
+            can_run(&config, conv, [8, 8])
         };
         let conv = Conv2d { padding: [1; 4], ..Conv2d::new(64, 24, [3, 3]) };
         for text in [
