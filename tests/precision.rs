@@ -13,6 +13,7 @@ use common::runners::SessionRunner;
 use common::suite::{Runner, check, check_one};
 use doconv::gpu::policy::Tier;
 use doconv::network::{Activation, Conv2d, Op};
+use doconv::winograd::Winograd;
 use doconv::{Adapter, Error, Image, Layer, Mode, Model, Precision, Selector, Session, Tensor, reference};
 use pollster::block_on;
 use proptest::prelude::*;

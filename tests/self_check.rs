@@ -171,25 +171,21 @@ fn loads_at_once_all_end_right() {
     let problem = problem();
     let model = problem.model();
     for adapter in gpus() {
-        for (tier, family) in
-            [(Tier::Software, "winograd_output"), (Tier::Software, direct(&adapter)), (Tier::Hardware, "conv_tiled")]
-        {
-            for _ in 0..3 {
-                let adapter = broken(&adapter, tier, family);
-                std::thread::scope(|scope| {
-                    for _ in 0..4 {
-                        scope.spawn(|| {
-                            let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
-                            let used = session.kernels(1).unwrap().iter().any(|kernel| kernel == family);
-                            assert!(!used, "{family} is kept: {:?}", session.kernels(1));
-                            check(&mut session, &problem);
-                        });
-                    }
-                });
-                let again = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
-                assert!(again.faults().is_empty(), "{:?}", again.faults());
-                assert!(!again.kernels(1).unwrap().iter().any(|kernel| kernel == family));
-            }
+        for (tier, family) in [(Tier::Software, "winograd_output"), (Tier::Hardware, "conv_tiled")] {
+            let adapter = broken(&adapter, tier, family);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+                        let used = session.kernels(1).unwrap().iter().any(|kernel| kernel == family);
+                        assert!(!used, "{family} is kept: {:?}", session.kernels(1));
+                        check(&mut session, &problem);
+                    });
+                }
+            });
+            let again = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+            assert!(again.faults().is_empty(), "{:?}", again.faults());
+            assert!(!again.kernels(1).unwrap().iter().any(|kernel| kernel == family));
         }
     }
 }

@@ -109,7 +109,8 @@ impl Plan {
         for kernel in &mut random.kernels {
             let conv = &kernel.conv;
             let scale = 1.0 / ((conv.channels_per_group() * conv.taps()) as f32).sqrt();
-            kernel.bias = filled(conv.out_channels, 0.5);
+            // One that has no bias may run as a part of another.
+            kernel.bias = filled(conv.out_channels, if conv.bias { 0.5 } else { 0.0 });
             kernel.source = match &kernel.source {
                 KernelSource::Composed(Composed { attributes, .. }) => {
                     let s = attributes.d_mul;

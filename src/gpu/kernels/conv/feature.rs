@@ -13,7 +13,8 @@
 //!
 //! On GPUs, of which none has been measured, it is decided by what writing and reading the values would cost.
 
-use super::super::context::Context;
+use super::names;
+use crate::gpu::kernels::context::Context;
 use crate::gpu::policy::{Policy, Tier};
 use crate::gpu::shader::{
     ActivationClass, Dispatch, Kernel, KernelLayout, Precisions, Resource, ShaderKey, params, slices,
@@ -34,9 +35,6 @@ params! {
         residual: u32, lower: f32, upper: f32,
     }
 }
-
-/// What a policy excludes it by.
-pub const NAME: &str = "feature";
 
 pub(super) static FAMILY: Kernel = Kernel {
     name: "conv_feature",
@@ -129,7 +127,7 @@ pub fn lower_pair(cx: &Context<'_>, index: usize) -> Option<FusedPair> {
     ];
     let (tile_pixels, tile_slices) = (shader.count("pixels") as usize, shader.count("slices") as usize);
     let invocations = [pixels.div_ceil(tile_pixels), out_slices.div_ceil(tile_slices), 1];
-    let dispatch = Dispatch::new(&step.name, shader, &params, bindings, invocations).chosen_as(NAME);
+    let dispatch = Dispatch::new(&step.name, shader, &params, bindings, invocations).chosen_as(names::FEATURE);
     Some(FusedPair { dispatch, between: depthwise.output })
 }
 
@@ -137,7 +135,7 @@ pub fn lower_pair(cx: &Context<'_>, index: usize) -> Option<FusedPair> {
 ///
 /// Fusing saves writing and reading S maps per input channel, and costs that every tile of outputs makes them anew.
 fn choose(depthwise: &Conv, step: &Conv, output: Shape, policy: &Policy) -> Option<ShaderKey> {
-    if !policy.allows(NAME) {
+    if !policy.allows(names::FEATURE) {
         return None;
     }
     let (conv, pointwise) = (&depthwise.conv, &step.conv);

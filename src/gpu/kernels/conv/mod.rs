@@ -11,6 +11,7 @@ mod kernel;
 mod lower;
 #[cfg(not(target_arch = "wasm32"))]
 mod matrix;
+mod names;
 mod problem;
 mod search_space;
 mod select;

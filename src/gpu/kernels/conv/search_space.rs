@@ -1,9 +1,9 @@
 //! What could be the fastest way to run a convolution.
 
+use super::names;
 use super::problem::ConvProblem;
 use super::select::{accepts, candidates};
-use super::split::{self, default_parts, most_parts};
-use super::winograd;
+use super::split::{default_parts, most_parts};
 use crate::gpu::policy::{KernelConfig, Policy, Tier, Tile};
 use crate::plan::{Plan, Step};
 use crate::winograd::Winograd;
@@ -13,11 +13,11 @@ pub fn search_space(part: &Plan, policy: &Policy) -> Vec<KernelConfig> {
     let [Step::Conv(step)] = part.steps() else { return vec![] };
     let problem = ConvProblem::of(step, part.value(step.input).shape, part.value(step.output).shape);
     let mut configs = of(&problem, policy);
-    if policy.tier == Tier::Hardware && policy.allows(split::NAME) {
+    if policy.tier == Tier::Hardware && policy.allows(names::SPLIT) {
         let whole = configs.clone();
         configs.extend(whole.iter().flat_map(|config| other_parts(config, &problem, policy)));
     }
-    for size in Winograd::ALL.into_iter().filter(|&size| policy.allows(winograd::name(size))) {
+    for size in Winograd::ALL.into_iter().filter(|&size| policy.allows(names::winograd(size))) {
         if Winograd::can_run(&step.conv) {
             let products = of(&problem.products(size), policy);
             configs.extend(products.into_iter().map(|config| KernelConfig { winograd: Some(size), ..config }));
@@ -40,7 +40,7 @@ fn of(problem: &ConvProblem, policy: &Policy) -> Vec<KernelConfig> {
             continue;
         }
         let usual = kernel.default_tile(problem, policy);
-        let parts = match policy.allows(split::NAME) {
+        let parts = match policy.allows(names::SPLIT) {
             true => default_parts(kernel, problem, &usual, policy),
             false => 1,
         };

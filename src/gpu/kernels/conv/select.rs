@@ -1,10 +1,10 @@
 //! Which kernel runs a convolution: what was preferred, what was timed, or heuristics by shape and tier.
 
 use super::kernel::ConvKernel;
+use super::names;
 use super::problem::ConvProblem;
-use super::split::{self, default_parts, most_parts};
+use super::split::{default_parts, most_parts};
 use super::table::KERNELS;
-use super::winograd;
 use crate::Precision;
 use crate::gpu::policy::{KernelConfig, Policy, Tier, Tile};
 use crate::gpu::shader::{KernelLayout, Scalar};
@@ -42,7 +42,7 @@ pub fn can_run(config: &KernelConfig, conv: &Conv2d, output: [usize; 2]) -> bool
 /// The kernel for a convolution, and its tile.
 pub fn choose(problem: &ConvProblem, policy: &Policy) -> (&'static dyn ConvKernel, Tile) {
     let kernels = candidates(problem, policy);
-    let may_split = policy.allows(split::NAME);
+    let may_split = policy.allows(names::SPLIT);
     let named = |name: &str| kernels.iter().copied().find(|kernel| kernel.name() == name);
     if policy.preferred.is_none()
         && let Some((kernel, config)) = timed(problem, policy).and_then(|config| Some((named(config.kernel)?, config)))
@@ -55,7 +55,7 @@ pub fn choose(problem: &ConvProblem, policy: &Policy) -> (&'static dyn ConvKerne
     let kernel = preferred.or_else(suitable).unwrap_or(kernels[0]);
     let mut tile = kernel.default_tile(problem, policy);
     tile.parts = match policy.preferred {
-        Some(split::NAME) if may_split => most_parts(kernel, problem).min(3),
+        Some(names::SPLIT) if may_split => most_parts(kernel, problem).min(3),
         None if may_split => default_parts(kernel, problem, &tile, policy),
         _ => 1,
     };
@@ -107,9 +107,9 @@ pub fn winograd_tiles(conv: &Conv2d, output: [usize; 2], policy: &Policy) -> Opt
     if !Winograd::can_run(conv) {
         return None;
     }
-    let is_allowed = |&size: &Winograd| policy.allows(winograd::name(size));
+    let is_allowed = |&size: &Winograd| policy.allows(names::winograd(size));
     if let Some(preferred) = policy.preferred {
-        return Winograd::ALL.into_iter().find(|&size| winograd::name(size) == preferred).filter(is_allowed);
+        return Winograd::ALL.into_iter().find(|&size| names::winograd(size) == preferred).filter(is_allowed);
     }
     let problem = ConvProblem::of_image(conv, output);
     let timed = policy.tuning.get(conv, output).filter(|config| accepts(config, &problem));

@@ -4,13 +4,11 @@
 
 use super::bindings::stored;
 use super::kernel::ConvKernel;
+use super::names;
 use super::problem::{ConvParams, ConvProblem};
 use crate::gpu::policy::{Policy, Tier, Tile};
 use crate::gpu::shader::{ActivationClass, Dispatch, Kernel, Precisions, Resource};
 use crate::plan::Conv;
-
-/// What a policy excludes split sums by.
-pub const NAME: &str = "split";
 
 /// Adds up the parts, then applies bias, residual and activation.
 pub static FAMILY: Kernel = Kernel {
@@ -29,7 +27,7 @@ pub fn add_up(step: &Conv, problem: &ConvProblem, params: &ConvParams, sums: Res
     let bindings = [&[(1, sums)], &stored(step)[..]].concat();
     let [n, _, height, width] = problem.output;
     let invocations = [height * width, n * problem.out_slices(), 1];
-    Dispatch::new(&step.name, shader, params, bindings, invocations).chosen_as(NAME)
+    Dispatch::new(&step.name, shader, params, bindings, invocations).chosen_as(names::SPLIT)
 }
 
 /// In how many parts a kernel's sums can be at most.

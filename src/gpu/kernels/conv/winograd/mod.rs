@@ -3,6 +3,7 @@
 
 use super::super::context::Context;
 use super::bindings::stored;
+use super::names::winograd as name;
 use super::problem::ConvProblem;
 use super::select::{KernelLayouts, choose_products};
 use crate::gpu::policy::Policy;
@@ -73,14 +74,6 @@ static KERNEL: Kernel = Kernel {
 /// Its shader families, but for those of the products.
 #[cfg(not(target_arch = "wasm32"))]
 pub static FAMILIES: [&Kernel; 3] = [&INPUT, &KERNEL, &OUTPUT];
-
-/// What a policy excludes it by.
-pub fn name(size: Winograd) -> &'static str {
-    match size {
-        Winograd::F2 => "winograd_f2",
-        Winograd::F4 => "winograd_f4",
-    }
-}
 
 fn sized(family: &'static Kernel, size: Winograd) -> ShaderKey {
     let workgroup = if *family == KERNEL { [64, 1] } else { [16, 2] };
