@@ -11,6 +11,7 @@
 //! ```
 
 mod array;
+mod batch;
 mod constant;
 mod doconv;
 mod export;

@@ -254,7 +254,7 @@ mod tests {
             (vec![frame(0xc0, 8, small, &three([0x31, 0x21, 0x11])), whole.clone()], Some("factors 3×1, 2×1, 1×1,")),
             (vec![frame(0xc0, 8, small, &three([0x21, 0x13, 0x12])), whole.clone()], Some("factors 2×1, 1×3, 1×2,")),
             (vec![frame(0xc0, 8, small, &three([0x41, 0x21, 0x11])), separate.clone()], Some("separate scans")),
-            (vec![frame(0xc2, 8, small, &three([0x14, 0x12, 0x12])), separate.clone()], Some("separate scans")),
+            (vec![frame(0xc2, 8, [30, 40], &three([0x14, 0x12, 0x12])), separate.clone()], Some("separate scans")),
             (vec![frame(0xc0, 8, small, &three([0x21, 0x41, 0x11])), partly.clone()], Some("separate scans")),
             (
                 vec![frame(0xc0, 8, small, &three([0x50, 0x11, 0x11])), whole.clone()],

@@ -7,9 +7,6 @@ mod pool;
 mod products;
 mod resize;
 
-use std::sync::Arc;
-
-use super::array::Array;
 use super::constant;
 use super::import::{Importer, Run, Stop, Value};
 use super::node::Node;
@@ -96,6 +93,16 @@ pub(super) fn is_known(node: &Node) -> bool {
     matches!(node.proto.domain(), "" | "ai.onnx") && OPERATORS.contains(&node.op())
 }
 
+/// Whether an operator takes extents that depend on the batch as this input.
+pub(super) fn reads_extents(node: &Node, index: usize) -> bool {
+    match node.op() {
+        "Reshape" | "Expand" => index == 1,
+        "Slice" => index > 0,
+        "Resize" => index == 3 && node.opset > 10,
+        _ => false,
+    }
+}
+
 impl Run {
     /// The same values with other extents.
     fn with(self, dims: impl Into<Vec<usize>>) -> Self {
@@ -109,10 +116,6 @@ impl Run {
 
 fn one(run: Run) -> Values {
     Ok(vec![Value::Run(run)])
-}
-
-fn known(array: Array) -> Values {
-    Ok(vec![Value::Known(Arc::new(array))])
 }
 
 impl Importer<'_> {
@@ -132,10 +135,9 @@ impl Importer<'_> {
                 // All floats are computed with the same precision.
                 _ => self.value(node, 0).map(|value| vec![value]).ok_or_else(|| "it has no input".into()),
             },
-            "Shape" => known(constant::shape(node, &self.run(node, 0)?.dims)?),
-            "Size" => {
-                let count: usize = self.run(node, 0)?.dims.iter().product();
-                known(Array::ints(vec![count as i64]).with_dims([]).ok_or("it has no single value")?)
+            "Shape" | "Size" => {
+                let run = self.run(node, 0)?;
+                self.for_batches(node, |n| constant::shape(node, &self.dims_of(&run, n)))
             }
             "Relu" => self.activation(node, Activation::Relu),
             "LeakyRelu" => self.activation(node, Activation::LeakyRelu { slope: node.float("alpha", 0.01) }),
