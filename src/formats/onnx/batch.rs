@@ -135,19 +135,22 @@ fn holds_for_all(node: &Node, inputs: &[Option<Value>], samples: &[Vec<Array>]) 
     };
     let constant = |index: usize| varying(index).is_none();
     let any_linear = (0..inputs.len()).any(|index| varying(index).is_some_and(Varying::is_linear));
-    let float = |index: usize| inputs[index].as_ref().and_then(|input| at(input, 0)).is_some_and(|array| array.is_float());
+    let float =
+        |index: usize| inputs[index].as_ref().and_then(|input| at(input, 0)).is_some_and(|array| array.is_float());
     let whole = || varying(0).is_some_and(Varying::is_whole);
     let differences = |keeps: fn(&Line) -> bool| {
         let [Some(a), Some(b)] = inputs else { return false };
         Line::differences(a, b).is_some_and(|lines| lines.iter().all(keeps))
     };
     match node.op() {
-        "Identity" | "Dropout" | "Flatten" | "Reshape" | "Transpose" | "Concat" | "Expand" | "Tile" | "ConstantOfShape"
-        | "Shape" | "Size" | "Add" | "Sub" | "Mul" | "Sum" | "Neg" | "MatMul" | "Einsum" => true,
+        "Identity" | "Dropout" | "Flatten" | "Reshape" | "Transpose" | "Concat" | "Expand" | "Tile"
+        | "ConstantOfShape" | "Shape" | "Size" | "Add" | "Sub" | "Mul" | "Sum" | "Neg" | "MatMul" | "Einsum" => true,
         "Squeeze" | "Unsqueeze" | "ReduceSum" => constant(1),
         "Gather" => varying(1).is_none_or(|indices| !indices.is_linear()),
         "Where" => varying(0).is_none_or(|condition| !condition.is_linear()),
-        "Slice" | "Split" => (1..inputs.len()).all(constant) && varying(0).is_none_or(|data| data.keeps_batch(node, inputs)),
+        "Slice" | "Split" => {
+            (1..inputs.len()).all(constant) && varying(0).is_none_or(|data| data.keeps_batch(node, inputs))
+        }
         "Range" => false,
         // One element after the other, and all are the same for every batch.
         _ if !any_linear => true,

@@ -477,8 +477,12 @@ impl<'a> Importer<'a> {
         if all_known && let Some(results) = constant::evaluate(node, &known) {
             return results?.into_iter().map(|array| self.computed(array)).collect();
         }
-        if no_run && !all_known && let Some(results) = batch::evaluate(node, &inputs) {
-            let results = results.map_err(|reason| Stop::Batch(format!("{} ({}) {reason}", describe(node), node.op())))?;
+        if no_run
+            && !all_known
+            && let Some(results) = batch::evaluate(node, &inputs)
+        {
+            let results =
+                results.map_err(|reason| Stop::Batch(format!("{} ({}) {reason}", describe(node), node.op())))?;
             for value in &results {
                 if let Value::Varying(varying) = value {
                     self.count(varying.arrays())?;

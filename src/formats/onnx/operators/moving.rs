@@ -45,7 +45,8 @@ impl Importer<'_> {
             let dims: Vec<usize> = run.dims.iter().enumerate().filter(kept).map(|(_, &extent)| extent).collect();
             return one(run.with(dims));
         }
-        let dims = self.per_batch(node, Some(0), |n| rules::reshaped(node, &self.dims_of(&run, n), second.as_deref()))?;
+        let dims =
+            self.per_batch(node, Some(0), |n| rules::reshaped(node, &self.dims_of(&run, n), second.as_deref()))?;
         one(run.with(dims))
     }
 
@@ -277,9 +278,8 @@ impl Importer<'_> {
         if self.batched && wanted.at(1).len() > run.rank() {
             return Err(self.mixes(node));
         }
-        let dims = self.per_batch(node, Some(0), |n| {
-            rules::broadcast(&self.dims_of(&run, n), &rules::extents(&wanted.at(n))?)
-        })?;
+        let dims = self
+            .per_batch(node, Some(0), |n| rules::broadcast(&self.dims_of(&run, n), &rules::extents(&wanted.at(n))?))?;
         one(self.repeated(node, &run, &dims)?)
     }
 

@@ -102,7 +102,8 @@ impl Importer<'_> {
         let rank = |value: &Option<Value>| if let Some(Value::Run(run)) = value { run.rank() } else { 0 };
         // Matrices that are the same for every element of the batch are one matrix.
         for (index, other) in [(0, rank(&second)), (1, rank(&first))] {
-            let element = self.repeated_element(node, index).filter(|element| element.dims().len() == other && other > 2);
+            let element =
+                self.repeated_element(node, index).filter(|element| element.dims().len() == other && other > 2);
             if let Some(element) = element {
                 *(if index == 0 { &mut first } else { &mut second }) = Some(Value::Known(element));
             }
