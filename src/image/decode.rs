@@ -29,8 +29,9 @@ impl Image {
     /// stands for the file in errors.
     ///
     /// # Errors
-    /// [`Error::Image`] if the file is empty, no image, truncated, damaged, larger than 1 GiB when decoded, or so
-    /// much smaller than its number of pixels that it can only be meant to exhaust the memory.
+    /// [`Error::Image`] if the file is empty, no image, truncated, damaged, larger than 1 GiB when decoded, so much
+    /// smaller than its number of pixels that it can only be meant to exhaust the memory, or a JPEG of a rare kind
+    /// (arithmetic coding, lossless, hierarchical, 12 bits, unusual sampling factors).
     pub fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
         decode(bytes).map_err(|reason| Error::Image { name: name.into(), reason })
     }

@@ -67,9 +67,10 @@ impl Port {
 impl File {
     /// Turns the graph into a network.
     ///
-    /// Axis 0 of the inputs is the batch, whatever extent the file gives it, unless an operator mixes values along it.
-    /// Extents that are free otherwise are those of the arrays in `given`, and so are values of inputs that must be
-    /// known to describe the network, such as kernels or shapes; both go by the names of the inputs.
+    /// Axis 0 of the inputs is the batch, whatever extent the file gives it, unless an operator mixes values along it or
+    /// treats batches differently, such as `Reshape` to `[1, -1]`. Extents that are free otherwise are those of the
+    /// arrays in `given`, and so are values of inputs that must be known to describe the network, such as kernels or
+    /// shapes; both go by the names of the inputs.
     ///
     /// Functions are written out; arithmetic on constants is done; kernels that are the product of W and D become
     /// DO-Conv layers.

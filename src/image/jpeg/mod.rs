@@ -47,6 +47,7 @@ impl<'a> Jpeg<'a> {
         }
         let pixels = decoder.decode().map_err(|error| match error {
             Error::Unsupported(feature) => format!("a JPEG with a feature that is not supported: {feature:?}"),
+            Error::Format(reason) => format!("truncated or damaged: {reason}"),
             error => format!("truncated or damaged: {error}"),
         })?;
         match decoder.info().map(|info| info.pixel_format) {
