@@ -1,7 +1,7 @@
 //! The kinds of images that there are, against what Pillow reads from them; see `data/images/make.py`.
 #![cfg(feature = "image")]
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use doconv::Image;
 use image::{DynamicImage, GenericImageView, ImageFormat};
@@ -29,13 +29,18 @@ fn pixels_are_those_of_pillow() {
         ("animated.gif", 0),
         ("animated.webp", 0),
         ("cmyk.jpg", 4),
+        ("fine-chroma.jpg", 4),
         ("grey.jpg", 1),
         ("interlaced.png", 0),
         ("lossy-alpha.webp", 1),
         ("one-bit.png", 0),
+        ("partly-interleaved.jpg", 4),
         ("palette.png", 0),
         ("progressive.jpg", 4),
         ("runs.bmp", 0),
+        ("separate-scans-cmyk.jpg", 4),
+        ("separate-scans-vertical.jpg", 4),
+        ("separate-scans.jpg", 4),
         ("two-bits.png", 0),
     ];
     for (name, tolerance) in tolerance {
@@ -51,9 +56,46 @@ fn pixels_are_those_of_pillow() {
 }
 
 #[test]
+fn jpegs_that_the_decoder_gets_wrong_are_refused_in_words() {
+    let cases = [
+        ("refused-arithmetic.jpg", "a JPEG with arithmetic coding, which is not supported; `jpegtran IN OUT`"),
+        (
+            "refused-sampling.jpg",
+            "a JPEG with the sampling factors 4×1, 2×1, 1×1 in separate scans, which is not supported",
+        ),
+    ];
+    for (name, expected) in cases {
+        let path = format!("{}/{name}", folder());
+        let error = Image::open(&path).unwrap_err().to_string();
+        assert!(error.starts_with(&path) && error.contains(expected) && error.contains("save it as PNG"), "{error}");
+    }
+}
+
+/// EXIF data that hold an orientation as `SHORT` or `LONG`.
+fn exif(number: u8, big_endian: bool, long: bool) -> Vec<u8> {
+    let kind = if long { 4 } else { 3 };
+    let start = if big_endian { b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0" } else { b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\0" };
+    let mut bytes = start.to_vec();
+    let value = match (big_endian, long) {
+        (true, true) => [0, 0, 0, number],
+        (true, false) => [0, number, 0, 0],
+        _ => [number, 0, 0, 0],
+    };
+    if big_endian {
+        bytes.extend([kind, 0, 0, 0, 1]);
+    } else {
+        bytes[12] = kind;
+        bytes.extend([0, 1, 0, 0, 0]);
+    }
+    [&bytes[..], &value, &[0; 4]].concat()
+}
+
+#[test]
 fn the_camera_s_orientation_is_applied() {
-    let photo = image::open(format!("{}/progressive.jpg", folder())).unwrap();
     let plain = std::fs::read(format!("{}/progressive.jpg", folder())).unwrap();
+    let own = Image::decode("p", &plain).unwrap();
+    let (width, height) = (own.width() as u32, own.height() as u32);
+    let photo = DynamicImage::from(image::RgbImage::from_raw(width, height, own.rgb().to_vec()).unwrap());
     let turned = [
         photo.clone(),
         photo.fliph(),
@@ -64,22 +106,56 @@ fn the_camera_s_orientation_is_applied() {
         photo.rotate90().flipv(),
         photo.rotate270(),
     ];
+    let mut bytes = Cursor::new(vec![]);
+    photo.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let png = bytes.into_inner();
     for (number, expected) in (1u8..).zip(turned) {
-        for big_endian in [true, false] {
-            let exif = if big_endian {
-                [b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[number, 0, 0, 0, 0, 0, 0][..]]
-                    .concat()
-            } else {
-                [b"Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", &[number, 0, 0, 0, 0, 0, 0, 0][..]]
-                    .concat()
-            };
-            let length = (exif.len() as u16 + 2).to_be_bytes();
-            let marked = [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat();
-            let image = Image::decode("p", &marked).unwrap();
-            assert_eq!((image.width() as u32, image.height() as u32), expected.dimensions(), "{number}");
-            assert!(image.rgb() == expected.to_rgb8().as_raw(), "{number}");
+        let check = |bytes: &[u8], kind: &str| {
+            let image = Image::decode("p", bytes).unwrap();
+            assert_eq!((image.width() as u32, image.height() as u32), expected.dimensions(), "{kind} {number}");
+            assert!(image.rgb() == expected.to_rgb8().as_raw(), "{kind} {number}");
+        };
+        for (big_endian, long) in [(true, false), (false, false), (true, true), (false, true)] {
+            let exif = exif(number, big_endian, long);
+            let length = (exif.len() as u16 + 8).to_be_bytes();
+            let marked = [&plain[..2], &[0xff, 0xe1], &length, b"Exif\0\0", &exif, &plain[2..]].concat();
+            check(&marked, "JPEG");
+        }
+        // In a PNG: in a chunk before or after the pixels, and as text in the ways in which that is written.
+        let data = exif(number, true, false);
+        let own = chunk(b"eXIf", &data);
+        let end = png.len() - 12;
+        check(&[&png[..33], &own, &png[33..]].concat(), "eXIf before the pixels");
+        check(&[&png[..end], &own, &png[end..]].concat(), "eXIf after the pixels");
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let digits = hex(&[b"Exif\0\0", &data[..]].concat());
+        let (first, second) = digits.split_at(30);
+        let text = format!("\nexif\n{:>8}\n{first}\n{second}\n", digits.len() / 2);
+        let packed = zlib(text.as_bytes());
+        let texts = [
+            chunk(b"tEXt", &[b"Raw profile type exif\0", text.as_bytes()].concat()),
+            chunk(b"zTXt", &[b"Raw profile type APP1\0\0", &packed[..]].concat()),
+            chunk(b"iTXt", &[b"Raw profile type exif\0\0\0en\0\0", text.as_bytes()].concat()),
+            chunk(b"iTXt", &[b"Raw profile type exif\0\x01\0\0\0", &packed[..]].concat()),
+        ];
+        for text in texts {
+            check(&[&png[..33], &text, &png[33..]].concat(), &String::from_utf8_lossy(&text[4..29]));
         }
     }
+}
+
+/// A PNG chunk.
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(kind);
+    crc.update(data);
+    [&(data.len() as u32).to_be_bytes(), &kind[..], data, &crc.sum().to_be_bytes()].concat()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(vec![], flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[test]

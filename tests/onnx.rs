@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
 
-use doconv::formats::onnx::{Array, Data, File};
+use doconv::formats::onnx::{Array, Data, File, Imported};
 use doconv::formats::{read_arrays, read_tensors};
 use doconv::network::Op;
 use doconv::{Adapter, Dtype, Mode, Model, Selector, Tensor, blocking};
@@ -55,7 +55,16 @@ fn cpu() -> Adapter {
 fn check(name: &str, mode: Mode) {
     let file = File::open(path(&format!("{name}.onnx"))).unwrap();
     let (given, all) = arrays(name, &file);
-    let imported = file.import(&given).unwrap();
+    compare(name, mode, &file.import(&given).unwrap(), &given, &all);
+}
+
+fn compare(
+    name: &str,
+    mode: Mode,
+    imported: &Imported,
+    given: &BTreeMap<String, Array>,
+    expected: &BTreeMap<String, Array>,
+) {
     let network = imported.model.network();
     let mut batch = 1;
     let mut inputs = vec![];
@@ -71,13 +80,95 @@ fn check(name: &str, mode: Mode) {
     let results = blocking::Session::load(&cpu(), &imported.model, mode).unwrap().run(&inputs).unwrap();
     assert_eq!(results.len(), imported.outputs.len());
     for (port, result) in imported.outputs.iter().zip(results) {
-        let expected = &all[&port.name];
+        let expected = &expected[&port.name];
         assert_eq!(expected.dims(), port.dims_of(batch), "{name}: {}", port.name);
         let largest = floats(expected).iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
         for (at, (&got, &wanted)) in result.data().iter().zip(floats(expected)).enumerate() {
             let near = (got - wanted).abs() <= 1e-5 * largest.max(1.0);
             assert!(near, "{name}, {mode:?}: {} at {at} is {got}, not {wanted}", port.name);
         }
+    }
+}
+
+/// The batches for which the models in `batches` are recorded.
+const BATCHES: [usize; 4] = [1, 2, 3, 5];
+
+/// A model in `batches`, with its input and output for one of them; no output if ONNX Runtime refuses that batch.
+fn batch(name: &str, batch: usize) -> (BTreeMap<String, Array>, Option<BTreeMap<String, Array>>) {
+    let bytes = std::fs::read(path(&format!("batches/{name}.safetensors"))).unwrap();
+    let mut all = read_arrays(name, &bytes).unwrap();
+    let mut named = |name: &str| Some(BTreeMap::from([(name.to_string(), all.remove(&format!("{name}@{batch}"))?)]));
+    (named("x").unwrap(), named("y"))
+}
+
+fn batch_file(name: &str) -> File {
+    File::open(path(&format!("batches/{name}.onnx"))).unwrap()
+}
+
+#[test]
+fn what_is_in_proportion_to_the_batch_works_for_every_batch() {
+    for name in ["shape", "arithmetic", "token", "repeated", "matrices", "condition"] {
+        let imported = batch_file(name).import(&BTreeMap::new()).unwrap();
+        assert!(imported.inputs[0].batched, "{name}");
+        for n in BATCHES {
+            let (given, expected) = batch(name, n);
+            compare(&format!("{name}@{n}"), Mode::Folded, &imported, &given, &expected.unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_is_in_no_proportion_to_the_batch_is_right_for_the_given_one() {
+    let names = [
+        "at_most",
+        "column",
+        "columns",
+        "constant_row",
+        "equal",
+        "first_four",
+        "half",
+        "if_one",
+        "inverse",
+        "literal",
+        "lower_rank",
+        "more_axes",
+        "one_row",
+        "one_row_declared",
+        "quotient",
+        "range",
+        "resized",
+        "square",
+        "sum_of_repeated",
+        "table",
+        "times_batch",
+    ];
+    for name in names {
+        let file = batch_file(name);
+        match file.import(&BTreeMap::new()) {
+            Ok(imported) => assert!(name == "one_row_declared" && imported.inputs[0].dims_of(1) == [5, 3, 4, 4]),
+            Err(error) => {
+                let error = error.to_string();
+                let named = error.contains("axis 0 (`n`) of its input `x` is free, but node `");
+                assert!(named && error.contains("fix the axis in the file") && error.len() < 300, "{name}: {error}");
+            }
+        }
+        let mut right = 0;
+        for n in BATCHES {
+            let (given, expected) = batch(name, n);
+            let fits = |imported: &Imported| given["x"].dims() == imported.inputs[0].dims_of(n);
+            match (file.import(&given).ok().filter(fits), expected) {
+                (Some(imported), Some(expected)) => {
+                    assert!(!imported.inputs[0].batched, "{name}");
+                    compare(&format!("{name}@{n}"), Mode::Folded, &imported, &given, &expected);
+                    right += 1;
+                }
+                // Other sizes of the first axis are not supported.
+                (None, Some(_)) => assert_eq!(name, "resized"),
+                (None, None) => {}
+                (Some(_), None) => panic!("{name}: ONNX Runtime refuses a batch of {n}"),
+            }
+        }
+        assert!(right > 0, "{name}");
     }
 }
 

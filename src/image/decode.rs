@@ -1,12 +1,15 @@
 //! Image files to pixels.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::error::ImageError;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{Image, jpeg, on_white, png};
+use super::jpeg::Jpeg;
+use super::{Image, on_white, orientation, png};
 use crate::{Error, Result};
 
 /// No image file may be longer than this.
@@ -26,8 +29,9 @@ impl Image {
     /// stands for the file in errors.
     ///
     /// # Errors
-    /// [`Error::Image`] if the file is empty, no image, truncated, damaged, larger than 1 GiB when decoded, or so
-    /// much smaller than its number of pixels that it can only be meant to exhaust the memory.
+    /// [`Error::Image`] if the file is empty, no image, truncated, damaged, larger than 1 GiB when decoded, so much
+    /// smaller than its number of pixels that it can only be meant to exhaust the memory, or a JPEG of a rare kind
+    /// (arithmetic coding, lossless, hierarchical, 12 bits, unusual sampling factors).
     pub fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
         decode(bytes).map_err(|reason| Error::Image { name: name.into(), reason })
     }
@@ -65,22 +69,52 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     }
     let format = image::guess_format(bytes).ok().filter(|format| density(*format).is_some());
     let format = format.ok_or("not an image (JPEG, PNG, WebP, BMP and GIF are read)")?;
-    let data_bytes = if format == ImageFormat::Jpeg {
-        jpeg::data_bytes(bytes).ok_or("truncated or damaged: the JPEG data has no end")?
-    } else {
-        bytes.len()
-    };
+    let decoded = if format == ImageFormat::Jpeg { decode_jpeg(bytes)? } else { decode_other(format, bytes)? };
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    let rgb = if decoded.color().has_alpha() { opaque(decoded) } else { decoded.into_rgb8().into_raw() };
+    Image::from_rgb(width, height, rgb).map_err(|error| error.to_string())
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let jpeg = Jpeg::new(bytes)?;
+    let (width, height) = jpeg.dimensions();
+    check_size(ImageFormat::Jpeg, (width, height), 0, jpeg.data_bytes())?;
+    let pixels = RgbImage::from_raw(width, height, jpeg.decode()?).ok_or("truncated or damaged: pixels are missing")?;
+    let mut decoded = DynamicImage::from(pixels);
+    decoded.apply_orientation(jpeg.exif().map_or(Orientation::NoTransforms, orientation::of_exif));
+    Ok(decoded)
+}
+
+fn decode_other(format: ImageFormat, bytes: &[u8]) -> Result<DynamicImage, String> {
     if format == ImageFormat::Png && !png::has_whole_palette(bytes) {
         return Err("truncated or damaged: a palette ends within a colour".into());
     }
-
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // Of the decoders only PNG's heeds this, and only outside of the pixels: they are judged below.
     reader.limits(allowing(bytes.len() as u64));
     let mut decoder = reader.into_decoder().map_err(|error| describe(&error))?;
-    let (width, height) = decoder.dimensions();
+    let decoded_bytes = check_size(format, decoder.dimensions(), decoder.total_bytes(), bytes.len())?;
+    // What a decoder needs besides the result is proportional to it.
+    decoder.set_limits(allowing(2 * decoded_bytes)).map_err(|error| describe(&error))?;
+    let exif = if format == ImageFormat::Png {
+        png::exif(bytes)
+    } else {
+        decoder.exif_metadata().map_err(|error| describe(&error))?.map(Cow::from)
+    };
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| describe(&error))?;
+    decoded.apply_orientation(exif.map_or(Orientation::NoTransforms, |exif| orientation::of_exif(&exif)));
+    Ok(decoded)
+}
+
+/// Refuses dimensions that take too much memory, or more pixels than the data can hold; the bytes that they take.
+fn check_size(
+    format: ImageFormat,
+    (width, height): (u32, u32),
+    total_bytes: u64,
+    data_bytes: usize,
+) -> Result<u64, String> {
     let pixels = u64::from(width) * u64::from(height);
-    let decoded_bytes = decoder.total_bytes().max(pixels.saturating_mul(3));
+    let decoded_bytes = total_bytes.max(pixels.saturating_mul(3));
     if pixels == 0 {
         return Err(format!("truncated or damaged: an image of {width}×{height} pixels"));
     }
@@ -93,28 +127,15 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     }
     match density(format) {
         Some(Density::Possible(most)) if pixels > most * data_bytes as u64 => {
-            return Err(format!(
-                "truncated or damaged: {data_bytes} bytes of data cannot hold {width}×{height} pixels"
-            ));
+            Err(format!("truncated or damaged: {data_bytes} bytes of data cannot hold {width}×{height} pixels"))
         }
-        Some(Density::Plausible(most)) if pixels > UNSUSPICIOUS_PIXELS.max(most * data_bytes as u64) => {
-            return Err(format!(
-                "{width}×{height} pixels in {data_bytes} bytes, and the limit is {most} pixels per byte for images \
-                 above {} megapixels; save it as PNG or make it smaller first",
-                UNSUSPICIOUS_PIXELS >> 20
-            ));
-        }
-        _ => {}
+        Some(Density::Plausible(most)) if pixels > UNSUSPICIOUS_PIXELS.max(most * data_bytes as u64) => Err(format!(
+            "{width}×{height} pixels in {data_bytes} bytes, and the limit is {most} pixels per byte for images above \
+             {} megapixels; save it as PNG or make it smaller first",
+            UNSUSPICIOUS_PIXELS >> 20
+        )),
+        _ => Ok(decoded_bytes),
     }
-    // What a decoder needs besides the result is proportional to it.
-    decoder.set_limits(allowing(2 * decoded_bytes)).map_err(|error| describe(&error))?;
-    let orientation = decoder.orientation().map_err(|error| describe(&error))?;
-    let mut decoded = DynamicImage::from_decoder(decoder).map_err(|error| describe(&error))?;
-    decoded.apply_orientation(orientation);
-
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let rgb = if decoded.color().has_alpha() { opaque(decoded) } else { decoded.into_rgb8().into_raw() };
-    Image::from_rgb(width, height, rgb).map_err(|error| error.to_string())
 }
 
 /// How many pixels a byte of a file can stand for.

@@ -5,6 +5,8 @@ mod decode;
 #[cfg(feature = "image")]
 mod jpeg;
 #[cfg(feature = "image")]
+mod orientation;
+#[cfg(feature = "image")]
 mod png;
 mod preprocess;
 mod resample;

@@ -101,8 +101,8 @@ pub(super) fn reshaped(node: &Node, dims: &[usize], second: Option<&[i64]>) -> R
                     _ => usize::try_from(extent).map_err(|_| format!("the shape {wanted:?} cannot be reached"))?,
                 });
             }
-            let count: usize = dims.iter().product();
             let fail = || format!("{dims:?} cannot be reshaped to {wanted:?}");
+            let count = element_count(dims).ok_or_else(fail)?;
             let rest = element_count(&result).ok_or_else(fail)?;
             if let Some(at) = free {
                 result[at] = count.checked_div(rest).ok_or_else(fail)?;

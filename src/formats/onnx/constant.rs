@@ -26,10 +26,10 @@ pub(super) fn evaluate(node: &Node, inputs: Inputs) -> Option<Result<Vec<Array>,
     let unary = |f: fn(f64) -> f64, int: Option<fn(i64) -> i64>| one(input(0).and_then(|array| map(array, f, int)));
     match node.op() {
         "Constant" => one(node.constant()),
-        "Identity" | "CastLike" | "Dropout" => one(input(0).cloned()),
+        "Identity" | "Dropout" => one(input(0).cloned()),
+        "CastLike" => one(input(0).and_then(|array| Ok(array.like(input(1)?)))),
         "Cast" => one(input(0).and_then(|array| cast(array, node.int("to", 1)))),
-        "Shape" => one(input(0).and_then(|array| shape(node, array.dims()))),
-        "Size" => one(input(0).map(|array| scalar(array.data().len() as i64))),
+        "Shape" | "Size" => one(input(0).and_then(|array| shape(node, array.dims()))),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => one(input(0).and_then(|array| {
             let second = inputs.get(1).and_then(Option::as_deref).map(Array::to_i64);
             let dims = axis_rules::reshaped(node, array.dims(), second.as_deref())?;
@@ -115,6 +115,16 @@ pub(super) fn evaluate(node: &Node, inputs: Inputs) -> Option<Result<Vec<Array>,
 }
 
 impl Array {
+    /// The same numbers as another array holds them.
+    fn like(&self, other: &Self) -> Self {
+        self.map_kind(|_| match other.data() {
+            Data::F32(_) => Data::F32(self.to_f32()),
+            Data::F64(_) => Data::F64(self.to_f64()),
+            Data::I64(_) => Data::I64(self.to_i64()),
+            Data::Bool(_) => Data::Bool(self.to_bool()),
+        })
+    }
+
     /// The same extents around other elements, of which there must be as many.
     fn map_kind(&self, f: impl FnOnce(&Data) -> Data) -> Self {
         Self::new(self.dims(), f(self.data())).expect("as many elements as before")
@@ -181,8 +191,11 @@ fn cast(array: &Array, to: i64) -> Result<Array, String> {
     Ok(array.map_kind(|_| data))
 }
 
-/// What `Shape` gives for a value of these extents.
+/// What `Shape` or `Size` gives for a value of these extents.
 pub(super) fn shape(node: &Node, dims: &[usize]) -> Result<Array, String> {
+    if node.op() == "Size" {
+        return Ok(scalar(dims.iter().product::<usize>() as i64));
+    }
     let rank = dims.len() as i64;
     let bound = |value: i64| if value < 0 { value.saturating_add(rank) } else { value }.clamp(0, rank) as usize;
     let (start, end) = (bound(node.int("start", 0)), bound(node.int("end", rank)));
@@ -305,7 +318,7 @@ fn choose(condition: &Array, a: &Array, b: &Array) -> Result<Array, String> {
 }
 
 /// Two operands repeated to their common extents.
-fn aligned(a: &Array, b: &Array) -> Result<(Array, Array), String> {
+pub(super) fn aligned(a: &Array, b: &Array) -> Result<(Array, Array), String> {
     let dims = axis_rules::broadcast(a.dims(), b.dims())?;
     if dims != a.dims() && dims != b.dims() {
         made(&dims)?;

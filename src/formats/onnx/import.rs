@@ -5,17 +5,18 @@
 //! the same order. So reshaping costs nothing until an operator wants the extents at certain axes.
 //!
 //! Axis 0 of the inputs is taken for the batch first: every value computed at run time then has the batch as its axis
-//! 0, of extent 1. Where an operator does anything else with that axis, the graph is read anew with axis 0 as an axis
-//! like all others.
+//! 0, of extent 1. Where an operator does anything else with that axis, or depends on its extent, the graph is read anew
+//! with axis 0 as an axis like all others, of the extent that the file declares or the given arrays have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::array::{Array, Data};
+use super::batch::{self, Varying};
 use super::metadata;
 use super::node::Node;
 use super::proto::{TensorProto, TypeProto, tensor_shape_proto::dimension, type_proto};
-use super::supported_operators::is_known;
+use super::supported_operators::{is_known, reads_extents};
 use super::{File, Imported, Port, constant};
 use crate::network::{FORMAT_VERSION, Input, Network, Node as NetworkNode, Op, Shape};
 use crate::tensor::element_count;
@@ -31,6 +32,8 @@ pub(super) enum Stop {
     Batch(String),
     /// A value computed from these inputs must be known.
     Known(BTreeSet<String>),
+    /// The extent of an input's axis must be known, which the file calls so.
+    Free { input: String, axis: usize, symbol: String },
     /// This never works.
     Never(String),
 }
@@ -61,6 +64,8 @@ impl From<Error> for Stop {
 pub(super) enum Value {
     /// Known when the model is loaded.
     Known(Arc<Array>),
+    /// Known, but for the extent of the batch.
+    Varying(Arc<Varying>),
     /// Computed by the network.
     Run(Run),
     /// An input of integers that was not given.
@@ -95,9 +100,13 @@ pub(super) struct Importer<'a> {
     file: &'a File,
     /// Whether axis 0 is the batch.
     pub batched: bool,
-    /// The extent that the file gives to the batch.
+    /// The extent that the file gives to the batch; none if it leaves it free.
     pub declared_batch: Option<usize>,
+    /// Whether arrays were given that have some extent there.
+    pub given_batch: bool,
     values: HashMap<String, Value>,
+    /// Values that are the same for every element of the batch, as nodes of the network.
+    repeated: HashMap<String, Run>,
     /// The node that gives a value.
     producers: HashMap<String, Node>,
     nodes: Vec<(NetworkNode, Vec<(String, Tensor)>)>,
@@ -112,7 +121,8 @@ pub(super) struct Importer<'a> {
 impl File {
     /// Turns the graph into a network.
     ///
-    /// Axis 0 of the inputs is the batch, whatever extent the file gives it, unless an operator mixes values along it.
+    /// Axis 0 of the inputs is the batch, whatever extent the file gives it, unless an operator mixes values along it or
+    /// treats batches differently, such as `Reshape` to `[1, -1]`.
     /// Extents that are free otherwise are those of the arrays in `given`, and so are values of inputs that must be
     /// known to describe the network, such as kernels or shapes; both go by the names of the inputs.
     ///
@@ -139,11 +149,21 @@ fn import(file: &File, given: &BTreeMap<String, Array>) -> Result<Imported> {
     }
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut batched = true;
+    // Why the first axis is no batch.
+    let mut mixes = String::new();
     loop {
         let mut importer = Importer::new(file, batched);
         match importer.graph(&needed, given, &known) {
             Ok(imported) => return Ok(imported),
-            Err(Stop::Batch(_)) if batched => batched = false,
+            Err(Stop::Batch(reason)) if batched => (batched, mixes) = (false, reason),
+            Err(Stop::Free { input, axis, symbol }) => {
+                let symbol = if symbol.is_empty() { symbol } else { format!(" (`{symbol}`)") };
+                let reason = if axis == 0 { &mixes } else { "only a batch as the first axis can be" };
+                return Err(fail(format!(
+                    "axis {axis}{symbol} of its input `{input}` is free, but {reason}; give its array (`doconv run`), or \
+                     fix the axis in the file (onnx.tools.update_model_dims)"
+                )));
+            }
             Err(Stop::Known(inputs)) => {
                 let missing: Vec<&str> =
                     inputs.iter().filter(|name| !given.contains_key(*name)).map(String::as_str).collect();
@@ -270,7 +290,9 @@ impl<'a> Importer<'a> {
             file,
             batched,
             declared_batch: None,
+            given_batch: false,
             values: HashMap::new(),
+            repeated: HashMap::new(),
             producers: HashMap::new(),
             nodes: vec![],
             index: HashMap::new(),
@@ -337,22 +359,25 @@ impl<'a> Importer<'a> {
                 "nothing is left to compute from inputs, which is not supported: all of them must be known when the model is loaded".into()
             );
         }
-        let mut batches = BTreeSet::new();
+        let (mut batches, mut given_batches) = (BTreeSet::new(), BTreeSet::new());
         let mut all = vec![];
         for (declared, array) in runs {
             let dims = self.input_dims(&declared, array)?;
             if self.batched {
-                let Some(first) = dims.first() else {
+                if dims.is_empty() {
                     return Err(Stop::Batch(format!("input `{}` has no axes", declared.name)));
-                };
-                batches.extend(first.as_ref().ok());
+                }
+                let own = declared.dims.as_ref().and_then(|dims| dims.first()?.as_ref().ok()).copied();
+                batches.insert(own);
+                given_batches.extend(own.or_else(|| array.and_then(|array| array.dims().first().copied())));
             }
             all.push((declared, dims));
         }
-        if batches.len() > 1 {
+        if batches.len() > 1 || given_batches.len() > 1 {
             return Err(Stop::Batch("the inputs have different first extents".into()));
         }
-        self.declared_batch = batches.first().copied();
+        self.declared_batch = batches.into_iter().next().flatten();
+        self.given_batch = !given_batches.is_empty();
         for (declared, dims) in all {
             self.add_input(declared, dims)?;
         }
@@ -375,15 +400,7 @@ impl<'a> Importer<'a> {
             dims.push(match (extent, given) {
                 (Err(_), Some(given)) => Ok(given),
                 (Err(symbol), None) if batch => Err(symbol),
-                (Err(symbol), None) => {
-                    let symbol = if symbol.is_empty() { String::new() } else { format!(" (`{symbol}`)") };
-                    return Err(format!(
-                        "axis {axis}{symbol} of its input `{name}` is free, and only a batch as the first axis can be; \
-                         `doconv run` takes it from the array it is given, other commands need a model with that \
-                         extent fixed (onnx.tools.update_model_dims)"
-                    )
-                    .into());
-                }
+                (Err(symbol), None) => return Err(Stop::Free { input: name.clone(), axis, symbol }),
                 (Ok(extent), _) => Ok(extent),
             });
         }
@@ -456,7 +473,8 @@ impl<'a> Importer<'a> {
     }
 
     fn results(&mut self, node: &Node) -> Result<Vec<Value>, Stop> {
-        let inputs: Vec<Option<Value>> = (0..node.proto.input.len()).map(|index| self.value(node, index)).collect();
+        let inputs: Vec<Option<Value>> =
+            (0..node.proto.input.len()).map(|index| self.values.get(node.input(index)?).cloned()).collect();
         if inputs.iter().flatten().any(|value| matches!(value, Value::Failed)) {
             return Err(Stop::Never(String::new()));
         }
@@ -473,25 +491,65 @@ impl<'a> Importer<'a> {
                 _ => None,
             })
             .collect();
+        let no_run = !inputs.iter().flatten().any(|value| matches!(value, Value::Run(_)));
         let all_known = inputs.iter().zip(&known).all(|(value, known)| value.is_none() || known.is_some());
         if all_known && let Some(results) = constant::evaluate(node, &known) {
             return results?.into_iter().map(|array| self.computed(array)).collect();
         }
-        if all_known && self.batched {
+        if no_run
+            && !all_known
+            && let Some(results) = batch::evaluate(node, &inputs)
+        {
+            let results =
+                results.map_err(|reason| Stop::Batch(format!("{} ({}) {reason}", describe(node), node.op())))?;
+            for value in &results {
+                if let Value::Varying(varying) = value {
+                    self.count(varying.arrays())?;
+                }
+            }
+            return Ok(results);
+        }
+        if no_run && self.batched {
             return Err(Stop::Batch(format!("{} does not depend on the inputs", describe(node))));
+        }
+        for (index, input) in inputs.iter().enumerate() {
+            if let Some(Value::Varying(varying)) = input {
+                self.repeat(node, index, varying)?;
+            }
         }
         self.operator(node)
     }
 
     fn computed(&mut self, array: Array) -> Result<Value, Stop> {
-        if !sane(array.dims()) {
-            return Err(format!("a constant of shape {:?} is too large", array.dims()).into());
+        let array = Arc::new(array);
+        self.count(std::slice::from_ref(&array))?;
+        Ok(Value::Known(array))
+    }
+
+    /// Counts the elements of computed constants.
+    fn count(&mut self, arrays: &[Arc<Array>]) -> Result<(), Stop> {
+        for array in arrays {
+            if !sane(array.dims()) {
+                return Err(format!("a constant of shape {:?} is too large", array.dims()).into());
+            }
+            self.computed += array.data().len();
         }
-        self.computed += array.data().len();
-        if self.computed > MAX_COMPUTED {
-            return Err("its constants take too much memory".into());
+        if self.computed > MAX_COMPUTED { Err("its constants take too much memory".into()) } else { Ok(()) }
+    }
+
+    /// Makes an input that is the same for every element of the batch a node of the network. Extents are left as they
+    /// are for the operators that read them.
+    fn repeat(&mut self, node: &Node, index: usize, varying: &Varying) -> Result<(), Stop> {
+        let name = node.input(index).unwrap_or_default();
+        if self.repeated.contains_key(name) || reads_extents(node, index) {
+            return Ok(());
         }
-        Ok(Value::Known(Arc::new(array)))
+        let Some(element) = varying.element().filter(|element| element.is_float()) else {
+            return Err(self.depends(node, index));
+        };
+        let run = self.constant_map(node, element, self.canonical(element.dims()))?;
+        self.repeated.insert(name.into(), Run { dims: element.dims().to_vec(), ..run });
+        Ok(())
     }
 
     /// An `If` whose condition is known is the branch that it takes.
@@ -520,7 +578,16 @@ impl<'a> Importer<'a> {
 
     /// The value of a node's input, where there is one.
     pub fn value(&self, node: &Node, index: usize) -> Option<Value> {
-        node.input(index).and_then(|name| self.values.get(name)).cloned()
+        let name = node.input(index)?;
+        self.repeated.get(name).cloned().map(Value::Run).or_else(|| self.values.get(name).cloned())
+    }
+
+    /// An input that is known but for the batch.
+    pub fn varying(&self, node: &Node, index: usize) -> Option<&Varying> {
+        match self.values.get(node.input(index)?)? {
+            Value::Varying(varying) => Some(varying),
+            _ => None,
+        }
     }
 
     /// The known value that a name stands for.
@@ -541,6 +608,11 @@ impl<'a> Importer<'a> {
         match self.value(node, index) {
             None => Ok(None),
             Some(Value::Known(array)) => Ok(Some(array)),
+            Some(Value::Varying(_)) => Err(self.depends(node, index)),
+            Some(Value::Run(run)) if run.origins.is_empty() && self.batched => Err(self.depends(node, index)),
+            Some(Value::Run(run)) if run.origins.is_empty() => {
+                Err(format!("its input {index} is computed by operators that are not supported for constants").into())
+            }
             Some(Value::Run(run)) => Err(Stop::Known((*run.origins).clone())),
             Some(Value::Missing(name)) => Err(Stop::Known(BTreeSet::from([name]))),
             Some(Value::Failed) => Err(Stop::Never(String::new())),
@@ -552,15 +624,16 @@ impl<'a> Importer<'a> {
         match self.value(node, index) {
             Some(Value::Run(run)) => Ok(run),
             Some(Value::Known(array)) => self.constant(node, &array),
+            Some(Value::Varying(_)) => Err(self.depends(node, index)),
             Some(Value::Failed) => Err(Stop::Never(String::new())),
             Some(Value::Missing(name)) => Err(Stop::Known(BTreeSet::from([name]))),
             None => Err(format!("its input {index} is missing").into()),
         }
     }
 
-    /// A constant as a node of the network.
+    /// A constant as a node of the network; where there is a batch, it must be one of a single element.
     pub fn constant(&mut self, node: &Node, array: &Array) -> Result<Run, Stop> {
-        if self.batched && array.dims().first().is_some_and(|&extent| extent != 1) {
+        if self.batched && (self.declared_batch != Some(1) || array.dims().first().is_some_and(|&extent| extent != 1)) {
             return Err(self.mixes(node));
         }
         let shape = self.canonical(array.dims());
@@ -711,9 +784,10 @@ impl<'a> Importer<'a> {
         for name in names {
             let run = match self.values.get(&name).cloned() {
                 Some(Value::Run(run)) => run,
-                Some(Value::Known(_)) if self.batched => {
+                Some(Value::Known(_) | Value::Varying(_)) if self.batched => {
                     return Err(Stop::Batch(format!("its output `{name}` does not depend on the inputs")));
                 }
+                Some(Value::Varying(_)) => return Err(Stop::Never(String::new())),
                 Some(Value::Known(array)) => match array.data() {
                     Data::F32(_) | Data::F64(_) => {
                         let shape = self.canonical(array.dims());

@@ -12,6 +12,7 @@
 
 mod array;
 mod axis_rules;
+mod batch;
 mod constant;
 mod doconv;
 mod export;

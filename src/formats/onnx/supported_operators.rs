@@ -77,3 +77,13 @@ const OPERATORS: [&str; 67] = [
 pub(super) fn is_known(node: &Node) -> bool {
     matches!(node.proto.domain(), "" | "ai.onnx") && OPERATORS.contains(&node.op())
 }
+
+/// Whether an operator takes extents that depend on the batch as this input.
+pub(super) fn reads_extents(node: &Node, index: usize) -> bool {
+    match node.op() {
+        "Reshape" | "Expand" => index == 1,
+        "Slice" => index > 0,
+        "Resize" => index == 3 && node.opset > 10,
+        _ => false,
+    }
+}

@@ -1,5 +1,8 @@
-"""Small pictures of kinds that the tests' own encoder does not write: `python make.py`, with Pillow 13."""
+"""Small images of kinds that the tests' own encoder does not write: `python make.py`, with Pillow 13, and with cjpeg and
+jpegtran of libjpeg-turbo 2.1 (Debian: libjpeg-turbo-progs)."""
 
+import subprocess
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -64,9 +67,30 @@ def write_interlaced(path, image):
     )
 
 
+def write_scans(path, program, *options, scans=None):
+    """A JPEG as cjpeg makes it of pixels, or jpegtran of `cmyk.jpg`; `scans` are the components of each scan."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = HERE / "cmyk.jpg"
+        if program == "cjpeg":
+            source = Path(folder) / "small.ppm"
+            small().save(source)
+        if scans:
+            script = Path(folder) / "scans.txt"
+            script.write_text(scans)
+            options = [*options, "-scans", script]
+        path.write_bytes(subprocess.run([program, *options, source], check=True, capture_output=True).stdout)
+
+
 small().save(HERE / "progressive.jpg", quality=80, progressive=True)
 small().convert("L").save(HERE / "grey.jpg", quality=80)
 small().convert("CMYK").save(HERE / "cmyk.jpg", quality=90)
+write_scans(HERE / "separate-scans.jpg", "cjpeg", "-sample", "2x2", scans="0; 1; 2;")
+write_scans(HERE / "separate-scans-vertical.jpg", "cjpeg", "-sample", "1x2", "-restart", "3B", scans="2; 0; 1;")
+write_scans(HERE / "separate-scans-cmyk.jpg", "jpegtran", "-optimize", scans="0,3; 1; 2;")
+write_scans(HERE / "partly-interleaved.jpg", "cjpeg", "-sample", "2x2", scans="0,1; 2;")
+write_scans(HERE / "fine-chroma.jpg", "cjpeg", "-sample", "1x1,2x2,1x2")
+write_scans(HERE / "refused-arithmetic.jpg", "cjpeg", "-arithmetic")
+write_scans(HERE / "refused-sampling.jpg", "cjpeg", "-sample", "4x1,2x1,1x1", scans="0; 1; 2;")
 with_alpha(small()).save(HERE / "lossy-alpha.webp", quality=60)
 small().quantize(16).save(HERE / "palette.png", transparency=3)
 small().quantize(4).save(HERE / "two-bits.png")
@@ -80,7 +104,7 @@ write_interlaced(HERE / "interlaced.png", small())
 # What Pillow reads from them, on white.
 (HERE / "expected").mkdir(exist_ok=True)
 for path in sorted(HERE.iterdir()):
-    if path.is_file() and path.suffix != ".py":
+    if path.is_file() and path.suffix != ".py" and not path.name.startswith("refused"):
         image = Image.open(path)
         if image.mode != "CMYK":
             page = Image.new("RGBA", image.size, "white")

@@ -269,6 +269,170 @@ def external():
     record("external", made, {"x": normal(2, 2, 3, 3)}, external=True)
 
 
+def branch(text):
+    made = node(text)
+    return helper.make_graph([made], "branch", [], [helper.make_tensor_value_info(made.output[0], 1, None)])
+
+
+def batches():
+    """Models that depend on the extent of the batch, recorded for batches of 1, 2, 3 and 5 as `x@3` and `y@3`; nothing
+    where ONNX Runtime refuses one."""
+    shape = [node("s = Shape(x)"), node("n = Slice(s, zero, one)")]
+    number = [node("s = Shape(x)"), node("n = Gather(s, first)"), node("float = Cast(n)", to=TensorProto.FLOAT)]
+    held = ints(first=0, zero=[0], one=[1], minus=[-1], two=[2], three=[3], four=[4], all=[2**63 - 1])
+    floats = lambda **values: [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in values.items()]
+    twos = helper.make_tensor("v", TensorProto.FLOAT, [1], [2])
+    ones = helper.make_tensor("v", TensorProto.INT64, [1], [1])
+    two_d, image = ["n", 4], ["n", 3, 4, 4]
+    token = floats(token=RANDOM.normal(0, 1, (1, 1, 4)))
+    # For all batches at once.
+    general = {
+        "shape": (image, shape + [node("t = Concat(n, minus)", axis=0), node("y = Reshape(x, t)")], []),
+        "arithmetic": (
+            image,
+            shape
+            + [
+                node("a = Mul(n, three)"),
+                node("b = Add(a, three)"),
+                node("c = Div(b, three)"),
+                node("d = Sub(c, one)"),
+                node("e = Max(d, one)"),
+                node("f = Cast(e)", to=TensorProto.FLOAT),
+                node("g = Floor(f)"),
+                node("h = Cast(g)", to=TensorProto.INT64),
+                node("size = Size(x)"),
+                node("i = Div(size, h)"),
+                node("t = Concat(h, minus)", axis=0),
+                node("u = Reshape(x, t)"),
+                node("rest = ReduceProd(s)", keepdims=0),
+                node("less = Sub(rest, size)"),
+                node("zeros = Cast(less)", to=TensorProto.FLOAT),
+                node("y = Add(u, zeros)"),
+            ],
+            [],
+        ),
+        "token": (
+            ["n", 3, 4],
+            shape
+            + [
+                node("t = Concat(n, minus, minus)", axis=0),
+                node("rank = Shape(t)"),
+                node("ones = ConstantOfShape(rank)", value=ones),
+                node("kept = Mul(ones, minus)"),
+                node("same = Equal(t, kept)"),
+                node("u = Where(same, ones, t)"),
+                node("tokens = Expand(token, u)"),
+                node("tall = Concat(n, one, one)", axis=0),
+                node("more = Tile(token, tall)"),
+                node("sum = Add(tokens, more)"),
+                node("y = Concat(sum, x)", axis=1),
+            ],
+            token,
+        ),
+        "repeated": (
+            two_d,
+            shape
+            + [
+                node("twos = ConstantOfShape(s)", value=twos),
+                node("far = Slice(twos, zero, all, zero)"),
+                node("mean = ReduceMean(far, zero)", keepdims=1),
+                node("powers = Exp(far)"),
+                node("a = Mul(x, powers)"),
+                node("y = Add(a, mean)"),
+            ],
+            [],
+        ),
+        "matrices": (
+            ["n", 3, 4],
+            shape + [node("t = Concat(n, four, two)", axis=0), node("all_m = Expand(m, t)"), node("y = MatMul(x, all_m)")],
+            floats(m=RANDOM.normal(0, 1, (1, 4, 2))),
+        ),
+        "condition": (
+            two_d,
+            number
+            + [
+                node("some = Greater(n, first)"),
+                helper.make_node("If", ["some"], ["a"], name="If_a", then_branch=branch("r = Relu(x)"), else_branch=branch("r2 = Neg(x)")),
+                node("y = Slice(a, zero, size, zero)"),
+            ],
+            [],
+        ),
+    }
+    general["condition"][1].insert(-1, node("size = Slice(s, zero, one)"))
+    # For each batch by itself.
+    scaled = lambda *nodes: number + [*nodes, node("y = Mul(x, k)")]
+    own = {
+        "one_row": (image, [node("y = Reshape(x, row)")], ints(row=[1, -1])),
+        "one_row_declared": ([5, 3, 4, 4], [node("y = Reshape(x, row)")], ints(row=[1, -1])),
+        "literal": (image, [node("y = Reshape(x, row)")], ints(row=[1, 48])),
+        "column": (two_d, shape + [node("t = Concat(minus, n)", axis=0), node("y = Reshape(x, t)")], []),
+        "half": (two_d, shape + [node("h = Div(n, two)"), node("t = Concat(h, minus)", axis=0), node("y = Reshape(x, t)")], []),
+        "at_most": (two_d, shape + [node("h = Min(n, three)"), node("t = Concat(h, minus)", axis=0), node("y = Reshape(x, t)")], []),
+        "quotient": (two_d, number + [node("y = Div(x, float)")], []),
+        "inverse": (two_d, scaled(node("q = Div(two, n)"), node("k = Cast(q)", to=TensorProto.FLOAT)), []),
+        "square": (two_d, scaled(node("q = Mul(n, n)"), node("k = Cast(q)", to=TensorProto.FLOAT)), []),
+        "equal": (two_d, scaled(node("q = Equal(n, five)"), node("k = Where(q, a, b)")), ints(five=5) + floats(a=1, b=10)),
+        "if_one": (
+            two_d,
+            number
+            + [
+                node("q = Equal(n, one)"),
+                helper.make_node("If", ["q"], ["y"], name="If_y", then_branch=branch("r = Relu(x)"), else_branch=branch("r2 = Neg(x)")),
+            ],
+            [],
+        ),
+        "table": (two_d, scaled(node("k = Gather(table, n)")), floats(table=[0, 1, 2, 3, 4, 50])),
+        "range": (
+            two_d,
+            number
+            + [
+                node("r = Range(first, n, step)"),
+                node("f = Cast(r)", to=TensorProto.FLOAT),
+                node("u = Unsqueeze(f, one)"),
+                node("y = Add(x, u)"),
+            ],
+            ints(step=1),
+        ),
+        "sum_of_repeated": (
+            two_d,
+            shape + [node("t = ConstantOfShape(s)", value=twos), node("u = ReduceSum(t, zero)", keepdims=1), node("y = Mul(x, u)")],
+            [],
+        ),
+        "lower_rank": (
+            ["n", 1, 4],
+            shape + [node("t = Concat(n, four)", axis=0), node("u = Expand(v, t)"), node("y = Add(x, u)")],
+            floats(v=RANDOM.normal(0, 1, (4,))),
+        ),
+        "first_four": (two_d, [node("y = Slice(x, zero, four, zero)")], []),
+        "columns": (two_d, shape + [node("y = Slice(x, zero, n, one)")], []),
+        "constant_row": (["n", 3, 4], [node("y = Concat(token, x)", axis=1)], token),
+        "resized": (
+            image,
+            [node("y = Resize(x, , , sizes)", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")],
+            ints(sizes=[2, 3, 8, 8]),
+        ),
+        "times_batch": (two_d, shape + [node("t = Concat(one, n)", axis=0), node("y = Tile(x, t)")], []),
+        "more_axes": (two_d, [node("a = Max(x, low)"), node("b = Min(a, high)"), node("y = Pow(b, square)")], floats(low=[[[-1]]], high=1, square=[2])),
+    }
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
+
+    (HERE / "batches").mkdir(exist_ok=True)
+    for name, (dims, nodes, more) in (general | own).items():
+        used = {text for item in nodes for text in item.input}
+        made = model(nodes, [("x", dims)], [("y", None)], [tensor for tensor in held + more if tensor.name in used])
+        session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+        arrays = {}
+        for batch in (1, 2, 3, 5):
+            x = normal(*[batch, *dims[1:]])
+            arrays[f"x@{batch}"] = x
+            try:
+                arrays[f"y@{batch}"] = session.run(None, {"x": x})[0]
+            except (Fail, InvalidArgument, RuntimeException):
+                pass
+        write(f"batches/{name}", made, arrays)
+
+
 def unsupported():
     nodes = [
         node("a = Erf(x)"),
@@ -347,5 +511,5 @@ if __name__ == "__main__":
     if "torch" in sys.argv:
         doconv()
     else:
-        for make in (layers, signals, first_axis, products, shapes, functions, old, kernels, names, external, unsupported):
+        for make in (layers, signals, first_axis, products, shapes, functions, old, kernels, names, external, unsupported, batches):
             make()

@@ -32,21 +32,34 @@ impl Importer<'_> {
 
     /// `Min` and `Max` with a constant.
     pub(super) fn bound(&mut self, node: &Node) -> Values {
-        let (mut run, mut limit) = (None, None);
+        let (mut run, mut limit, mut single) = (None, None, None);
         for index in 0..node.proto.input.len() {
             match self.value(node, index) {
                 Some(Value::Run(value)) if run.is_none() => run = Some(value),
                 Some(Value::Known(array)) if array.data().len() == 1 && limit.is_none() => {
                     limit = array.to_f32().first().copied();
+                    single = Some(array);
                 }
                 _ => return Err("only the bound of a single value by a single constant is supported".into()),
             }
         }
-        let run = run.ok_or("it has no input")?;
+        let mut run = run.ok_or("it has no input")?;
+        if let Some(single) = single {
+            run = self.widened(node, run, &single)?;
+        }
         let activation = if node.op() == "Min" { bounded(None, limit) } else { bounded(limit, None) };
         let Some(activation) = activation else { return one(run) };
         let result = self.emit(&self.name(node), Op::Activation(activation), &[&run], vec![])?;
         one(result.with(run.dims))
+    }
+
+    /// A value with the axes that it has after arithmetic with a single number, which may have more of them.
+    fn widened(&self, node: &Node, run: Run, single: &Array) -> Result<Run, Stop> {
+        if self.batched && single.dims().len() > run.rank() {
+            return Err(self.mixes(node));
+        }
+        let dims = axis_rules::broadcast(&run.dims, single.dims())?;
+        Ok(run.with(dims))
     }
 
     pub(super) fn negate(&mut self, node: &Node) -> Values {
@@ -66,8 +79,9 @@ impl Importer<'_> {
         let exponent = self.known(node, 1)?.ok_or("its exponent is missing")?;
         let run = self.run(node, 0)?;
         match exponent.to_f64()[..] {
-            [1.0] => one(run),
+            [1.0] => one(self.widened(node, run, &exponent)?),
             [2.0] => {
+                let run = self.widened(node, run, &exponent)?;
                 let result = self.emit(&self.name(node), Op::Mul, &[&run, &run], vec![])?;
                 one(result.with(run.dims))
             }
@@ -147,7 +161,7 @@ impl Importer<'_> {
     }
 
     /// A constant that is the same for every element of the batch is taken once.
-    fn one_of_batch(&self, value: &mut Value, dims: &mut [usize], rank: usize) {
+    pub(super) fn one_of_batch(&self, value: &mut Value, dims: &mut [usize], rank: usize) {
         let Value::Known(array) = value else { return };
         if !self.batched || dims.len() < rank || dims.is_empty() || dims[0] < 2 || self.declared_batch != Some(dims[0])
         {

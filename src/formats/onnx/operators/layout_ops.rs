@@ -12,6 +12,15 @@ const MAX_PARTS: usize = 1024;
 
 impl Importer<'_> {
     pub(super) fn reshape(&mut self, node: &Node) -> Values {
+        if node.op() == "Reshape" {
+            let shape = self.ints(node, 1)?;
+            let run = self.run(node, 0)?;
+            let dims = self.per_batch(node, Some(0), |n| {
+                let shape = shape.as_ref().map(|shape| shape.at(n));
+                axis_rules::reshaped(node, &self.dims_of(&run, n), shape.as_deref())
+            })?;
+            return one(run.with(dims));
+        }
         let second = self.known(node, 1)?.as_deref().map(Array::to_i64);
         let run = self.run(node, 0)?;
         if !self.batched {
@@ -22,11 +31,12 @@ impl Importer<'_> {
         let names_batch = |axes: &[i64], rank: usize| {
             axes.iter().any(|&axis| axis_rules::axis(axis, rank).is_ok_and(|axis| axis == 0))
         };
-        let mixes = match node.op() {
-            "Flatten" => axis_rules::axis(node.int("axis", 1), rank).is_ok_and(|axis| axis == 0),
-            "Squeeze" => axes.map_or(self.declared_batch == Some(1), |axes| names_batch(axes, rank)),
-            "Unsqueeze" => axes.is_some_and(|axes| names_batch(axes, rank + axes.len())),
-            _ => false,
+        let mixes = match (node.op(), axes) {
+            ("Flatten", _) => axis_rules::axis(node.int("axis", 1), rank).is_ok_and(|axis| axis == 0),
+            ("Squeeze", Some(axes)) => names_batch(axes, rank),
+            // A batch of one is squeezed as well. That changes no value, so it counts only where the extent is known.
+            ("Squeeze", None) => self.declared_batch == Some(1) || (self.declared_batch.is_none() && self.given_batch),
+            (_, axes) => axes.is_some_and(|axes| names_batch(axes, rank + axes.len())),
         };
         if mixes {
             return Err(self.mixes(node));
@@ -36,19 +46,9 @@ impl Importer<'_> {
             let dims: Vec<usize> = run.dims.iter().enumerate().filter(kept).map(|(_, &extent)| extent).collect();
             return one(run.with(dims));
         }
-        // A leading extent that is the batch's own stands for the batch.
-        let mut second = second;
-        if node.op() == "Reshape"
-            && let (Some(batch), Some(first)) =
-                (self.declared_batch, second.as_mut().and_then(|shape| shape.first_mut()))
-            && usize::try_from(*first) == Ok(batch)
-        {
-            *first = 1;
-        }
-        match axis_rules::reshaped(node, &run.dims, second.as_deref()) {
-            Ok(dims) if dims.first() == Some(&1) => one(run.with(dims)),
-            _ => Err(self.mixes(node)),
-        }
+        let dims =
+            self.per_batch(node, Some(0), |n| axis_rules::reshaped(node, &self.dims_of(&run, n), second.as_deref()))?;
+        one(run.with(dims))
     }
 
     pub(super) fn transpose(&mut self, node: &Node) -> Values {
@@ -145,7 +145,8 @@ impl Importer<'_> {
             Value::Known(array) => array.dims().to_vec(),
             _ => vec![],
         };
-        let first = values.first().map(dims_of).ok_or("it has no inputs")?;
+        let runs = values.iter().filter(|value| matches!(value, Value::Run(_)));
+        let first = runs.chain(&values).next().map(dims_of).ok_or("it has no inputs")?;
         let axis = axis_rules::axis(node.int("axis", 1), first.len())?;
         if axis == 0 && self.batched {
             return Err(self.mixes(node));
@@ -153,13 +154,16 @@ impl Importer<'_> {
         let mut parts = vec![];
         let mut dims = first.clone();
         dims[axis] = 0;
-        for value in values {
-            let own = dims_of(&value);
-            if own.len() != dims.len() || (0..dims.len()).any(|at| at != axis && own[at] != dims[at]) {
-                let constant = matches!(value, Value::Known(_));
-                if self.batched && constant {
+        for mut value in values {
+            let mut own = dims_of(&value);
+            if self.batched && matches!(value, Value::Known(_)) {
+                // A constant has the batch as its first axis only where the file declares its extent.
+                self.one_of_batch(&mut value, &mut own, dims.len());
+                if self.declared_batch.is_none() || own.first() != Some(&1) {
                     return Err(self.mixes(node));
                 }
+            }
+            if own.len() != dims.len() || (0..dims.len()).any(|at| at != axis && own[at] != dims[at]) {
                 return Err(format!("{first:?} and {own:?} cannot be joined along axis {axis}").into());
             }
             if own[axis] == 0 {
@@ -184,29 +188,11 @@ impl Importer<'_> {
         }
     }
 
-    /// The extents of a value for rules that must know the whole batch; an unknown batch is taken for very large.
-    fn whole_dims(&self, run: &Run) -> Vec<usize> {
-        let mut dims = run.dims.clone();
-        if self.batched && !dims.is_empty() {
-            dims[0] = self.declared_batch.unwrap_or(1 << 30);
-        }
-        dims
-    }
-
     pub(super) fn slice(&mut self, node: &Node) -> Values {
-        let mut parameters = vec![];
-        for index in 1..node.proto.input.len() {
-            parameters.push(self.known(node, index)?.as_deref().map(Array::to_i64));
-        }
+        let inputs = 1..node.proto.input.len();
+        let parameters = inputs.map(|index| self.ints(node, index)).collect::<Result<Vec<_>, _>>()?;
         let run = self.run(node, 0)?;
-        let dims = self.whole_dims(&run);
-        let mut ranges = axis_rules::slices(node, &dims, &parameters)?;
-        if self.batched {
-            if ranges[0] != Range::whole(dims[0]) {
-                return Err(self.mixes(node));
-            }
-            ranges[0] = Range::whole(1);
-        }
+        let ranges = self.slices(node, &run, &parameters)?;
         one(self.sliced(node, &run, &ranges)?)
     }
 
@@ -288,19 +274,14 @@ impl Importer<'_> {
 
     /// A value repeated along axes of extent 1.
     pub(super) fn expand(&mut self, node: &Node) -> Values {
-        let wanted = self.known(node, 1)?.ok_or("its shape is missing")?;
+        let wanted = self.ints(node, 1)?.ok_or("its shape is missing")?;
         let run = self.run(node, 0)?;
-        let mut wanted = axis_rules::extents(&wanted.to_i64())?;
-        if self.batched {
-            let batch = wanted.first().is_some_and(|&extent| extent == 1 || Some(extent) == self.declared_batch);
-            if wanted.len() > run.rank() || (wanted.len() == run.rank() && !batch) {
-                return Err(self.mixes(node));
-            }
-            if wanted.len() == run.rank() {
-                wanted[0] = 1;
-            }
+        if self.batched && wanted.at(1).len() > run.rank() {
+            return Err(self.mixes(node));
         }
-        let dims = axis_rules::broadcast(&run.dims, &wanted)?;
+        let dims = self.per_batch(node, Some(0), |n| {
+            axis_rules::broadcast(&self.dims_of(&run, n), &axis_rules::extents(&wanted.at(n))?)
+        })?;
         one(self.repeated(node, &run, &dims)?)
     }
 

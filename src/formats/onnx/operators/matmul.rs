@@ -98,7 +98,17 @@ impl Importer<'_> {
     }
 
     pub(super) fn matmul(&mut self, node: &Node) -> Values {
-        match (self.value(node, 0), self.value(node, 1)) {
+        let (mut first, mut second) = (self.value(node, 0), self.value(node, 1));
+        let rank = |value: &Option<Value>| if let Some(Value::Run(run)) = value { run.rank() } else { 0 };
+        // Matrices that are the same for every element of the batch are one matrix.
+        for (index, other) in [(0, rank(&second)), (1, rank(&first))] {
+            let element =
+                self.repeated_element(node, index).filter(|element| element.dims().len() == other && other > 2);
+            if let Some(element) = element {
+                *(if index == 0 { &mut first } else { &mut second }) = Some(Value::Known(element));
+            }
+        }
+        match (first, second) {
             (Some(Value::Known(a)), Some(Value::Run(b))) => {
                 // (A·B)ᵀ = Bᵀ·Aᵀ.
                 if b.rank() == 0 || a.dims().is_empty() {

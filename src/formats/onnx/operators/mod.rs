@@ -7,9 +7,6 @@ mod matmul;
 mod pool;
 mod resize;
 
-use std::sync::Arc;
-
-use super::array::Array;
 use super::constant;
 use super::import::{Importer, Run, Stop, Value};
 use super::node::Node;
@@ -35,10 +32,6 @@ fn one(run: Run) -> Values {
     Ok(vec![Value::Run(run)])
 }
 
-fn known(array: Array) -> Values {
-    Ok(vec![Value::Known(Arc::new(array))])
-}
-
 impl Importer<'_> {
     /// The values of a node some of whose inputs are computed at run time.
     pub(super) fn operator(&mut self, node: &Node) -> Values {
@@ -56,10 +49,9 @@ impl Importer<'_> {
                 // All floats are computed with the same precision.
                 _ => self.value(node, 0).map(|value| vec![value]).ok_or_else(|| "it has no input".into()),
             },
-            "Shape" => known(constant::shape(node, &self.run(node, 0)?.dims)?),
-            "Size" => {
-                let count: usize = self.run(node, 0)?.dims.iter().product();
-                known(Array::ints(vec![count as i64]).with_dims([]).ok_or("it has no single value")?)
+            "Shape" | "Size" => {
+                let run = self.run(node, 0)?;
+                self.for_batches(node, |n| constant::shape(node, &self.dims_of(&run, n)))
             }
             "Relu" => self.activation(node, Activation::Relu),
             "LeakyRelu" => self.activation(node, Activation::LeakyRelu { slope: node.float("alpha", 0.01) }),

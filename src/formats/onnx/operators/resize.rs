@@ -13,14 +13,20 @@ impl Importer<'_> {
             Some(scales) => Some(scales.to_f32()).filter(|scales| !scales.is_empty()),
             None => node.floats("scales").map(<[f32]>::to_vec),
         };
-        let sizes = if old { None } else { self.known(node, 3)? };
-        let sizes =
-            sizes.map(|sizes| axis_rules::extents(&sizes.to_i64())).transpose()?.filter(|sizes| !sizes.is_empty());
+        let sizes = if old { None } else { self.ints(node, 3)? };
         let run = self.run(node, 0)?;
         let rank = run.rank();
         let axes = match node.ints("axes") {
             Some(axes) => axis_rules::axes(axes, rank)?,
             None => (0..rank).collect(),
+        };
+        // The batch has to keep its extent.
+        let batch_at = axes.iter().position(|&axis| axis == 0).filter(|_| self.batched);
+        let sizes = match sizes {
+            Some(sizes) if !sizes.at(1).is_empty() => {
+                Some(self.per_batch(node, batch_at, |n| axis_rules::extents(&sizes.at(n)))?)
+            }
+            _ => None,
         };
         let given = scales.as_ref().map(Vec::len).or(sizes.as_ref().map(Vec::len)).unwrap_or(0);
         if given != axes.len() {
@@ -40,12 +46,7 @@ impl Importer<'_> {
                 target[axis] = ((run.dims[axis] as f32 * scale).floor() as usize, f64::from(scale));
             }
         } else if let Some(sizes) = sizes {
-            let ratio = |at: usize| {
-                let axis: usize = axes[at];
-                let own = if axis == 0 && self.batched { self.declared_batch.unwrap_or(1) } else { run.dims[axis] };
-                if sizes[at] == 1 && axis == 0 && self.batched { 1.0 } else { sizes[at] as f64 / own as f64 }
-            };
-            let ratios = (0..axes.len()).map(ratio);
+            let ratios = (0..axes.len()).map(|at| sizes[at] as f64 / run.dims[axes[at]] as f64);
             let kept = match node.text("keep_aspect_ratio_policy", "stretch").as_str() {
                 "not_larger" => Some(ratios.clone().fold(f64::INFINITY, f64::min)),
                 "not_smaller" => Some(ratios.clone().fold(0.0, f64::max)),
@@ -55,7 +56,6 @@ impl Importer<'_> {
                 let axis = axes[at];
                 target[axis] = match kept {
                     Some(scale) => ((run.dims[axis] as f64 * scale + 0.5).floor() as usize, scale),
-                    None if axis == 0 && self.batched => (if own == 1.0 { 1 } else { 0 }, own),
                     None => (sizes[at], own),
                 };
             }
