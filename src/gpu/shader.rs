@@ -452,11 +452,11 @@ impl Shader {
                 ("conv_direct.wgsl", direct([pixels, slices, 4], subgroup, base))
             }
             Shader::ConvTiled { slices, lanes, split, activation } => {
-                ("conv_tiled.wgsl", context! { lanes, split, ..tiled(slices, activation.context()) })
+                ("conv_tiled.wgsl", context! { split, ..tiled(slices, lanes, activation.context()) })
             }
             Shader::ConvSum { activation } => ("conv_sum.wgsl", activation.context()),
             Shader::WinogradProductTiled { slices } => {
-                ("conv_tiled.wgsl", context! { lanes => 4, ..tiled(slices, products()) })
+                ("conv_tiled.wgsl", tiled(slices, 4, products()))
             }
             Shader::WinogradKernel { size } => {
                 let matrix = size.kernel();
@@ -600,14 +600,22 @@ fn direct([pixels, slices, lanes]: [u32; 3], subgroup: u32, base: Value) -> Valu
     context! { pixels, slices, lanes, subgroup, weight_loads, ..base }
 }
 
-/// What [`Shader::ConvTiled`] needs to know beside `lanes`.
-fn tiled(slices: u32, base: Value) -> Value {
+/// What [`Shader::ConvTiled`] is specialised by.
+fn tiled(slices: u32, lanes: u32, base: Value) -> Value {
+    let tile_slices = TILE_COLUMNS * slices;
     context! {
         slices,
+        lanes,
         pixels => TILE_PIXELS / 8,
         tile_pixels => TILE_PIXELS,
-        tile_slices => TILE_COLUMNS * slices,
+        // A vector is a channel of four pixels.
+        pixel_vectors => TILE_PIXELS / 8 / 4,
+        quads => TILE_PIXELS / 4,
+        tile_slices,
         depth => TILE_DEPTH,
+        // How many vectors of weights an invocation loads for a stage, and how many rows of channels lie between them.
+        weight_loads => (TILE_DEPTH * lanes * tile_slices).div_ceil(64),
+        weight_rows => 64 / tile_slices,
         ..base
     }
 }

@@ -10,7 +10,7 @@ pub mod setup;
 pub mod step;
 pub mod test;
 pub mod toolchain;
-mod vulkan;
+pub mod vulkan;
 pub mod web;
 
 use std::path::{Path, PathBuf};
