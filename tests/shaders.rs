@@ -92,7 +92,9 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
             shaders.push(Shader::ConvFeature { pixels: 4, slices: 4, columns, lanes, activation });
         }
     }
-    shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size, compact }));
+    for channels in [2, 4] {
+        shaders.extend(Winograd::ALL.map(|size| Shader::WinogradInput { size, channels, compact }));
+    }
     shaders.extend(Winograd::ALL.map(|size| Shader::WinogradKernel { size }));
     for subgroup in [4, 8] {
         for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {

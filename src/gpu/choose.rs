@@ -441,7 +441,13 @@ fn register_tile(pixels: usize, group_slices: usize, ragged: bool, policy: &Poli
     // Of tiles that take as long, the first: the compiler has less to do with fewer pixels.
     const TILES: [[usize; 2]; 11] =
         [[8, 4], [16, 2], [8, 2], [4, 4], [4, 2], [16, 1], [8, 1], [4, 1], [1, 4], [1, 2], [1, 1]];
-    let fits = |&[height, wide]: &[usize; 2]| height <= pixels.max(1) && (ragged || group_slices.is_multiple_of(wide));
+    // GPUs spill registers of larger tiles: `cargo xtask shader-stats`.
+    let most = if policy.tier == Tier::Hardware { [4, 8] } else { [usize::MAX; 2] };
+    let fits = |&[height, wide]: &[usize; 2]| {
+        height <= pixels.max(1).min(most[0])
+            && height * wide <= most[1]
+            && (ragged || group_slices.is_multiple_of(wide))
+    };
     let time = |&[height, wide]: &[usize; 2]| {
         let (_, time) = best_width(height, wide, pixels, policy);
         time * group_slices.next_multiple_of(wide)
@@ -509,6 +515,12 @@ pub fn usual_products(size: Winograd, tiles: usize, out_slices: usize, policy: &
     Choice { winograd: Some(size), family, tile }
 }
 
+/// How many channels of a slice an invocation of [`Shader::WinogradInput`] transforms. GPUs spill registers with four;
+/// software adapters would compute addresses twice with two.
+pub fn input_channels(policy: &Policy) -> u32 {
+    if policy.tier == Tier::Hardware { 2 } else { 4 }
+}
+
 /// The shader of Winograd's products for a convolution with this output.
 pub fn choose_products(step: &Conv, size: Winograd, [n, c, h, w]: Shape, policy: &Policy) -> Shader {
     let tiles = n * size.tiles([h, w]).into_iter().product::<usize>();
@@ -571,7 +583,8 @@ pub fn choose_kernel_gradient(conv: &Conv2d, pixels: usize, tier: Tier) -> Shade
         let double = |count: usize| if count > 8 { 2 } else { 1 };
         return Shader::KernelGradientTiled { slices: double(slices), columns: double(columns) };
     }
-    let slices = if slices.is_multiple_of(2) || (conv.groups == 1 && slices >= 3) { 2 } else { 1 };
+    let may_double = tier == Tier::Software || columns < 4;
+    let slices = if may_double && (slices.is_multiple_of(2) || (conv.groups == 1 && slices >= 3)) { 2 } else { 1 };
     Shader::KernelGradientDirect { slices, columns: if columns >= 4 { 4 } else { 1 } }
 }
 
@@ -590,7 +603,11 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: &Pol
         return None;
     }
     let out_slices = slices(q);
-    let wanted = if output[0] * output[2] * output[3] >= 4 { FEATURE_TILE } else { [1, 4] };
+    let wanted = match policy.tier {
+        _ if output[0] * output[2] * output[3] < 4 => [1, 4],
+        Tier::Software => [4, 4],
+        Tier::Hardware => [4, 2],
+    };
     let tile = [wanted[1], 2, 1]
         .into_iter()
         .find(|&tile| if pointwise.groups == 1 { out_slices >= tile } else { out_slices.is_multiple_of(tile) })?;
@@ -607,8 +624,6 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: &Pol
     worth_it.then_some(Shader::ConvFeature { pixels, slices, columns: columns as u32, lanes, activation })
 }
 
-/// Pixels and output slices of an invocation of [`Shader::ConvFeature`].
-const FEATURE_TILE: [usize; 2] = [4, 4];
 /// Writing and reading a value takes a GPU as long as some 64 products: 8 bytes, at 8 products per byte.
 const MOST_AGAIN_HARDWARE: usize = 64;
 /// Measured, see the module's documentation.

@@ -88,6 +88,8 @@ pub enum Shader {
     WinogradInput {
         /// How large the tiles are.
         size: Winograd,
+        /// Channels of a slice per invocation: 2 or 4.
+        channels: u32,
         /// As for [`Shader::ConvDirect`].
         compact: bool,
     },
@@ -463,8 +465,8 @@ impl Shader {
                 let params = params::WinogradKernel::WGSL;
                 ("winograd_kernel.wgsl", context! { m => size.outputs(), side => size.side(), matrix, params })
             }
-            Shader::WinogradInput { size, compact } => {
-                ("winograd_input.wgsl", context! { compact, matrix => size.input(), ..winograd(size) })
+            Shader::WinogradInput { size, channels, compact } => {
+                ("winograd_input.wgsl", context! { channels, compact, matrix => size.input(), ..winograd(size) })
             }
             Shader::WinogradOutput { size, compact, activation } => {
                 let base = context! { compact, matrix => size.output(), ..winograd(size) };
@@ -514,6 +516,9 @@ impl Shader {
                     tile_slices => 8 * slices,
                     tile_columns => 8 * columns,
                     depth => GRADIENT_DEPTH,
+                    // Vectors that an invocation loads for a stage.
+                    value_loads => 8 * columns * GRADIENT_DEPTH / 64,
+                    gradient_loads => 8 * slices * GRADIENT_DEPTH / 64,
                     ..kernel_gradient("vec4<f32>", "vec4<f32>")
                 },
             ),

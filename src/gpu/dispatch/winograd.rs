@@ -3,7 +3,7 @@
 
 use super::{Dispatch, Lowering, Place, Resource, dispatch, flat, stored};
 use crate::Result;
-use crate::gpu::choose::choose_products;
+use crate::gpu::choose::{choose_products, input_channels};
 use crate::gpu::layout::{KernelLayout, slices};
 use crate::gpu::params;
 use crate::gpu::shader::{ActivationClass, Shader, TILE_COLUMNS, TILE_PIXELS};
@@ -49,12 +49,13 @@ impl Lowering<'_> {
         let products = Resource::Scratch(Place::Second, bytes(out_slices));
         let label = |part: &str| format!("{} {part}", step.name);
         let compact = self.policy.is_compact();
+        let channels = input_channels(self.policy);
         let first = dispatch(
             &label("inputs"),
-            Shader::WinogradInput { size, compact },
+            Shader::WinogradInput { size, channels, compact },
             &params,
             vec![(1, Resource::Map(step.input)), (2, transformed)],
-            [tiles, in_slices, 1],
+            [tiles * 4 / channels as usize, in_slices, 1],
         )?;
         let bindings = [&[(1, products)], &stored(step, step.input)[..]].concat();
         let last = dispatch(

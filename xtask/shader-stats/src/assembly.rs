@@ -30,7 +30,9 @@ pub fn inspect(assembly: &str) -> MainLoop {
     // Where a loop is one block, loads are issued in the loop around it.
     let is_one_block = innermost.end() - innermost.start() <= 1;
     let outer = if is_one_block { around.get(1).cloned().unwrap_or(all) } else { innermost };
-    let loads_in_flight = in_flight(&blocks[*outer.start()..most], &blocks[most]);
+    let is_in_a_loop = !around.is_empty();
+    let before = path(&blocks, *outer.start(), most);
+    let loads_in_flight = if is_in_a_loop { in_flight(&before, &blocks[most]) } else { 0 };
     MainLoop { multiply_add_percent: percent as u32, loads_in_flight }
 }
 
@@ -74,7 +76,20 @@ fn multiply_adds(instructions: &[&str]) -> usize {
     instructions.iter().flat_map(|it| it.split("::")).filter(|part| is_one(part)).count()
 }
 
-fn in_flight(before: &[Block<'_>], block: &Block<'_>) -> u32 {
+/// The blocks that are run from one to before another where no condition jumps: those in `else` are left out.
+fn path<'a, 'b>(blocks: &'b [Block<'a>], start: usize, end: usize) -> Vec<&'b Block<'a>> {
+    let mut path = vec![];
+    let mut at = start;
+    while at < end {
+        path.push(&blocks[at]);
+        let last = blocks[at].instructions.last().filter(|it| it.starts_with("s_branch"));
+        let jump = last.and_then(|it| blocks.iter().position(|block| Some(block.label) == target(it)));
+        at = jump.filter(|&to| (at + 1..=end).contains(&to)).unwrap_or(at + 1);
+    }
+    path
+}
+
+fn in_flight(before: &[&Block<'_>], block: &Block<'_>) -> u32 {
     let is_multiply_add = |it: &&str| multiply_adds(&[it]) > 0;
     let Some(first) = block.instructions.iter().position(|it| is_multiply_add(&it)) else { return 0 };
     let last = block.instructions.iter().rposition(|it| is_multiply_add(&it)).unwrap_or(first);

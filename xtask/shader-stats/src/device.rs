@@ -118,7 +118,7 @@ impl Device {
                 Ok(value.with_context(|| format!("the driver tells no `{name}`"))?.value.u64 as u32)
             };
             let assembly = self.assembly(&info)?;
-            let inner = assembly::inspect(&assembly);
+            let main_loop = assembly::inspect(&assembly);
             let statistics = Statistics {
                 subgroup: executables.first().context("the driver tells of no executable")?.subgroup_size,
                 vgprs: value("VGPRs")?,
@@ -128,8 +128,8 @@ impl Device {
                 workgroup_memory: value("LDS size")?,
                 waves: value("Subgroups per SIMD")?,
                 instructions: value("Instructions")?,
-                multiply_add_percent: inner.multiply_add_percent,
-                loads_in_flight: inner.loads_in_flight,
+                multiply_add_percent: main_loop.multiply_add_percent,
+                loads_in_flight: main_loop.loads_in_flight,
             };
             Ok((statistics, assembly))
         }
