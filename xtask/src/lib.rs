@@ -7,6 +7,7 @@ mod package;
 pub mod packages;
 mod python;
 pub mod setup;
+pub mod shader_stats;
 pub mod step;
 pub mod test;
 pub mod toolchain;

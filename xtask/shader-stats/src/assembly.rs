@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 #[derive(Debug, Default, PartialEq)]
 pub struct MainLoop {
     /// Share of instructions that multiply and add, in per cent.
-    pub multiply_add_percent: u32,
+    pub multiply_adds: u32,
     /// Loads from buffers that were issued before its longest stretch of multiply-adds, and that are waited for behind it.
     pub loads_in_flight: u32,
 }
@@ -33,7 +33,7 @@ pub fn inspect(assembly: &str) -> MainLoop {
     let is_in_a_loop = !around.is_empty();
     let before = path(&blocks, *outer.start(), most);
     let loads_in_flight = if is_in_a_loop { in_flight(&before, &blocks[most]) } else { 0 };
-    MainLoop { multiply_add_percent: percent as u32, loads_in_flight }
+    MainLoop { multiply_adds: percent as u32, loads_in_flight }
 }
 
 struct Block<'a> {
@@ -151,9 +151,9 @@ BB5:
 
     #[test]
     fn loads_before_a_loop_are_in_flight_until_they_are_waited_for() {
-        assert_eq!(inspect(PIPELINED), MainLoop { multiply_add_percent: 75, loads_in_flight: 2 });
+        assert_eq!(inspect(PIPELINED), MainLoop { multiply_adds: 75, loads_in_flight: 2 });
         let early = PIPELINED.replace("BB2:\n", "BB2:\n\ts_waitcnt vmcnt(1)\n");
-        assert_eq!(inspect(&early), MainLoop { multiply_add_percent: 60, loads_in_flight: 1 });
+        assert_eq!(inspect(&early), MainLoop { multiply_adds: 60, loads_in_flight: 1 });
         let sunk = PIPELINED.replace("\tbuffer_load_dwordx4 v[4", "\ts_nop 0\n\tbuffer_load_dwordx4 v[4");
         let (loads, rest): (Vec<&str>, Vec<&str>) =
             sunk.lines().partition(|line| line.contains("v[4:7], v0") || line.contains("v[8:11]"));
@@ -164,7 +164,7 @@ BB5:
     #[test]
     fn a_shader_without_loops_counts_as_a_whole() {
         let straight = "BB0:\n\tbuffer_load_dword v0, v1, s[0:3], 0\n\ts_waitcnt vmcnt(0)\n\tv_pk_fma_f16 v0, v1, v2, v3\n\ts_endpgm";
-        assert_eq!(inspect(straight), MainLoop { multiply_add_percent: 25, loads_in_flight: 0 });
+        assert_eq!(inspect(straight), MainLoop { multiply_adds: 25, loads_in_flight: 0 });
         assert_eq!(inspect(""), MainLoop::default());
     }
 }

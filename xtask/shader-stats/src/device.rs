@@ -128,7 +128,7 @@ impl Device {
                 workgroup_memory: value("LDS size")?,
                 waves: value("Subgroups per SIMD")?,
                 instructions: value("Instructions")?,
-                multiply_add_percent: main_loop.multiply_add_percent,
+                multiply_adds: main_loop.multiply_adds,
                 loads_in_flight: main_loop.loads_in_flight,
             };
             Ok((statistics, assembly))
@@ -153,7 +153,6 @@ impl Device {
                 representations.as_mut_ptr(),
             )
             .result()?;
-            if let Ok(dir) = std::env::var("IR_DIR") { for (r, t) in representations.iter().zip(&texts) { std::fs::write(format!("{dir}/{}", text(&r.name).replace(' ', "_").replace('/', "_")), t).unwrap(); } }
             let at = representations.iter().position(|it| text(&it.name) == "Assembly");
             let bytes = texts.swap_remove(at.context("the driver gives no assembly")?);
             Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\0').into())

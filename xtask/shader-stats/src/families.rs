@@ -101,7 +101,11 @@ pub fn measure_all(shaders: &[Compiled], assembly: Option<&Path>) -> Result<BTre
         if !output.status.success() {
             bail!("compiling for {} failed: {}", family.name(), output.status);
         }
-        Ok((family, serde_json::from_slice(&output.stdout)?))
+        let report: Report = serde_json::from_slice(&output.stdout)?;
+        if report.shaders.len() != shaders.len() || shaders.is_empty() {
+            bail!("{} of {} shaders were compiled for {}", report.shaders.len(), shaders.len(), family.name());
+        }
+        Ok((family, report))
     };
     started.into_iter().map(finish).collect()
 }

@@ -1,4 +1,4 @@
-//! Register use, spills and inner loops of every shader on real GPUs, from their own compiler, without a GPU: run as
+//! Registers, spills and inner loops of every shader on real GPUs, from their own compiler, without a GPU: run as
 //! `cargo xtask shader-stats`.
 //!
 //! Mesa's RADV has a null device: with `RADV_FORCE_FAMILY` it enumerates an AMD GPU that is not there, and compiles pipelines
@@ -29,20 +29,19 @@ struct Arguments {
     /// Update `benchmarks/shader-stats.json`, the record that other runs are compared with.
     #[arg(long)]
     write: bool,
-    /// Print all statistics as JSON instead of tables.
-    #[arg(long)]
-    json: bool,
-    /// Print tables of every shader, not only of those that changed.
+    /// Print a table of all shaders.
     #[arg(long)]
     all: bool,
-    /// Only shaders whose name contains this text. They are compared with the record, too.
+    /// Print all statistics as JSON, and nothing else.
+    #[arg(long, conflicts_with = "all")]
+    json: bool,
+    /// Only shaders whose name contains this text.
     #[arg(long, default_value = "", conflicts_with = "write")]
     filter: String,
-    /// Write WGSL and assembly of each shader into this folder.
+    /// Write the WGSL of each shader, and the assembly that each family makes of it, into this folder.
     #[arg(long)]
     assembly: Option<PathBuf>,
-    /// In a process of its own, because the driver reads the family when it is loaded: read shaders from a file, and print
-    /// their statistics.
+    /// The process of one family, which the driver reads when it is loaded: compiles the shaders of a file.
     #[arg(long, hide = true, requires = "shaders")]
     family: Option<Family>,
     #[arg(long, hide = true)]
@@ -64,18 +63,21 @@ fn run(arguments: &Arguments) -> Result<()> {
         return families::measure(family, shaders, arguments.assembly.as_deref());
     }
     if let Some(reason) = families::reason_to_skip()? {
-        eprintln!("    skipped: {reason}");
+        eprintln!("==> shader statistics: skipped, {reason}");
         return Ok(());
     }
     let shaders = compile::to_spirv(planned::shaders(&arguments.filter)?)?;
     if let Some(folder) = &arguments.assembly {
         compile::write_wgsl(&shaders, folder)?;
     }
-    let report = families::measure_all(&shaders, arguments.assembly.as_deref())?;
+    let reports = families::measure_all(&shaders, arguments.assembly.as_deref())?;
+    eprintln!("    {} shaders for {} GPUs", shaders.len(), reports.len());
     if arguments.json {
-        println!("{}", record::to_json(&report)?);
-    } else if arguments.all || arguments.write {
-        print!("{}", table::of(&report));
+        println!("{}", record::to_json(&reports)?);
+        return Ok(());
     }
-    if arguments.write { record::write(&report) } else { record::compare(&report, !arguments.filter.is_empty()) }
+    if arguments.all {
+        print!("{}", table::of(&reports));
+    }
+    if arguments.write { record::write(&reports) } else { record::compare(&reports, !arguments.filter.is_empty()) }
 }
