@@ -196,13 +196,14 @@ fn main(
         }
 {% else %}
         for (var k = 0u; k < staged; k++) {
+            let from_values = k * {{ lanes * quads }}u + local.y;
+            let from_weights = k * {{ lanes * tile_slices }}u + local.x;
 {% for lane in range(lanes) %}
-            let at{{ lane }} = k * {{ lanes }}u + {{ lane }}u;
 {% for h in range(pixel_vectors) %}
-            let value{{ lane }}_{{ h }} = values[at{{ lane }} * {{ quads }}u + local.y + {{ h * 8 }}u];
+            let value{{ lane }}_{{ h }} = values[from_values + {{ lane * quads + h * 8 }}u];
 {% endfor %}
 {% for c in range(slices) %}
-            let w{{ lane }}_{{ c }} = weights[at{{ lane }} * {{ tile_slices }}u + local.x + {{ c * 8 }}u];
+            let w{{ lane }}_{{ c }} = weights[from_weights + {{ lane * tile_slices + c * 8 }}u];
 {% endfor %}
 {% for c in range(slices) %}
 {% for i in range(pixels) %}

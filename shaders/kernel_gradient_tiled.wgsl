@@ -99,11 +99,13 @@ fn main(
         }
 
         for (var k = 0u; k < staged; k++) {
+            let from_values = k * {{ values_row }}u + local.x;
+            let from_gradients = k * {{ gradients_row }}u + local.y;
 {% for k in range(columns) %}
-            let value{{ k }} = values[k * {{ values_row }}u + local.x + {{ k * 8 }}u];
+            let value{{ k }} = values[from_values + {{ k * 8 }}u];
 {% endfor %}
 {% for c in range(slices) %}
-            let gradient{{ c }} = gradients[k * {{ gradients_row }}u + local.y + {{ c * 8 }}u];
+            let gradient{{ c }} = gradients[from_gradients + {{ c * 8 }}u];
 {% endfor %}
 {% for c in range(slices) %}
 {% for lane in range(4) %}
