@@ -122,8 +122,11 @@ fn without_template_comments(template: &str) -> String {
     first.chain(parts.filter_map(|part| part.split_once("#}")).map(|(_, code)| code)).collect()
 }
 
-/// Where a comment begins, or the line ends. Inside `{{ … }}` two slashes divide integers.
+/// Where a comment begins, or the line ends. Inside `{{ … }}` and `{% … %}` two slashes divide integers.
 fn comment(line: &str) -> usize {
-    let is_division = |at: usize| line[..at].rfind("{{").is_some_and(|open| !line[open..at].contains("}}"));
+    let is_inside = |at: usize, [open, close]: [&str; 2]| {
+        line[..at].rfind(open).is_some_and(|open| !line[open..at].contains(close))
+    };
+    let is_division = |at: usize| is_inside(at, ["{{", "}}"]) || is_inside(at, ["{%", "%}"]);
     line.match_indices("//").map(|(at, _)| at).find(|&at| !is_division(at)).unwrap_or(line.len())
 }

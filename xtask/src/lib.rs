@@ -7,10 +7,11 @@ mod package;
 pub mod packages;
 mod python;
 pub mod setup;
+pub mod shader_stats;
 pub mod step;
 pub mod test;
 pub mod toolchain;
-mod vulkan;
+pub mod vulkan;
 pub mod web;
 
 use std::path::{Path, PathBuf};

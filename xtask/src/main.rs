@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{environment, onnx, setup, test, web};
+use xtask::{environment, onnx, setup, shader_stats, test, web};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -26,6 +26,14 @@ enum Task {
     },
     /// Let ONNX's checker and ONNX Runtime judge exported networks, and run ONNX's own tests.
     Onnx,
+    /// Compile every shader with the compiler of AMD's GPUs, which need not be there, and compare registers, spills and waves with
+    /// the record; see `cargo xtask shader-stats --help`.
+    #[command(disable_help_flag = true)]
+    ShaderStats {
+        /// `--write`, `--all`, `--json`, `--filter`, `--assembly`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Print the environment of the tests as `export` lines, for `eval "$(cargo xtask env)"`.
     Env,
     /// Build the web page into `web/dist/`, and serve it; see `cargo xtask web --help`.
@@ -44,6 +52,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Test { fast } => test::run(fast),
         Task::Onnx => setup::run().and_then(|()| onnx::run()),
+        Task::ShaderStats { arguments } => shader_stats::stats(&arguments),
         Task::Env => environment::print(),
         Task::Web { arguments } => web::build(&arguments),
         Task::WebTest => setup::run().and_then(|()| web::test()),

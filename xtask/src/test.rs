@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::environment::{self, REMOVED};
 use crate::step::{cargo, command, run as finish, step};
 use crate::toolchain::WASM;
-use crate::{onnx, package, root, setup, target, web};
+use crate::{onnx, package, root, setup, shader_stats, target, web};
 
 /// Sets up, then checks and tests everything, and stops at the first failure.
 pub fn run(fast: bool) -> Result<()> {
@@ -26,6 +26,7 @@ pub fn run(fast: bool) -> Result<()> {
     }
     step("cargo doc", || finish(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
     tests()?;
+    shader_stats::stats(&[])?;
     onnx::run()?;
     examples()?;
     if !fast {

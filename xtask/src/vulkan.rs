@@ -36,6 +36,11 @@ impl Drivers {
         Self { loader: libraries::find(LOADER), lavapipe, swiftshader, others: manifests }
     }
 
+    /// Mesa's driver for AMD GPUs, which compiles for them on machines without one.
+    pub fn radv(&self) -> Option<PathBuf> {
+        self.others.iter().find(|path| file_name(path).starts_with("radeon_icd")).cloned()
+    }
+
     /// All manifests, the software drivers first.
     pub fn manifests(&self) -> impl Iterator<Item = &PathBuf> {
         self.lavapipe.iter().chain(&self.swiftshader).chain(&self.others)

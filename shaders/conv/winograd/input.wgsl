@@ -1,18 +1,28 @@
-// Winograd F({{ m }}×{{ m }}, 3×3), first part: Bᵀ d B of every {{ side }}×{{ side }} tile of inputs, zeros outside of the map. One slice of
-// one tile per invocation; neighbours take neighbouring tiles.
+// Winograd F({{ m }}×{{ m }}, 3×3), first part: Bᵀ d B of every {{ side }}×{{ side }} tile of inputs, zeros outside of the map. {{ channels }} channels of
+// one tile per invocation: four of them do not fit into the registers of GPUs. Neighbours take the other pair of channels of the
+// slice, and neighbouring tiles.
 //
 // The result: [place in the tile][input slice][tile], tiles of all images one after the other.
 //
-// Grid: x over tiles, y over input slices.
+// Grid: x over tiles, or tiles × pairs of channels, y over input slices.
 {% include "common/map.wgsl" %}
+{% set vector = "vec2" if channels == 2 else "vec4" %}
+{# Elements of the arrays are pairs of channels, or slices. -#}
+{% set element = "2u * (" if channels == 2 else "" %}
+{% set of_pair = ") + pair" if channels == 2 else "" %}
 {% include "common/params.wgsl" %}
-@group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
-@group(0) @binding(2) var<storage, read_write> transformed: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> input: array<{{ vector }}<{{ stored }}>>;
+@group(0) @binding(2) var<storage, read_write> transformed: array<{{ vector }}<f32>>;
 
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
+{% if channels == 2 %}
+    let tile = id.x / 2u;
+    let pair = id.x % 2u;
+{% else %}
     let tile = id.x;
+{% endif %}
     let slice = id.y;
     if tile >= p.tiles || slice >= p.in_slices {
         return;
@@ -24,13 +34,13 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let column = i32(place % p.row_tiles * {{ m }}u) - i32(p.pad_left);
 {% if compact %}
     // One after the other, so that there is less to compile.
-    var d: array<vec4<f32>, {{ side * side }}>;
+    var d: array<{{ vector }}<f32>, {{ side * side }}>;
     for (var k = 0u; k < {{ side * side }}u; k++) {
         // Negative coordinates wrap to huge ones, so that one comparison serves both ends.
         let y = u32(row + i32(k / {{ side }}u));
         let x = u32(column + i32(k % {{ side }}u));
         let inside = y < p.in_height && x < p.in_width;
-        d[k] = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y * p.in_width + x, inside)]), inside);
+        d[k] = select({{ vector }}<f32>(), {{ vector }}<f32>(input[{{ element }}base + select(0u, y * p.in_width + x, inside){{ of_pair }}]), inside);
     }
 {% else %}
 {% for i in range(side) %}
@@ -40,7 +50,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
 {% for j in range(side) %}
 {% for i in range(side) %}
     let inside{{ i }}_{{ j }} = y{{ i }} < p.in_height && x{{ j }} < p.in_width;
-    let d{{ i }}_{{ j }} = select(vec4<f32>(), {{ widen4 }}(input[base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }})]), inside{{ i }}_{{ j }});
+    let d{{ i }}_{{ j }} = select({{ vector }}<f32>(), {{ vector }}<f32>(input[{{ element }}base + select(0u, y{{ i }} * p.in_width + x{{ j }}, inside{{ i }}_{{ j }}){{ of_pair }}]), inside{{ i }}_{{ j }});
 {% endfor %}
 {% endfor %}
 {% endif %}
@@ -49,8 +59,8 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let t{{ i }}_{{ j }} = {{ combine(matrix[i], ("d[# * " ~ side ~ " + " ~ j ~ "]") if compact else "d#_" ~ j) }};
 {% endfor %}
 {% endfor %}
-    var at = slice * p.tiles + tile;
-    let step = p.in_slices * p.tiles;
+    var at = {{ element }}slice * p.tiles + tile{{ of_pair }};
+    let step = {{ element }}p.in_slices * p.tiles{% if channels == 2 %}){% endif %};
 {% for i in range(side) %}
 {% for j in range(side) %}
     transformed[at] = {{ combine(matrix[j], "t" ~ i ~ "_#") }};

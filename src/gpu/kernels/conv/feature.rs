@@ -44,15 +44,14 @@ pub(super) static FAMILY: Kernel = Kernel {
     #[cfg(not(target_arch = "wasm32"))]
     specialisations: || {
         let tiles = [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)].map(|(pixels, slices)| [pixels, slices, 3, 4]);
-        let columns = [(1, 1), (2, 2), (3, 3), (4, 4)].map(|(columns, lanes)| [4, 4, columns, lanes]);
+        let columns = [(1, 1), (2, 2), (3, 3), (4, 4)];
+        let columns = columns.into_iter().flat_map(|(columns, lanes)| [2, 4].map(|slices| [4, slices, columns, lanes]));
         let tiles: Vec<_> = tiles.into_iter().chain(columns).collect();
         ActivationClass::ALL.into_iter().flat_map(|class| tiles.iter().map(move |&tile| key(tile, class))).collect()
     },
     ..Kernel::DEFAULT
 };
 
-/// Pixels and output slices of an invocation.
-const TILE: [usize; 2] = [4, 4];
 /// Writing and reading a value takes a GPU as long as some 64 products: 8 bytes, at 8 products per byte.
 const MOST_AGAIN_HARDWARE: usize = 64;
 /// Measured, see the module's documentation.
@@ -145,7 +144,12 @@ fn choose(depthwise: &Conv, step: &Conv, output: Shape, policy: &Policy) -> Opti
         return None;
     }
     let out_slices = slices(q);
-    let wanted = if output[0] * output[2] * output[3] >= 4 { TILE } else { [1, 4] };
+    // Pixels and output slices of an invocation. GPUs spill registers of larger tiles: `cargo xtask shader-stats`.
+    let wanted = match policy.tier {
+        _ if output[0] * output[2] * output[3] < 4 => [1, 4],
+        Tier::Software => [4, 4],
+        Tier::Hardware => [4, 2],
+    };
     let tile = [wanted[1], 2, 1]
         .into_iter()
         .find(|&tile| if pointwise.groups == 1 { out_slices >= tile } else { out_slices.is_multiple_of(tile) })?;

@@ -103,10 +103,15 @@ fn tile(slices: u32) -> Tile {
 }
 
 fn constants(base: ShaderKey, slices: u32, lanes: u32) -> ShaderKey {
+    let tile_slices = TILE_COLUMNS * slices;
     base.with("slices", slices)
         .with("lanes", lanes)
-        .with("pixels", TILE_PIXELS / 8)
         .with("tile_pixels", TILE_PIXELS)
-        .with("tile_slices", TILE_COLUMNS * slices)
+        // A vector is a channel of four pixels.
+        .with("quads", TILE_PIXELS / 4)
+        .with("tile_slices", tile_slices)
         .with("depth", TILE_DEPTH)
+        // How many vectors of weights an invocation loads for a stage, and how many rows of channels lie between them.
+        .with("weight_loads", (TILE_DEPTH * lanes * tile_slices).div_ceil(64))
+        .with("weight_rows", 64 / tile_slices)
 }

@@ -1,7 +1,7 @@
 //! Heuristics for register tiles: how many pixels and slices an invocation has, and how invocations lie.
 
 use super::problem::ConvProblem;
-use crate::gpu::policy::{Policy, Tile};
+use crate::gpu::policy::{Policy, Tier, Tile};
 
 /// The register tile and the workgroup for a convolution.
 ///
@@ -14,7 +14,11 @@ pub fn register_tile(problem: &ConvProblem, policy: &Policy) -> Tile {
     const TILES: [[usize; 2]; 11] =
         [[8, 4], [16, 2], [8, 2], [4, 4], [4, 2], [16, 1], [8, 1], [4, 1], [1, 4], [1, 2], [1, 1]];
     let pixels = problem.pixels();
-    let fits = |&[height, wide]: &[usize; 2]| height <= pixels.max(1) && problem.has_whole_tiles(wide as u32);
+    // GPUs spill registers of larger tiles: `cargo xtask shader-stats`.
+    let most = if policy.tier == Tier::Hardware { [4, 8] } else { [usize::MAX; 2] };
+    let fits = |&[height, wide]: &[usize; 2]| {
+        height <= pixels.max(1).min(most[0]) && height * wide <= most[1] && problem.has_whole_tiles(wide as u32)
+    };
     let time = |&[height, wide]: &[usize; 2]| {
         let (_, time) = best_width(height, wide, pixels, policy);
         time * problem.group_out_slices().next_multiple_of(wide)

@@ -75,6 +75,9 @@ fn direct(slices: u32, columns: u32) -> ShaderKey {
 fn tiled(slices: u32, columns: u32) -> ShaderKey {
     let base = TILED.key([8, 8]).with("slices", slices).with("columns", columns);
     let base = base.with("tile_slices", 8 * slices).with("tile_columns", 8 * columns).with("depth", DEPTH);
+    // Vectors that an invocation loads for a stage.
+    let loads = |count: u32| 8 * count * DEPTH / 64;
+    let base = base.with("value_loads", loads(columns)).with("gradient_loads", loads(slices));
     typed(base, "vec4<f32>", "vec4<f32>")
 }
 
@@ -162,6 +165,8 @@ fn choose(conv: &Conv2d, pixels: usize, tier: Tier) -> ShaderKey {
         let double = |count: usize| if count > 8 { 2 } else { 1 };
         return tiled(double(slices), double(columns));
     }
-    let slices = if slices.is_multiple_of(2) || (conv.groups == 1 && slices >= 3) { 2 } else { 1 };
+    // GPUs spill registers of larger tiles: `cargo xtask shader-stats`.
+    let may_double = tier == Tier::Software || columns < 4;
+    let slices = if may_double && (slices.is_multiple_of(2) || (conv.groups == 1 && slices >= 3)) { 2 } else { 1 };
     direct(slices, if columns >= 4 { 4 } else { 1 })
 }

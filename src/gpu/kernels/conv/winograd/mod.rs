@@ -6,7 +6,7 @@ use super::bindings::stored;
 use super::names::winograd as name;
 use super::problem::ConvProblem;
 use super::select::{KernelLayouts, choose_products};
-use crate::gpu::policy::Policy;
+use crate::gpu::policy::{Policy, Tier};
 use crate::gpu::shader::{
     ActivationClass, Dispatch, Kernel, KernelLayout, Place, Precisions, Resource, ShaderKey, params, slices,
 };
@@ -38,7 +38,9 @@ static INPUT: Kernel = Kernel {
     derived: |key| matrix(key, Winograd::input),
     #[cfg(not(target_arch = "wasm32"))]
     specialisations: || {
-        let of = |size| [false, true].map(|compact| sized(&INPUT, size).with("compact", compact));
+        let of = |size| {
+            [2, 4].into_iter().flat_map(move |channels| [false, true].map(|compact| input(size, channels, compact)))
+        };
         Winograd::ALL.into_iter().flat_map(of).collect()
     },
 };
@@ -78,6 +80,17 @@ pub static FAMILIES: [&Kernel; 3] = [&INPUT, &KERNEL, &OUTPUT];
 fn sized(family: &'static Kernel, size: Winograd) -> ShaderKey {
     let workgroup = if *family == KERNEL { [64, 1] } else { [16, 2] };
     family.key(workgroup).with("m", size.outputs() as u32).with("side", size.side() as u32)
+}
+
+/// So many channels of a slice are transformed by an invocation.
+fn input(size: Winograd, channels: u32, compact: bool) -> ShaderKey {
+    sized(&INPUT, size).with("channels", channels).with("compact", compact)
+}
+
+/// How many channels of a slice an invocation transforms. GPUs spill registers with four (`cargo xtask shader-stats`); software
+/// adapters would compute addresses twice with two.
+fn input_channels(policy: &Policy) -> u32 {
+    if policy.tier == Tier::Hardware { 2 } else { 4 }
 }
 
 fn matrix(key: &ShaderKey, of: fn(Winograd) -> Vec<Vec<f64>>) -> minijinja::Value {
@@ -132,13 +145,13 @@ pub fn lower(cx: &Context<'_>, step: &Conv, size: Winograd) -> Vec<Dispatch> {
     let bytes = |slices: usize| (16 * size.places() * slices * tiles) as u64;
     let transformed = Resource::Scratch(Place::First, bytes(in_slices));
     let products = Resource::Scratch(Place::Second, bytes(out_slices));
-    let compact = cx.policy.is_compact();
+    let (compact, channels) = (cx.policy.is_compact(), input_channels(cx.policy));
     let first = Dispatch::new(
         format!("{} inputs", step.name),
-        sized(&INPUT, size).with("compact", compact),
+        input(size, channels, compact),
         &params,
         vec![(1, Resource::Map(step.input)), (2, transformed)],
-        [tiles, in_slices, 1],
+        [tiles * 4 / channels as usize, in_slices, 1],
     );
     let bindings = [&[(1, products)], &stored(step)[..]].concat();
     let last = Dispatch::new(
