@@ -51,6 +51,7 @@ families!(
     linear,
     blocks,
     random_graph,
+    items,
 );
 
 /// Draws problems of a family.

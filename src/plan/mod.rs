@@ -4,6 +4,7 @@
 //! the convolutions they follow, DO-Conv layers in the form that the [`Mode`] asks for. An executor, on a GPU or on
 //! the CPU, only replays it. Nothing here depends on the batch size; [`Plan::memory`] does.
 
+mod check;
 mod folding;
 mod gradient;
 mod lower;
@@ -184,7 +185,12 @@ impl Plan {
     /// Those of [`Model::expand`] and [`Model::fold_batch_norms`]; [`crate::Error::Unsupported`] where feature
     /// composition cannot express a layer's pairing.
     pub fn new(model: &Model, mode: Mode) -> Result<Self> {
-        lower::lower(model, mode)
+        lower::lower(model, mode, true)
+    }
+
+    /// The same with every kernel in one piece, however large, so that it can be found by its layer's name.
+    pub(crate) fn of_whole_kernels(model: &Model, mode: Mode) -> Result<Self> {
+        lower::lower(model, mode, false)
     }
 
     /// Checks what an executor is given to run.

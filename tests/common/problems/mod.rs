@@ -35,6 +35,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("linear", elementwise::linear),
     ("blocks", graphs::blocks),
     ("random_graph", graphs::random),
+    ("items", graphs::items),
 ];
 
 /// Networks with a seed and a batch size of 1 to 3.
