@@ -99,6 +99,8 @@ const SOURCES: &[(&str, &str)] = sources![
     "common/conv_store.wgsl",
     "common/logistic.wgsl",
     "common/map.wgsl",
+    "common/number.wgsl",
+    "common/number_kind.wgsl",
     "common/resample.wgsl",
     "compose.wgsl",
     "constant.wgsl",
