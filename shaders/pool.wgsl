@@ -1,4 +1,4 @@
-// Maximum or mean over windows: one pixel and four channels per invocation.
+// Maximum or mean over windows: one pixel and four channels per invocation. A maximum is NaN where a value of its window is.
 //
 // Grid: x over output pixels, y over slices × batch.
 {% include "common/map.wgsl" %}
@@ -6,6 +6,10 @@
 @group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<{{ stored }}>>;
 
+{% if kind == "max" %}
+{% include "common/number.wgsl" %}
+
+{% endif %}
 @compute @workgroup_size({{ workgroup[0] }}, {{ workgroup[1] }})
 fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let id = invocation + first_group() * vec3<u32>({{ workgroup[0] }}u, {{ workgroup[1] }}u, 1u);
@@ -17,7 +21,10 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let column = i32(id.x % p.out_width * p.stride_x) - i32(p.pad_left);
     let base = map * p.in_height * p.in_width;
 {% if kind == "max" %}
-    var result = vec4<f32>(-3.4028234e38);
+    // It begins with a value of the window, because all of them may be −∞, which WGSL cannot write down.
+    var result = vec4<f32>();
+    var is_first = true;
+    var largest_bits = vec4<u32>();
 {% else %}
     var result = vec4<f32>();
     var count = 0u;
@@ -31,7 +38,9 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
             if y < p.in_height && x < p.in_width {
                 let value = {{ widen4 }}(input[base + y * p.in_width + x]);
 {% if kind == "max" %}
-                result = max(result, value);
+                result = select(max(result, value), value, is_first);
+                is_first = false;
+                largest_bits = max(largest_bits, magnitude_bits(value));
 {% else %}
                 result += value;
 {% if kind == "mean_inside" %}
@@ -47,7 +56,10 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
 {% endif %}
         }
     }
-{% if kind != "max" %}
+{% if kind == "max" %}
+    let largest = bitcast<vec4<f32>>(largest_bits);
+    result = select(result, largest, is_nan(largest));
+{% else %}
     result /= f32(max(count, 1u));
 {% endif %}
     output[map * p.out_height * p.out_width + id.x] = {{ narrow4 }}(result);

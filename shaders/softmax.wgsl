@@ -1,5 +1,6 @@
 // {% if logarithm %}x − max − log Σ exp(x − max){% else %}exp(x − max) / Σ exp(x − max){% endif %} over the channels of a pixel: one pixel per workgroup, whose invocations share the
-// channels; their partial results are combined in a fixed order.
+// channels; their partial results are combined in a fixed order. Where a logit is NaN or ∞, or all are −∞, all results of the
+// pixel are NaN.
 //
 // Grid: x over pixels, z over the batch.
 {% include "common/map.wgsl" %}
@@ -9,6 +10,9 @@
 
 const LANES: u32 = {{ workgroup[0] }}u;
 var<workgroup> partial: array<f32, LANES>;
+var<workgroup> partial_kind: array<u32, LANES>;
+
+{% include "common/number_kind.wgsl" %}
 
 // Which of a slice's four channels exist.
 fn real(slice: u32) -> vec4<bool> {
@@ -24,14 +28,20 @@ fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocati
     let lowest = vec4<f32>(-3.4028234e38);
 
     var highest = lowest;
+    var highest_kind = vec4<u32>();
     for (var slice = index; slice < slices; slice += LANES) {
-        highest = max(highest, select(lowest, {{ widen4 }}(input[first + slice * p.area]), real(slice)));
+        let value = {{ widen4 }}(input[first + slice * p.area]);
+        highest = max(highest, select(lowest, value, real(slice)));
+        highest_kind = max(highest_kind, select(vec4<u32>(), kind(value), real(slice)));
     }
     partial[index] = max(max(highest.x, highest.y), max(highest.z, highest.w));
+    partial_kind[index] = max(max(highest_kind.x, highest_kind.y), max(highest_kind.z, highest_kind.w));
     workgroupBarrier();
     var maximum = partial[0];
+    var maximum_kind = partial_kind[0];
     for (var i = 1u; i < LANES; i++) {
         maximum = max(maximum, partial[i]);
+        maximum_kind = max(maximum_kind, partial_kind[i]);
     }
     workgroupBarrier();
 
@@ -46,6 +56,9 @@ fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocati
         total += partial[i];
     }
 
+    // Not a constant, of which there is none that is NaN.
+    var nan_bits = vec4<u32>(0x7fc00000u);
+    let is_number = maximum_kind == NUMBER;
     for (var slice = index; slice < slices; slice += LANES) {
         let at = first + slice * p.area;
 {% if logarithm %}
@@ -53,6 +66,7 @@ fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocati
 {% else %}
         let value = exp({{ widen4 }}(input[at]) - maximum) / total;
 {% endif %}
-        output[at] = {{ narrow4 }}(select(vec4<f32>(), value, real(slice)));
+        let result = select(bitcast<vec4<f32>>(nan_bits), value, is_number);
+        output[at] = {{ narrow4 }}(select(vec4<f32>(), result, real(slice)));
     }
 }

@@ -3,6 +3,9 @@
 //
 // Every round looks for the best of what comes behind the one before, so nothing is sorted and no class is marked.
 //
+// Where a value is NaN{% if softmax %} or ∞, or all are −∞{% endif %}, there is no best class: every one is then NONE, and in place of its probability is
+// what the largest value is.
+//
 // Grid: x over the batch.
 {% include "common/map.wgsl" %}
 struct Best {
@@ -18,6 +21,9 @@ const NONE: u32 = 0xffffffffu;
 const LOWEST: f32 = -3.4028234e38;
 var<workgroup> partial: array<f32, LANES>;
 var<workgroup> partial_class: array<u32, LANES>;
+var<workgroup> partial_kind: array<u32, LANES>;
+
+{% include "common/number_kind.wgsl" %}
 
 fn value(image: u32, class_index: u32) -> f32 {
     let channel = class_index / p.area;
@@ -34,6 +40,21 @@ fn beats(value: f32, class_index: u32, other: f32, other_class: u32) -> bool {
 fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let group = group_in_part + first_group();
     let image = group.x;
+    var highest_kind = MINUS_INFINITY;
+    for (var i = index; i < p.classes; i += LANES) {
+        highest_kind = max(highest_kind, kind(vec4<f32>(value(image, i))).x);
+    }
+    partial_kind[index] = highest_kind;
+    workgroupBarrier();
+    for (var lane = 0u; lane < LANES; lane++) {
+        highest_kind = max(highest_kind, partial_kind[lane]);
+    }
+{% if softmax %}
+    let has_best = highest_kind == NUMBER;
+{% else %}
+    let has_best = highest_kind != NAN;
+{% endif %}
+
     var maximum = 0.0;
     var total = 1.0;
 {% if softmax %}
@@ -93,7 +114,11 @@ fn main(@builtin(workgroup_id) group_in_part: vec3<u32>, @builtin(local_invocati
 {% else %}
             let probability = last;
 {% endif %}
-            best[image * p.best + round] = Best(last_class, probability);
+            if has_best {
+                best[image * p.best + round] = Best(last_class, probability);
+            } else {
+                best[image * p.best + round] = Best(NONE, f32(highest_kind));
+            }
         }
     }
 }

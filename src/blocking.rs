@@ -59,6 +59,14 @@ impl Session {
         pollster::block_on(self.0.classify(images, top_k))
     }
 
+    /// [`crate::Session::classify_each`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::classify_each`].
+    pub fn classify_each(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Result<Vec<Prediction>>>> {
+        pollster::block_on(self.0.classify_each(images, top_k))
+    }
+
     /// [`crate::Session::preprocess`], waiting.
     ///
     /// # Errors

@@ -117,6 +117,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What a network gives for an image is no number, so that there is no best class.
+    #[error("the network gives {value} for {image}, so there is no best class; {way_out}")]
+    NoBestClass {
+        /// The image: its name, or its place among several.
+        image: String,
+        /// NaN, or an infinity of which there is no softmax.
+        value: f32,
+        /// What the user can do about it.
+        way_out: &'static str,
+    },
     /// No adapter answers to the name that was asked for.
     #[error("no adapter matches `{wanted}`; there is: {}", available.join(", "))]
     NoAdapter {

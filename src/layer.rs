@@ -179,13 +179,13 @@ impl Layer {
         self.output_shape(input)?;
         let parameters = self.parameters.iter().map(|(name, tensor)| (format!("{NODE}.{name}"), tensor.clone()));
         let model = Model::new(self.network([input[1], input[2], input[3]]), parameters.collect())?;
-        let mut plan = Plan::new(&model, mode)?.with_batch(input[0]);
+        let mut plan = Plan::of_whole_kernels(&model, mode)?.with_batch(input[0]);
         let mut names = vec!["output"];
         let gradients = backward.then(|| plan.add_gradients()).transpose()?;
         let folded = match plan.kernels().iter().position(|kernel| kernel.name == NODE) {
             Some(index) => KernelId(index),
             // Feature composition never makes the kernel.
-            None => plan.add_kernel(Plan::new(&model, Mode::Folded)?.kernels[0].clone()),
+            None => plan.add_kernel(Plan::of_whole_kernels(&model, Mode::Folded)?.kernels[0].clone()),
         };
         plan.add_kernel_map(folded);
         names.push("folded");
@@ -196,6 +196,7 @@ impl Layer {
             }
         }
         plan.prune();
+        plan.check()?;
         Ok((plan, names))
     }
 

@@ -233,8 +233,17 @@ impl Session {
     /// done there too, so that pixels go in and nothing but the best classes comes back.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model has no preprocessing, and the errors of [`Session::run`].
+    /// [`Error::Unsupported`] if the model has no preprocessing; [`Error::NoBestClass`] for the first image for which the
+    /// network gives no numbers; the errors of [`Session::run`].
     pub async fn classify(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Vec<Prediction>>> {
+        self.classify_each(images, top_k).await?.into_iter().collect()
+    }
+
+    /// The same, where an image for which the network gives no numbers is no reason to give up the others.
+    ///
+    /// # Errors
+    /// Those of [`Session::classify`], but for [`Error::NoBestClass`], which is the result of its image.
+    pub async fn classify_each(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Result<Vec<Prediction>>>> {
         let images: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
         self.classify_images(&images, top_k).await
     }
@@ -243,25 +252,35 @@ impl Session {
         &mut self,
         images: &[Picture<'_>],
         top_k: usize,
-    ) -> Result<Vec<Vec<Prediction>>> {
+    ) -> Result<Vec<Result<Vec<Prediction>>>> {
         let rules = self.preprocess_rules()?.clone();
         let best = top_k.min(self.outputs[0].iter().product());
         if images.is_empty() || best == 0 {
-            return Ok(vec![vec![]; images.len()]);
+            return Ok(images.iter().map(|_| Ok(vec![])).collect());
         }
+        let count = images.len();
         let ranking = Ranking { best, softmax: !self.gives_probabilities };
         let in_colour = self.sees_colours();
         match &mut self.executor {
             Executor::Gpu(executor) if in_colour && best <= MOST_RANKED && self.outputs[0][0] == 1 => {
                 let ranked = executor.classify(images, &rules, ranking).await?;
-                let prediction = |best: &gpu::Best| self.prediction(best.class as usize, best.probability);
-                Ok(ranked.iter().map(|image| image.iter().map(prediction).collect()).collect())
+                let prediction = |best: &gpu::Best| match best.obstacle() {
+                    Some(value) => Err(value),
+                    None => Ok(self.prediction(best.class as usize, best.probability)),
+                };
+                let answer = |image: &Vec<gpu::Best>| image.iter().map(prediction).collect::<Result<_, f32>>();
+                let answers = ranked.iter().map(answer).enumerate();
+                Ok(answers.map(|(at, answer)| answer.map_err(|value| self.no_best_class(value, at, count))).collect())
             }
             _ => {
                 let input = self.preprocess_images(images).await?;
                 let logits = self.run(&[input]).await?.swap_remove(0);
-                let classes = logits.data().len() / images.len();
-                Ok(logits.data().chunks_exact(classes).map(|logits| self.top(logits, best)).collect())
+                let of_images = logits.data().chunks_exact(logits.data().len() / count).enumerate();
+                let answer = |(at, logits)| match obstacle(logits, ranking.softmax) {
+                    Some(value) => Err(self.no_best_class(value, at, count)),
+                    None => Ok(self.top(logits, best)),
+                };
+                Ok(of_images.map(answer).collect())
             }
         }
     }
@@ -332,6 +351,16 @@ impl Session {
         Prediction { class, label, probability }
     }
 
+    fn no_best_class(&self, value: f32, at: usize, count: usize) -> Error {
+        let image = if count == 1 { "the image".into() } else { format!("image {} of {count}", at + 1) };
+        let way_out = match self.precision() {
+            Precision::F32 => "check the model's preprocessing (mean, std) and weights",
+            #[cfg(not(target_arch = "wasm32"))]
+            _ => "half precision ends at 65504: use precision `f32`",
+        };
+        Error::NoBestClass { image, value, way_out }
+    }
+
     fn top(&self, logits: &[f32], top_k: usize) -> Vec<Prediction> {
         let probabilities = if self.gives_probabilities { logits.to_vec() } else { softmax(logits) };
         let mut classes: Vec<(usize, f32)> = probabilities.into_iter().enumerate().collect();
@@ -339,6 +368,15 @@ impl Session {
         classes.truncate(top_k);
         classes.into_iter().map(|(class, probability)| self.prediction(class, probability)).collect()
     }
+}
+
+/// What stands in the way of a best class, if anything: a NaN, or infinities of which there is no softmax.
+fn obstacle(values: &[f32], softmax: bool) -> Option<f32> {
+    if values.iter().any(|value| value.is_nan()) {
+        return Some(f32::NAN);
+    }
+    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (softmax && largest.is_infinite()).then_some(largest)
 }
 
 fn softmax(logits: &[f32]) -> Vec<f32> {

@@ -52,6 +52,7 @@ families!(
     blocks,
     random_graph,
     pairs,
+    items,
 );
 
 /// Draws problems of a family.

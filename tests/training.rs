@@ -380,6 +380,27 @@ fn what_comes_before_is_as_in_inference() {
     }
 }
 
+/// An axis of one element may change places with that of the items, of which there is one: images are still told apart.
+#[test]
+fn transposed_images_are_told_apart() {
+    for axes in [[2, 1, 0, 3], [2, 0, 3, 1], [0, 3, 1, 2]] {
+        let mut graph = Graph::new([3, 1, 4]);
+        let value = graph.add(Op::Transpose(axes), &["input"]);
+        let [_, channels, height, width] = graph.shape(&value);
+        let value = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(channels, 4) }), &[&value]);
+        let flat = graph.add(Op::Flatten, &[&value]);
+        let linear = Linear { in_features: 4 * height * width, out_features: 3, bias: true };
+        let logits = graph.add(Op::Linear(linear), &[&flat]);
+        let (model, images, aims) = problem(graph.finish(&[&logits]), 5, 4);
+        for (_, adapter) in adapters() {
+            let options = Options { batch: 5, ..Options::default() };
+            let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();
+            block_on(trainer.step(&images, &aims, 0.1)).unwrap();
+            assert_loss_is_of_inference(&adapter, &mut trainer, &model, (&images, &aims));
+        }
+    }
+}
+
 /// What is frozen stays as it is, to the bit, and its norms use what they have; the rest follows.
 #[test]
 fn frozen_parameters_stay() {

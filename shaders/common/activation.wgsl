@@ -1,17 +1,17 @@
 {# Activations that only bound their argument share one pipeline: their bounds come with the parameters, and so do slope
-and offset of the others that have any. -#}
+and offset of the others that have any. A network that overflows must say so: what is NaN stays NaN, whatever the
+activation. -#}
+{% include "common/number.wgsl" %}
+
 fn activate(x: vec4<f32>) -> vec4<f32> {
 {% if activation == "bounds" %}
-    // A network that overflows must say so: what is not a number stays none. It is told by its bits, because compilers
-    // may take it that comparisons never see one.
-    let magnitude = bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
-    return select(clamp(x, vec4<f32>(p.lower), vec4<f32>(p.upper)), x, magnitude > vec4<u32>(0x7f800000u));
+    return bounded(x, vec4<f32>(p.lower), vec4<f32>(p.upper));
 {% elif activation == "leaky_relu" %}
     return select(x * p.lower, x, x >= vec4<f32>());
 {% elif activation == "ramp" %}
-    return clamp(x * p.lower + p.upper, vec4<f32>(0.0), vec4<f32>(1.0));
+    return bounded(x * p.lower + p.upper, vec4<f32>(0.0), vec4<f32>(1.0));
 {% elif activation == "hard_swish" %}
-    return x * clamp(x * (1.0 / 6.0) + 0.5, vec4<f32>(0.0), vec4<f32>(1.0));
+    return x * bounded(x * (1.0 / 6.0) + 0.5, vec4<f32>(0.0), vec4<f32>(1.0));
 {% elif activation == "sigmoid" %}
     return logistic(x);
 {% elif activation == "silu" %}

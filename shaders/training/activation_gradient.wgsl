@@ -17,6 +17,8 @@ fn between(x: vec4<f32>, lower: f32, upper: f32) -> vec4<f32> {
 }
 {% if activation in ["sigmoid", "silu", "tanh"] %}
 
+{% include "common/number.wgsl" %}
+
 {% include "common/logistic.wgsl" %}
 {% endif %}
 

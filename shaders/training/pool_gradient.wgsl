@@ -8,10 +8,14 @@
 @group(0) @binding(2) var<storage, read> grad_output: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
 
+{% if kind == "max" %}
+{% include "common/number.wgsl" %}
+
+{% endif %}
 // The share that this pixel, which a window has at `own`, gets of the window's gradient.
 fn share(base: u32, row: i32, column: i32, own: u32) -> vec4<f32> {
 {% if kind == "max" %}
-    var best = vec4<f32>(-3.4028234e38);
+    var best = vec4<f32>();
     var winner = vec4<u32>(0xffffffffu);
 {% else %}
     var count = 0u;
@@ -31,7 +35,9 @@ fn share(base: u32, row: i32, column: i32, own: u32) -> vec4<f32> {
             if y < p.in_height && x < p.in_width {
 {% if kind == "max" %}
                 let value = input[base + y * p.in_width + x];
-                let wins = (value > best) | (winner == vec4<u32>(0xffffffffu));
+                // The first NaN wins, and keeps what it has won.
+                let is_larger = !is_nan(best) & ((value > best) | is_nan(value));
+                let wins = is_larger | (winner == vec4<u32>(0xffffffffu));
                 best = select(best, value, wins);
                 winner = select(winner, vec4<u32>(tap_y * p.kernel_width + tap_x), wins);
 {% else %}

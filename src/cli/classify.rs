@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use doconv::{Image, Mode, Precision, Prediction, blocking};
+use doconv::{Error, Image, Mode, Precision, Prediction, blocking};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -184,16 +184,29 @@ fn classify(session: &mut blocking::Session, decoded: Decoded, top_k: usize) -> 
         }
     }
     let start = Instant::now();
-    let mut predictions = session.classify(&images, top_k)?.into_iter();
+    let mut answers = session.classify_each(&images, top_k)?.into_iter();
     let elapsed_ms = output::round_ms(output::elapsed_ms(start) / images.len().max(1) as f64);
-    let outcome = |(image, error)| {
+    let outcome = |(image, error): (String, Option<String>)| {
         let result = match error {
             Some(error) => Predicted::Failed { error },
-            None => Predicted::Done { predictions: predictions.next().unwrap_or_default(), elapsed_ms },
+            None => match answers.next().unwrap_or_else(|| Ok(vec![])) {
+                Ok(predictions) => Predicted::Done { predictions, elapsed_ms },
+                Err(error) => Predicted::Failed { error: output::describe(&named(error, &image).into()) },
+            },
         };
         Outcome { image, result }
     };
     Ok(errors.into_iter().map(outcome).collect())
+}
+
+/// The same with the name of the image, of which a session only knows the place.
+fn named(error: Error, name: &str) -> Error {
+    match error {
+        Error::NoBestClass { value, way_out, .. } => {
+            Error::NoBestClass { image: format!("image `{}`", output::printable(name)), value, way_out }
+        }
+        other => other,
+    }
 }
 
 /// Errors at once, and results where no JSON document is going to hold them.

@@ -33,14 +33,10 @@ pub(super) enum Finish {
 
 impl Finish {
     pub(super) fn new(activation: Option<Activation>) -> Self {
-        match activation {
-            None => Finish::Keep,
-            Some(Activation::Relu) => Finish::Clamp(0.0, f32::INFINITY),
-            Some(Activation::Relu6) => Finish::Clamp(0.0, 6.0),
-            Some(Activation::Clip { min, max }) => {
-                Finish::Clamp(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY))
-            }
-            Some(other) => Finish::Then(other),
+        let Some(activation) = activation else { return Finish::Keep };
+        match activation.bounds() {
+            Some([low, high]) => Finish::Clamp(low, high),
+            None => Finish::Then(activation),
         }
     }
 }
@@ -57,9 +53,10 @@ pub(super) fn clamp<I: Isa>(isa: I, x: I::F32, low: f32, high: f32) -> I::F32 {
 fn activate<I: Isa>(isa: I, activation: Activation, x: I::F32) -> I::F32 {
     let ops = isa.f32();
     match activation {
-        Activation::Relu => clamp(isa, x, 0.0, f32::INFINITY),
-        Activation::Relu6 => clamp(isa, x, 0.0, 6.0),
-        Activation::Clip { min, max } => clamp(isa, x, min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY)),
+        Activation::Relu | Activation::Relu6 | Activation::Clip { .. } => match activation.bounds() {
+            Some([low, high]) => clamp(isa, x, low, high),
+            None => x,
+        },
         Activation::LeakyRelu { slope } => {
             let (positive, negative) = (ops.max(ops.zero(), x), ops.min(ops.zero(), x));
             ops.mul_add(negative, ops.splat(slope), positive)

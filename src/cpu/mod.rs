@@ -103,8 +103,9 @@ impl std::fmt::Debug for Executor {
     }
 }
 
+/// More than there can be where that is beyond what an address can say, so that there is no room for it.
 fn elements(shape: Shape) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |count, &extent| count.saturating_mul(extent))
 }
 
 fn out_of_memory(doing: &str) -> Error {
@@ -277,8 +278,10 @@ impl Executor {
             let mut buffer = self.take(id);
             let workers = self.workers.as_deref().filter(|_| is_shared);
             let target = self.place(id, elements(self.shape(id, images)));
-            self.step(&self.plan.steps[index], images, workers, &mut buffer[target])?;
+            let done = self.step(&self.plan.steps[index], images, workers, &mut buffer[target]);
+            // Before an error is given: the next run wants its buffers, and states are nowhere else.
             self.put(id, buffer);
+            done?;
         }
         Ok(())
     }

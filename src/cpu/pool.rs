@@ -83,11 +83,17 @@ fn extent(geometry: &Geometry, axis: usize, output: usize) -> usize {
     end.saturating_sub(start).div_ceil(geometry.dilation[axis]).min(geometry.kernel[axis])
 }
 
-/// As in PyTorch, not-a-number wins.
+/// Whether a value takes the place of the largest one before it: NaN wins, as in ONNX and PyTorch, and the first NaN stays.
+#[cfg(training)]
+pub(super) fn is_larger(value: f32, largest: f32) -> bool {
+    !largest.is_nan() && (value > largest || value.is_nan())
+}
+
 fn maximum<'a>(window: impl Iterator<Item = &'a [f32]>, output: &mut [f32]) {
     output.fill(f32::NEG_INFINITY);
     for pixel in window {
         for (max, &value) in output.iter_mut().zip(pixel) {
+            // What is NaN already compares as not less, so it stays.
             *max = if value > *max || value.is_nan() { value } else { *max };
         }
     }

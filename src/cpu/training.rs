@@ -339,11 +339,9 @@ fn activation_gradient(activation: Activation, of: &[f32], grad_output: &[f32], 
     // One loop per activation, so that none is chosen inside a loop.
     let mut multiply = |slope: &dyn Slopes| slope.multiply(of, grad_output, output);
     match activation {
-        Activation::Relu => multiply(&|x: f32| if x > 0.0 { 1.0 } else { 0.0 }),
-        Activation::Relu6 => multiply(&|x| inside(x, 0.0, 6.0)),
-        Activation::Clip { min, max } => {
-            let (min, max) = (min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY));
-            multiply(&|x| inside(x, min, max));
+        Activation::Relu | Activation::Relu6 | Activation::Clip { .. } => {
+            let [lower, upper] = activation.bounds().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+            multiply(&|x| inside(x, lower, upper));
         }
         Activation::LeakyRelu { slope } => multiply(&|x: f32| if x > 0.0 { 1.0 } else { slope }),
         Activation::HardSigmoid => multiply(&|x| inside(x / 6.0 + 0.5, 0.0, 1.0) / 6.0),
@@ -415,7 +413,7 @@ fn max_gradient(
     let mut best = vec![(f32::NEG_INFINITY, None); channels];
     for at in super::pool::places(geometry, y, x) {
         for (best, &value) in best.iter_mut().zip(&input[at * channels..]) {
-            if value > best.0 || best.1.is_none() {
+            if best.1.is_none() || super::pool::is_larger(value, best.0) {
                 *best = (value, Some(at));
             }
         }

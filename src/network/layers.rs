@@ -468,7 +468,24 @@ impl Activation {
 
     /// Whether it only bounds its argument, so that its result says where its slope is one and where nothing.
     pub fn only_bounds(self) -> bool {
-        matches!(self, Activation::Relu | Activation::Relu6 | Activation::Clip { .. })
+        self.bounds().is_some()
+    }
+
+    /// The lower and the upper bound of an activation that is `min(max(x, lower), upper)` and nothing else; infinite where
+    /// there is none.
+    ///
+    /// They are never crossed and never NaN, so that every way to clamp gives the same: the upper bound wins, as in ONNX
+    /// `Clip`, and a bound that is no number does not bound. A value that is NaN stays NaN.
+    pub fn bounds(self) -> Option<[f32; 2]> {
+        let (min, max) = match self {
+            Activation::Relu => (Some(0.0), None),
+            Activation::Relu6 => (Some(0.0), Some(6.0)),
+            Activation::Clip { min, max } => (min, max),
+            _ => return None,
+        };
+        let upper = max.filter(|bound| !bound.is_nan()).unwrap_or(f32::INFINITY);
+        let lower = min.filter(|bound| !bound.is_nan()).unwrap_or(f32::NEG_INFINITY);
+        Some([lower.min(upper), upper])
     }
 
     /// What is wrong with its parameters, if anything.

@@ -13,6 +13,9 @@ const MAX_EXTENT: usize = 1 << 24;
 /// Nor may a feature map, for a batch of one, have more elements than this: 4 GiB of `f32`.
 const MAX_ELEMENTS: usize = if usize::BITS > 32 { 1 << 30 } else { 1 << 27 };
 
+/// Nor may a resized map reach further than this into its input: above it, numbers of double precision are whole.
+const MAX_COORDINATE: f64 = (1u64 << 52) as f64;
+
 /// Nor may a pooling window have more taps: far above a window over a whole map of 224×224, and still quick to walk.
 const MAX_POOL_TAPS: usize = 1 << 18;
 /// Nor may all D of a layer together, which a folded file does not hold but an expansion makes,
@@ -316,6 +319,12 @@ impl Node {
                 {
                     return fail(format!("scale {scale:?} is not positive"));
                 }
+                // Beyond that there are no pixels between which to weigh, and weights would be NaN.
+                if let Some(scale) = resize.scale
+                    && (0..2).any(|axis| resize.size[axis] as f64 / scale[axis] > MAX_COORDINATE)
+                {
+                    return fail(format!("scale {scale:?} is too small for an output of {:?}", resize.size));
+                }
                 if let Interpolation::Cubic(a) = resize.interpolation
                     && !a.is_finite()
                 {
@@ -336,7 +345,7 @@ impl Node {
                     if [n2, h2, w2] != [n, h, w] {
                         return fail(format!("cannot concatenate maps of {h}×{w} and {h2}×{w2}"));
                     }
-                    channels += c2;
+                    channels = c2.saturating_add(channels);
                 }
                 Ok([n, channels, h, w])
             }
@@ -364,6 +373,11 @@ impl Window {
         }
         if self.padding.iter().any(|&value| value > MAX_EXTENT) {
             return Err(format!("padding {:?} is larger than {MAX_EXTENT}", self.padding));
+        }
+        // Where addresses have 32 bits, the product may be more than a number holds.
+        let is_far = |axis: usize| (self.kernel[axis] - 1).saturating_mul(self.dilation[axis]) > 3 * MAX_EXTENT;
+        if (0..2).any(is_far) {
+            return Err(format!("kernel {:?} with dilation {:?} reaches beyond any map", self.kernel, self.dilation));
         }
         Ok(())
     }
@@ -523,10 +537,10 @@ impl ConvTranspose2d {
     fn output(&self, size: [usize; 2]) -> Result<[usize; 2], String> {
         let mut output = [0; 2];
         for axis in 0..2 {
-            let whole = (size[axis] - 1) * self.stride[axis]
-                + (self.kernel[axis] - 1) * self.dilation[axis]
-                + 1
-                + self.output_padding[axis];
+            // Saturating where addresses have 32 bits: such a map is refused for its size.
+            let steps = (size[axis] - 1).saturating_mul(self.stride[axis]);
+            let reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1 + self.output_padding[axis];
+            let whole = steps.saturating_add(reach);
             let cut = self.padding[axis].saturating_add(self.padding[axis + 2]);
             output[axis] = whole
                 .checked_sub(cut)
@@ -568,7 +582,7 @@ fn checked_map(name: &str, shape: Shape) -> Result<Shape> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::MaxPool;
+    use super::super::{Coordinates, MaxPool, Resize};
     use super::*;
 
     #[test]
@@ -580,5 +594,19 @@ mod tests {
         assert!(node.output_shape(&[[1, 1, 1, 1]], 1).is_err());
         assert!(node.output_shape(&[[1, 1, 1, 2]], 1).is_err());
         assert_eq!(node.output_shape(&[[1, 1, 1, 3]], 1).unwrap(), [1, 1, 1, 4]);
+    }
+
+    #[test]
+    fn windows_and_scales_stay_within_numbers() {
+        let node = |op| Node { name: "node".into(), inputs: vec!["input".into()], op };
+        let far = Conv2d { dilation: [1, 65_536], ..Conv2d::new(1, 1, [1, 65_537]) };
+        let error = node(Op::Conv2d(far)).output_shape(&[[1, 1, 1, 9]], 1).unwrap_err().to_string();
+        assert!(error.contains("reaches beyond any map"), "{error}");
+        for coordinates in [Coordinates::HalfPixel, Coordinates::HalfPixelSymmetric, Coordinates::Asymmetric] {
+            let (scale, interpolation) = (Some([1.0, 5e-324]), Interpolation::Linear);
+            let resize = Resize { size: [2, 2], scale, interpolation, coordinates };
+            let error = node(Op::Resize(resize)).output_shape(&[[1, 1, 2, 2]], 1).unwrap_err().to_string();
+            assert!(error.contains("too small"), "{error}");
+        }
     }
 }

@@ -27,7 +27,7 @@ impl Plan {
         for id in (0..plan.kernels.len()).map(KernelId) {
             plan.add_kernel_map(id);
         }
-        Ok(plan)
+        plan.checked()
     }
 
     /// Bytes of inputs, weights, constants and outputs, each once: what every run with this batch has to move, however much

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::resize::Table;
 use super::{
-    Binary, BinaryOp, Constant, ConstantId, Conv, Kernel, KernelId, KernelSource, Mode, Pad, Plan, Pool, PoolKind,
-    Step, SubPixel, Value, ValueId, View,
+    AxisView, Binary, BinaryOp, Constant, ConstantId, Conv, Kernel, KernelId, KernelSource, Mode, Pad, Plan, Pool,
+    PoolKind, Step, SubPixel, Value, ValueId, View,
 };
 #[cfg(training)]
 use super::{Normalise, TrainStep};
@@ -40,11 +40,17 @@ impl Plan {
     /// Those of [`Model::expand`] and [`Model::fold_batch_norms`]; [`crate::Error::Unsupported`] where feature
     /// composition cannot express a layer's pairing.
     pub fn new(model: &Model, mode: Mode) -> Result<Self> {
-        lower(model, mode)
+        lower(model, mode, true)
+    }
+
+    /// The same with every kernel in one piece, however large, so that it can be found by its layer's name.
+    pub(crate) fn of_whole_kernels(model: &Model, mode: Mode) -> Result<Self> {
+        lower(model, mode, false)
     }
 }
 
-fn lower(model: &Model, mode: Mode) -> Result<Plan> {
+/// With kernels in parts where they are too large for some devices, unless they are to stay whole.
+fn lower(model: &Model, mode: Mode, splits_kernels: bool) -> Result<Plan> {
     let model = match mode {
         Mode::Folded => model.fold_batch_norms()?,
         Mode::Kernel | Mode::Feature => expand_marked(&model.fold_batch_norms()?)?,
@@ -52,10 +58,11 @@ fn lower(model: &Model, mode: Mode) -> Result<Plan> {
     let network = model.network();
     let inferred = network.infer(1)?;
     let mut lowering = Lowering::new(&model, &inferred, mode);
+    lowering.splits_kernels = splits_kernels;
     for (index, node) in network.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
-    Ok(lowering.finish())
+    lowering.finish().checked()
 }
 
 /// The steps forward for a batch of this size, with parameters that change: what holds W and D is composed at every run, and
@@ -118,6 +125,8 @@ struct Lowering<'a> {
     network: &'a Network,
     inferred: &'a Inferred,
     mode: Mode,
+    /// Whether kernels that are too large for some devices become several.
+    splits_kernels: bool,
     plan: Plan,
     /// Where the value of an input or a node ended up.
     value_of: HashMap<Source, ValueId>,
@@ -143,6 +152,7 @@ impl<'a> Lowering<'a> {
             network,
             inferred,
             mode,
+            splits_kernels: false,
             plan: Plan {
                 values: vec![],
                 kernels: vec![],
@@ -257,7 +267,7 @@ impl<'a> Lowering<'a> {
                 self.push(Step::Rearrange { view: View::reshape(shape), input: inputs[0], output });
             }
             Op::Transpose(axes) => {
-                let view = View::transpose(self.shape(inputs[0]), *axes);
+                let view = self.transposed_view(self.shape(inputs[0]), *axes);
                 self.push(Step::Rearrange { view, input: inputs[0], output });
             }
             Op::Slice(slice) => {
@@ -278,6 +288,16 @@ impl<'a> Lowering<'a> {
 
     fn shape(&self, value: ValueId) -> Shape {
         self.plan.values[value.0].shape
+    }
+
+    /// In a plan for a fixed batch the items are the elements of the batch, which keep their distance whatever axis becomes
+    /// that of the one item that each of them has.
+    fn transposed_view(&self, from @ [_, c, h, w]: Shape, axes: [usize; 4]) -> View {
+        let mut view = View::transpose(from, axes);
+        if self.is_for_training() {
+            view.axes[0] = AxisView::new((c * h * w) as isize);
+        }
+        view
     }
 
     fn push_constant(&mut self, constant: Constant) -> ConstantId {
@@ -395,8 +415,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn push_conv(&mut self, kernel: Kernel, input: ValueId, output: ValueId) {
-        let parts = split(&kernel);
-        if parts.is_empty() || self.is_for_training() {
+        let parts = if self.splits_kernels { split(&kernel) } else { vec![] };
+        if parts.is_empty() {
             return self.push_whole_conv(kernel, input, output);
         }
         let [n, _, height, width] = self.shape(output);
@@ -500,8 +520,8 @@ impl<'a> Lowering<'a> {
             )));
         }
         let s = attributes.d_mul;
-        let [_, _, height, width] = self.plan.values[output.0].shape;
-        let middle = self.new_value(&format!("{name}.D"), [1, conv.in_channels * s, height, width]);
+        let [n, _, height, width] = self.shape(output);
+        let middle = self.new_value(&format!("{name}.D"), [n, conv.in_channels * s, height, width]);
         let depthwise = Conv2d {
             out_channels: conv.in_channels * s,
             groups: conv.in_channels,

@@ -4,6 +4,7 @@
 //! the convolutions they follow, DO-Conv layers in the form that the [`Mode`] asks for. An executor, on a GPU or on
 //! the CPU, only replays it. Nothing here depends on the batch size; [`Plan::memory`] does.
 
+mod check;
 mod folding;
 mod gradient;
 mod ids;

@@ -24,7 +24,8 @@ impl Plan {
         Some(Self { values, kernels, constants, steps, inputs, outputs, states: vec![], arenas: vec![] })
     }
 
-    /// The same on maps so many times smaller along both axes, where the steps allow that.
+    /// The same on maps so many times smaller along both axes, where the steps allow that: not where a map is repeated along
+    /// one axis only.
     pub(crate) fn shrunk(&self, factor: usize) -> Option<Self> {
         let mut small = self.clone();
         let less = |extent: usize| extent.div_ceil(factor);
@@ -66,7 +67,7 @@ impl Plan {
                 set(&mut small, residual, out);
             }
         }
-        Some(small)
+        small.checked().ok()
     }
 
     /// One ungrouped convolution with so many times fewer channels on both sides: the first ones, in whole slices. None for
@@ -96,7 +97,7 @@ impl Plan {
         for id in step.residual.into_iter().chain([step.output]) {
             small.values[id.0].shape[1] = outputs;
         }
-        Some(small)
+        small.checked().ok()
     }
 }
 

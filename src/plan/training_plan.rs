@@ -130,7 +130,7 @@ impl TrainingPlan {
         let mut plan = builder.plan;
         plan.outputs.clear();
         plan.prune();
-        Ok(Self { plan, batch, parameters, running, totals, classes })
+        Ok(Self { plan: plan.checked()?, batch, parameters, running, totals, classes })
     }
 }
 

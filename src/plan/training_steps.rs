@@ -370,3 +370,61 @@ mod steps {
         }
     }
 }
+
+#[cfg(all(test, training))]
+mod tests {
+    use pollster::block_on;
+
+    use super::*;
+    use crate::network::MaxPool;
+    use crate::plan::{Plan, Pool, PoolKind, Step, Value};
+    use crate::reference::{self, Map};
+    use crate::session::Executor;
+    use crate::{Adapter, Selector};
+
+    /// On the CPU path and every other adapter that is there: tests of whole steps cannot show it, whose loss is NaN then.
+    #[test]
+    fn the_first_nan_of_a_window_gets_its_gradient() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let input = [
+            [1.0, nan, 2.0, nan, 3.0, -inf, -inf, -inf],
+            [nan, inf, inf, 1.0, 2.0, -1.0, nan, nan],
+            [-inf, -inf, -inf, -inf, 5.0, 5.0, inf, inf],
+        ]
+        .concat();
+        let max = MaxPool { kernel: [2, 3], stride: [1, 2], padding: [1; 4], dilation: [1, 1], ceil_mode: false };
+        let map = |shape, values: &[f32]| Map { shape, data: values.iter().map(|&value| f64::from(value)).collect() };
+        let input_map = map([1, 1, 3, 8], &input);
+        let shape = reference::max_pool(&max, &input_map).shape;
+        let grad_output: Vec<f32> = (1..=shape.iter().product::<usize>()).map(|at| at as f32).collect();
+        let want = reference::max_pool_gradient(&max, &input_map, &map(shape, &grad_output)).data;
+
+        let value = |name: &str, shape| Value { name: name.into(), shape };
+        let MaxPool { kernel, stride, padding, dilation, .. } = max;
+        let (input_id, pooled) = (ValueId(0), ValueId(1));
+        let pool = Pool { kind: PoolKind::Max, kernel, stride, padding, dilation, input: input_id, output: pooled };
+        let step = PoolGradient { pool, grad_output: ValueId(2), output: ValueId(3) };
+        let plan = Plan {
+            values: vec![
+                value("input", [1, 1, 3, 8]),
+                value("pooled", shape),
+                value("gradient", shape),
+                value("gradient of input", [1, 1, 3, 8]),
+            ],
+            kernels: vec![],
+            constants: vec![],
+            steps: vec![Step::Train(TrainStep::PoolGradient(step))],
+            inputs: vec![input_id, ValueId(2)],
+            outputs: vec![ValueId(3)],
+            states: vec![],
+            arenas: vec![],
+        };
+        for index in 0..block_on(Adapter::list()).len() {
+            let adapter = block_on(Adapter::open(&Selector::Named(index.to_string()))).unwrap();
+            let mut executor = block_on(Executor::load(&adapter, &plan)).unwrap();
+            let got = block_on(executor.run(1, &[&input, &grad_output])).unwrap().swap_remove(0);
+            let got: Vec<f64> = got.into_iter().map(f64::from).collect();
+            assert_eq!(got, want, "{}", adapter.info().name);
+        }
+    }
+}

@@ -6,11 +6,15 @@ use crate::network::{Activation, Lrn, Op};
 /// An activation of a single number.
 pub(super) fn activate(function: Activation, x: f64) -> f64 {
     match function {
-        Activation::Relu => x.max(0.0),
+        // NaN stays NaN; of crossed bounds the upper one wins.
+        Activation::Relu if x < 0.0 => 0.0,
+        Activation::Relu => x,
         Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::Clip { min, max } => {
-            x.max(min.map_or(f64::NEG_INFINITY, f64::from)).min(max.map_or(f64::INFINITY, f64::from))
+        Activation::Clip { max: Some(max), .. } if x > f64::from(max) => f64::from(max),
+        Activation::Clip { min: Some(min), max } if x < f64::from(min) => {
+            f64::from(max.map_or(min, |max| min.min(max)))
         }
+        Activation::Clip { .. } => x,
         Activation::LeakyRelu { slope } => {
             if x < 0.0 {
                 x * f64::from(slope)
@@ -25,6 +29,11 @@ pub(super) fn activate(function: Activation, x: f64) -> f64 {
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::Tanh => x.tanh(),
     }
+}
+
+/// The larger one of two numbers: NaN where either is.
+pub(super) fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
 }
 
 /// An element-wise function.
@@ -86,11 +95,11 @@ pub fn flatten(input: &Map) -> Map {
     Map { shape: [batch, channels * height * width, 1, 1], data: input.data.clone() }
 }
 
-/// `exp(x) / Σ exp(x)` over the channels of every pixel.
+/// `exp(x) / Σ exp(x)` over the channels of every pixel: NaN for all of them where one is NaN or ∞, or all are −∞.
 pub fn softmax(input: &Map) -> Map {
     let channels = input.shape[1];
     Map::from_fn(input.shape, |n, c, y, x| {
-        let largest = (0..channels).map(|k| input.at(n, k, y, x)).fold(f64::NEG_INFINITY, f64::max);
+        let largest = (0..channels).map(|k| input.at(n, k, y, x)).fold(f64::NEG_INFINITY, larger);
         let sum: f64 = (0..channels).map(|k| (input.at(n, k, y, x) - largest).exp()).sum();
         (input.at(n, c, y, x) - largest).exp() / sum
     })
@@ -100,7 +109,7 @@ pub fn softmax(input: &Map) -> Map {
 pub fn log_softmax(input: &Map) -> Map {
     let channels = input.shape[1];
     Map::from_fn(input.shape, |n, c, y, x| {
-        let largest = (0..channels).map(|k| input.at(n, k, y, x)).fold(f64::NEG_INFINITY, f64::max);
+        let largest = (0..channels).map(|k| input.at(n, k, y, x)).fold(f64::NEG_INFINITY, larger);
         let sum: f64 = (0..channels).map(|k| (input.at(n, k, y, x) - largest).exp()).sum();
         input.at(n, c, y, x) - largest - sum.ln()
     })
@@ -132,6 +141,7 @@ mod tests {
             (Activation::Relu6, [0.0, 0.0, 6.0]),
             (Activation::Clip { min: Some(-0.5), max: None }, [-0.5, 0.0, 7.0]),
             (Activation::Clip { min: Some(3.0), max: Some(1.0) }, [1.0, 1.0, 1.0]),
+            (Activation::Clip { min: None, max: Some(0.5) }, [-1.0, 0.0, 0.5]),
             (Activation::LeakyRelu { slope: 0.25 }, [-0.25, 0.0, 7.0]),
             (Activation::Ramp { slope: 0.25, offset: 0.5 }, [0.25, 0.5, 1.0]),
             (Activation::Tanh, [-0.761_594_155_955_764_9, 0.0, 0.999_998_336_943_944_7]),

@@ -1,6 +1,7 @@
 //! Pooling, with PyTorch's rules for padding and `ceil_mode`.
 
 use super::Map;
+use super::elementwise::larger;
 use crate::network::{AvgPool, MaxPool};
 
 /// PyTorch's output size along one axis.
@@ -14,7 +15,7 @@ fn output_size(size: usize, kernel: usize, stride: usize, padding: (usize, usize
     if (count - 1) * stride >= size + padding.0 { count - 1 } else { count }
 }
 
-/// Maximum over windows; padding never wins.
+/// Maximum over windows; padding never wins, and NaN always does.
 pub fn max_pool(pool: &MaxPool, input: &Map) -> Map {
     let [batch, channels, height, width] = input.shape;
     let [top, left, bottom, right] = pool.padding;
@@ -28,7 +29,7 @@ pub fn max_pool(pool: &MaxPool, input: &Map) -> Map {
                 let iy = (y * pool.stride[0] + ky * pool.dilation[0]) as isize - top as isize;
                 let ix = (x * pool.stride[1] + kx * pool.dilation[1]) as isize - left as isize;
                 if let Some(value) = input.get(n, c, iy, ix) {
-                    largest = largest.max(value);
+                    largest = larger(largest, value);
                 }
             }
         }
@@ -74,12 +75,12 @@ pub fn global_avg_pool(input: &Map) -> Map {
     })
 }
 
-/// Maximum over all pixels of a channel.
+/// Maximum over all pixels of a channel, NaN where one is.
 pub fn global_max_pool(input: &Map) -> Map {
     let [batch, channels, height, width] = input.shape;
     let pixels = height * width;
     Map::from_fn([batch, channels, 1, 1], |n, c, _, _| {
-        input.data[(n * channels + c) * pixels..][..pixels].iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        input.data[(n * channels + c) * pixels..][..pixels].iter().copied().fold(f64::NEG_INFINITY, larger)
     })
 }
 

@@ -61,6 +61,7 @@ fn slope(function: Activation, x: f64) -> f64 {
     let inside = |x: f64, lower: f64, upper: f64| if x > lower && x < upper { 1.0 } else { 0.0 };
     let logistic = |x: f64| activate(Activation::Sigmoid, x);
     match function {
+        // The slope of a value that has run off to infinity is taken as nothing, as beyond any other bound.
         Activation::Relu => inside(x, 0.0, f64::INFINITY),
         Activation::Relu6 => inside(x, 0.0, 6.0),
         Activation::Clip { min, max } => {
@@ -111,14 +112,15 @@ fn inside(
     places
 }
 
-/// Every maximum gets the gradients of the windows that it is the first one of.
+/// Every maximum gets the gradients of the windows that it is the first one of; the first NaN is that of a window with any.
 pub fn max_pool_gradient(pool: &MaxPool, input: &Map, grad_output: &Map) -> Map {
     let windows = [pool.kernel, pool.stride, pool.dilation];
     scatter(input.shape, grad_output, |n, c, at| {
         let places = inside(windows, pool.padding, input.shape, at);
         let best = places.into_iter().reduce(|best, place| {
             let value = |[y, x]: [usize; 2]| input.at(n, c, y, x);
-            if value(place) > value(best) { place } else { best }
+            let is_larger = value(place) > value(best) || (value(place).is_nan() && !value(best).is_nan());
+            if is_larger { place } else { best }
         });
         best.map(|place| (place, 1.0)).into_iter().collect()
     })

@@ -293,7 +293,9 @@ impl FineTuner {
         for example in examples {
             let logits = run(&mut session, &example.features).await?;
             let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-            correct += usize::from(best == Some(example.class));
+            // Where a logit is NaN there is no best one.
+            let is_right = best == Some(example.class) && !logits.iter().any(|logit| logit.is_nan());
+            correct += usize::from(is_right);
         }
         Ok(Accuracy { correct, total: examples.len() })
     }

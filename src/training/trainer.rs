@@ -147,6 +147,28 @@ pub struct Trainer {
     steps: u64,
     /// Images since the totals were last read.
     images: u64,
+    /// What is to happen in place of what the executor would do, call by call.
+    #[cfg(test)]
+    pub(super) interruptions: std::collections::VecDeque<Option<Interruption>>,
+}
+
+/// How far a step has come that failed, or whose future was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// Parts that were run.
+    parts: usize,
+    /// Whether one more was given up on the way, of which nobody knows whether it was run.
+    is_uncertain: bool,
+}
+
+/// What tests let happen.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interruption {
+    /// An error, and nothing is done.
+    Error,
+    /// The future is never ready, and nothing is done.
+    Pending,
 }
 
 impl Trainer {
@@ -169,7 +191,16 @@ impl Trainer {
         let mut planned = TrainingPlan::new(model, recipe, &|name| options.trains(name))?;
         let executor = Executor::load(adapter, &planned.plan).await?;
         planned.plan.forget_weights();
-        Ok(Self { executor, planned, model: model.clone(), options: options.clone(), steps: 0, images: 0 })
+        Ok(Self {
+            executor,
+            planned,
+            model: model.clone(),
+            options: options.clone(),
+            steps: 0,
+            images: 0,
+            #[cfg(test)]
+            interruptions: Default::default(),
+        })
     }
 
     /// Kernels that were found to compute wrong results on this adapter, and were replaced by others.
@@ -211,11 +242,18 @@ impl Trainer {
     /// One step: `images` are `[N, C, H, W]` as the network wants them, `targets` the probabilities `[N, classes]` that are
     /// aimed at, `rate` is the learning rate.
     ///
-    /// On a GPU the step may be under way when this returns.
+    /// On a GPU the step may be under way when this returns. One that failed has changed no parameter and leaves nothing in
+    /// the gradients of the next; running statistics and totals have those of its parts that were run.
     ///
     /// # Errors
     /// [`Error::Input`] if a length is wrong; those of the adapter.
     pub async fn step(&mut self, images: &[f32], targets: &[f32], rate: f32) -> Result<()> {
+        self.go_on(images, targets, rate, &mut Begun::default()).await
+    }
+
+    /// The same step once more after it failed or was given up: with the part that failed, or where nobody knows whether a
+    /// part was run, with the first, whose gradients take the place of all sums.
+    pub(super) async fn go_on(&mut self, images: &[f32], targets: &[f32], rate: f32, begun: &mut Begun) -> Result<()> {
         let Options { batch, parts, optimiser, clip_norm, .. } = self.options;
         let inputs = self.planned.plan.inputs();
         for (&id, values) in inputs.iter().zip([images, targets]) {
@@ -227,8 +265,11 @@ impl Trainer {
                 return Err(Error::Input { input: value.name.clone(), reason });
             }
         }
+        if begun.is_uncertain {
+            *begun = Begun::default();
+        }
         let slices = images.chunks_exact(images.len() / parts).zip(targets.chunks_exact(targets.len() / parts));
-        for (part, (images, targets)) in slices.enumerate() {
+        for (part, (images, targets)) in slices.enumerate().skip(begun.parts) {
             let by = Hyperparameters {
                 largest_norm: clip_norm.unwrap_or(f32::MAX),
                 kept: f32::from(u8::from(part > 0)),
@@ -236,11 +277,30 @@ impl Trainer {
                 takes_step: f32::from(u8::from(part + 1 == parts)),
                 ..optimiser.hyperparameters(rate, self.steps + 1)
             };
-            self.executor.step(&[images, targets, by.values()]).await?;
+            begun.is_uncertain = true;
+            let run = self.run_part(&[images, targets, by.values()]).await;
+            begun.is_uncertain = false;
+            run?;
+            begun.parts += 1;
+            self.images += (batch / parts) as u64;
         }
         self.steps += 1;
-        self.images += batch as u64;
         Ok(())
+    }
+
+    async fn run_part(&mut self, inputs: &[&[f32]]) -> Result<()> {
+        #[cfg(test)]
+        self.interruption().await?;
+        self.executor.step(inputs).await
+    }
+
+    #[cfg(test)]
+    async fn interruption(&mut self) -> Result<()> {
+        match self.interruptions.pop_front().flatten() {
+            None => Ok(()),
+            Some(Interruption::Error) => Err(Error::Unsupported("a test wants it so".into())),
+            Some(Interruption::Pending) => std::future::pending().await,
+        }
     }
 
     /// What has come of the images since this was last asked. On a GPU this waits for the steps before.
@@ -255,14 +315,20 @@ impl Trainer {
 
     /// The same, and they go on: what they come to does not depend on how often somebody looks.
     pub(crate) async fn totals_so_far(&mut self) -> Result<Totals> {
+        #[cfg(test)]
+        self.interruption().await?;
         let sums = self.executor.read(self.planned.totals).await?;
         Ok(Totals { images: self.images, loss: f64::from(sums[0]), correct: f64::from(sums[1]) })
     }
 
     /// Goes on with what they were.
     pub(crate) async fn set_totals(&mut self, totals: Totals) -> Result<()> {
+        #[cfg(test)]
+        self.interruption().await?;
+        self.executor.write(self.planned.totals, &[totals.loss as f32, totals.correct as f32]).await?;
+        // Not before the sums are, or images would be missing where that fails.
         self.images = totals.images;
-        self.executor.write(self.planned.totals, &[totals.loss as f32, totals.correct as f32]).await
+        Ok(())
     }
 
     /// The model as it is now, composed where it was.

@@ -1,5 +1,8 @@
 //! The training loop: epochs over a data set, validation, checkpoints.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -7,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::data::{Augment, Batch, Batches, DataSet, Shaping};
+use super::trainer::Begun;
 use super::{Options, Schedule, Totals, Trainer};
 use crate::formats::{Metadata, read_tensors, write_tensors};
 use crate::session::Executor;
@@ -262,6 +266,10 @@ pub struct TrainingLoop {
     progress: Progress,
     /// Made when it is first wanted.
     ahead: Option<Receiver<Result<Batch>>>,
+    /// The batch of the next step, until that is taken: a step that fails, or whose future is dropped, is taken again.
+    next: Option<(Batch, Begun)>,
+    /// Whether steps were taken since the totals were last read.
+    unread: bool,
     /// While the images for validation are classified.
     validation: Option<Validation>,
 }
@@ -304,6 +312,8 @@ impl TrainingLoop {
             settings,
             progress,
             ahead: None,
+            next: None,
+            unread: false,
             validation: None,
         })
     }
@@ -362,6 +372,9 @@ impl TrainingLoop {
     /// Takes steps for about so long, at least one, and at most to the end of the epoch; then classifies images for
     /// validation, for about so long at a time.
     ///
+    /// After an error, or where the future is dropped, the course can be gone on with: the next step is that with the same
+    /// batch.
+    ///
     /// # Errors
     /// Those of the adapter; [`Error::Unsupported`] when the loss is no longer a number.
     pub async fn advance(&mut self, time: Duration) -> Result<Advance> {
@@ -370,34 +383,53 @@ impl TrainingLoop {
         }
         let count = self.batches.count();
         if self.progress.step == count {
+            self.read_totals().await?;
             return self.validate(time).await;
         }
         let start = Instant::now();
-        loop {
-            if self.ahead.is_none() {
-                self.ahead = Some(self.batches.ahead(self.progress.epochs, self.progress.step)?);
-            }
-            let next = self.ahead.as_ref().and_then(|ahead| ahead.recv().ok());
-            let Batch { images, targets } =
-                next.unwrap_or_else(|| Err(Error::Unsupported("the thread that makes batches has ended".into())))?;
-            self.trainer.step(&images, &targets, self.rate() as f32).await?;
-            self.progress.step += 1;
-            if self.progress.step == count || start.elapsed() >= time {
+        let mut counted = Duration::ZERO;
+        while self.progress.step < count {
+            self.take_step().await?;
+            let elapsed = start.elapsed();
+            self.progress.seconds += (elapsed - counted).as_secs_f64();
+            counted = elapsed;
+            if elapsed >= time {
                 break;
             }
         }
-        let totals = self.trainer.totals_so_far().await?;
-        self.progress.seconds += start.elapsed().as_secs_f64();
-        self.progress.totals = totals;
-        if !totals.loss.is_finite() {
-            return Err(self.diverged(&format!("the loss is {}", totals.loss)));
-        }
+        self.read_totals().await?;
+        self.progress.seconds += (start.elapsed() - counted).as_secs_f64();
         Ok(Advance::Steps)
+    }
+
+    /// Takes the next step, or what is left of it.
+    async fn take_step(&mut self) -> Result<()> {
+        let rate = self.rate() as f32;
+        let (batch, begun) = match &mut self.next {
+            Some(next) => next,
+            none => none.insert((made_ahead(&mut self.ahead, &self.batches, &self.progress)?, Begun::default())),
+        };
+        self.unread = true;
+        self.trainer.go_on(&batch.images, &batch.targets, rate, begun).await?;
+        self.next = None;
+        self.progress.step += 1;
+        Ok(())
+    }
+
+    /// What has come of the images, unless that is known.
+    async fn read_totals(&mut self) -> Result<()> {
+        if self.unread {
+            self.progress.totals = self.trainer.totals_so_far().await?;
+            self.unread = false;
+        }
+        let loss = self.progress.totals.loss;
+        if loss.is_finite() { Ok(()) } else { Err(self.diverged(&format!("the loss is {loss}"))) }
     }
 
     /// The end of an epoch.
     async fn end_epoch(&mut self, validation: Option<Totals>) -> Result<Advance> {
         self.trainer.set_totals(Totals::default()).await?;
+        self.validation = None;
         let totals = self.progress.totals;
         let epoch = Epoch {
             epoch: self.progress.epochs + 1,
@@ -440,15 +472,13 @@ impl TrainingLoop {
             return self.end_epoch(None).await;
         }
         let start = Instant::now();
-        let Validation { mut executor, mut totals } = match self.validation.take() {
-            Some(begun) => begun,
-            None => {
-                let model = self.model().await?;
-                let plan = Plan::new(&model, Mode::Folded).map_err(|error| self.diverged_or(error))?;
-                let executor = Executor::load(&self.adapter, &plan).await?;
-                Validation { executor, totals: Totals::default() }
-            }
-        };
+        if self.validation.is_none() {
+            let model = self.model().await?;
+            let plan = Plan::new(&model, Mode::Folded).map_err(|error| self.diverged_or(error))?;
+            let executor = Executor::load(&self.adapter, &plan).await?;
+            self.validation = Some(Validation { executor, totals: Totals::default() });
+        }
+        let Some(Validation { executor, totals }) = &mut self.validation else { return self.end_epoch(None).await };
         let classes = self.trainer.classes();
         let batch = self.settings.options.batch / self.settings.options.parts;
         while (totals.images as usize) < count {
@@ -460,14 +490,16 @@ impl TrainingLoop {
                 totals.images += 1;
                 totals.loss += sum.ln() - f64::from(logits[label] - largest);
                 let best = (0..classes).fold(0, |best, at| if logits[at] > logits[best] { at } else { best });
-                totals.correct += f64::from(u8::from(best == label));
+                // Where a logit is NaN, so is the loss, and nothing is right.
+                let is_right = best == label && !logits.iter().any(|logit| logit.is_nan());
+                totals.correct += f64::from(u8::from(is_right));
             }
             let done = totals.images as usize;
             if done < count && start.elapsed() >= time {
-                self.validation = Some(Validation { executor, totals });
                 return Ok(Advance::Validation { done, count });
             }
         }
+        let totals = *totals;
         self.end_epoch(Some(totals)).await
     }
 
@@ -499,6 +531,10 @@ impl TrainingLoop {
     /// # Errors
     /// Those of the adapter.
     pub async fn checkpoint(&mut self) -> Result<Vec<u8>> {
+        if self.unread {
+            self.progress.totals = self.trainer.totals_so_far().await?;
+            self.unread = false;
+        }
         let mut state = self.trainer.state().await?;
         let model = self.model().await?;
         state.extend(model.weights().iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor.clone())));
@@ -514,6 +550,22 @@ impl TrainingLoop {
         let tensors = state.iter().map(|(name, tensor)| (name.as_str(), tensor));
         write_tensors(tensors, &Metadata::from([(CHECKPOINT_KEY.to_owned(), json)]), Dtype::F32)
     }
+}
+
+/// The next batch of those that are made ahead. Where there is none, they are made anew from the same place on.
+fn made_ahead(
+    ahead: &mut Option<Receiver<Result<Batch>>>,
+    batches: &Batches,
+    Progress { epochs, step, .. }: &Progress,
+) -> Result<Batch> {
+    let receiver = match ahead.take() {
+        Some(receiver) => receiver,
+        None => batches.ahead(*epochs, *step)?,
+    };
+    let made = receiver.recv();
+    let batch = made.unwrap_or_else(|_| Err(Error::Unsupported("the thread that makes batches has ended".into())))?;
+    *ahead = Some(receiver);
+    Ok(batch)
 }
 
 /// The first few names.

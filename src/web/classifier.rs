@@ -218,7 +218,7 @@ async fn classify(
             session.classify_images(&[Picture::Square(&square)], top_k).await?
         }
     };
-    Ok(best.into_iter().next().unwrap_or_default())
+    best.into_iter().next().unwrap_or_else(|| Ok(vec![]))
 }
 
 async fn compare(shared: &mut Shared, info: &ModelInfo, source: &Source, repeat: usize) -> Result<Vec<ModeResult>> {

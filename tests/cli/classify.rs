@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Stdio;
 
+use doconv::network::{FORMAT_VERSION, Filter, Input, Network, Node, Op, Preprocess};
+use doconv::{Dtype, Model, Tensor};
 use serde_json::Value;
 
 use crate::command::{command, doconv, finish, folder, inside, on_cpu, photo, text};
@@ -191,4 +193,55 @@ fn the_bundled_network_for_cifar_10_is_one_in_all_its_forms() {
     assert_eq!(in_folder("imagenet")["name"], "efficientnet_lite0");
     doconv(&["info", "cifar10", "--arch", "resnet18"]).fails_with(&["bundled", "leave out --arch resnet18"]);
     assert_eq!(doconv(&["info", "cifar10", "--json"]).success().json()["composed_layers"], 19);
+}
+
+/// A model that gives NaN for what is black, and the same number for all classes of what is white.
+fn nan_for_black(file: &std::path::Path) {
+    let node = |name: &str, inputs: &[&str], op| Node {
+        name: name.into(),
+        inputs: inputs.iter().map(|&input| input.into()).collect(),
+        op,
+    };
+    let constant = |name: &str| node(name, &[], Op::Constant([1, 3, 1, 1]));
+    let network = Network {
+        version: FORMAT_VERSION,
+        name: "overflows".into(),
+        inputs: vec![Input::new("image", [3, 1, 1])],
+        nodes: vec![
+            constant("one"),
+            constant("huge"),
+            node("black", &["one", "image"], Op::Sub),
+            node("once", &["black", "huge"], Op::Mul),
+            node("twice", &["once", "huge"], Op::Mul),
+            node("difference", &["twice", "twice"], Op::Sub),
+            node("logits", &["difference"], Op::Flatten),
+        ],
+        outputs: vec!["logits".into()],
+        preprocess: Some(Preprocess { crop_fraction: 1.0, filter: Filter::Bilinear, mean: [0.0; 3], std: [255.0; 3] }),
+        labels: vec![],
+    };
+    let weights = [("one.value", 1.0), ("huge.value", 3e38)];
+    let weights = weights.map(|(name, value)| (name.into(), Tensor::new([1, 3, 1, 1], vec![value; 3]).unwrap()));
+    let model = Model::new(network, weights.into()).unwrap();
+    fs::write(file, model.to_bytes(Dtype::F32).unwrap()).unwrap();
+}
+
+#[test]
+fn an_image_without_a_best_class_is_reported_and_the_others_go_on() {
+    let folder = folder();
+    let (model, black, white) =
+        (inside(&folder, "m.safetensors"), inside(&folder, "black.png"), inside(&folder, "white.png"));
+    nan_for_black(&model);
+    image::RgbImage::from_pixel(3, 3, image::Rgb([0; 3])).save(&black).unwrap();
+    image::RgbImage::from_pixel(3, 3, image::Rgb([255; 3])).save(&white).unwrap();
+    let wanted = [&format!("the network gives NaN for image `{}`, so there is no best class", text(&black))[..]];
+    on_cpu(&["classify", text(&black), "--model", text(&model)]).fails_with(&wanted);
+
+    let output = on_cpu(&["classify", text(&white), text(&black), text(&white), "--model", text(&model), "--json"]);
+    assert_eq!(output.code, Some(1));
+    let json = output.json();
+    let results = json["results"].as_array().unwrap();
+    assert_eq!([0, 2].map(|at| predictions(&results[at]).len()), [3, 3]);
+    assert!(results[1]["error"].as_str().unwrap().starts_with(wanted[0]), "{json}");
+    assert!(results[1].get("predictions").is_none());
 }

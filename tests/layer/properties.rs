@@ -1,9 +1,9 @@
 //! What is true of every DO-Conv layer.
 
 use doconv::doconv::{Composed, Expansion, add_identity, fold};
-use doconv::network::{DoConv, Pairing};
+use doconv::network::{Conv2d, DoConv, Pairing};
 use doconv::plan::{Mode, Step};
-use doconv::{Adapter, Error, reference};
+use doconv::{Adapter, Error, Layer, Tensor, reference};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -129,4 +129,19 @@ fn the_input_of_feature_composition_outlives_it() {
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Beyond 120 MiB a network's kernels become several, for devices that cannot bind as much; a layer's kernel is looked at, and
+/// is one.
+#[test]
+fn a_large_kernel_stays_in_one_piece() {
+    let doconv = Some(DoConv { d_mul: 1, pairing: Pairing::Paper });
+    let conv = Conv2d { doconv, ..Conv2d::new(4096, 8192, [1, 1]) };
+    let layer = Layer::new(conv, [("W".into(), Tensor::zeros([8192, 4096, 1]))].into()).unwrap();
+    for mode in Mode::ALL {
+        let (plan, names) = layer.plan(mode, &[2, 4096, 1, 1], true).unwrap();
+        let shapes = plan.outputs().iter().map(|&id| plan.value(id).shape);
+        let [output, kernel, input] = [[2, 8192, 1, 1], [8192, 4096, 1, 1], [2, 4096, 1, 1]];
+        assert_eq!(shapes.collect::<Vec<_>>(), [output, kernel, input, kernel], "{names:?}");
+    }
 }

@@ -362,11 +362,16 @@ fn arithmetic(node: &Node, a: &Array, b: &Array) -> Result<Array, String> {
         "Div" => x / y,
         "Mod" => x % y,
         "Pow" => x.powf(y),
-        "Min" => x.min(y),
-        _ => x.max(y),
+        "Min" => extreme(x, y, y < x),
+        _ => extreme(x, y, y > x),
     };
     let values = a.to_f64().into_iter().zip(b.to_f64()).map(|(x, y)| f(x, y)).collect();
     Ok(a.map_kind(|_| floats(&a, values)))
+}
+
+/// The one of two numbers that is wanted: NaN where either is, as ONNX has it.
+fn extreme(x: f64, y: f64, takes_y: bool) -> f64 {
+    if y.is_nan() || (takes_y && !x.is_nan()) { y } else { x }
 }
 
 fn compare(op: &str, a: &Array, b: &Array) -> Result<Array, String> {
@@ -423,8 +428,8 @@ fn reduce(node: &Node, array: &Array, axes: Option<&[i64]>) -> Result<Array, Str
     }
     let f = |row: &[f64]| match op {
         "ReduceProd" => row.iter().product(),
-        "ReduceMax" => row.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        "ReduceMin" => row.iter().copied().fold(f64::INFINITY, f64::min),
+        "ReduceMax" => row.iter().copied().fold(f64::NEG_INFINITY, |x, y| extreme(x, y, y > x)),
+        "ReduceMin" => row.iter().copied().fold(f64::INFINITY, |x, y| extreme(x, y, y < x)),
         "ReduceMean" => row.iter().sum::<f64>() / row.len() as f64,
         _ => row.iter().sum(),
     };
@@ -543,4 +548,18 @@ fn products(
         _ => floats(a, values),
     };
     Array::new(outer, data).ok_or_else(|| "its operands do not fit".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extremes_with_nan_are_nan() {
+        let row = [1.0, f64::NAN, 3.0, -2.0];
+        let of =
+            |row: &[f64], takes: fn(f64, f64) -> bool| row.iter().copied().reduce(|x, y| extreme(x, y, takes(x, y)));
+        assert!(of(&row, |x, y| y > x).unwrap().is_nan() && of(&row, |x, y| y < x).unwrap().is_nan());
+        assert_eq!((of(&row[2..], |x, y| y > x), of(&row[2..], |x, y| y < x)), (Some(3.0), Some(-2.0)));
+    }
 }

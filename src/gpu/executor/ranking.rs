@@ -16,12 +16,21 @@ pub(crate) struct Ranking {
     pub(crate) softmax: bool,
 }
 
-/// A class and its probability, as the shader writes it.
+/// A class and its probability, as the shader writes it. Where there is no best class, [`Best::class`] is `u32::MAX`, and in
+/// place of a probability is what the largest value is: see `shaders/common/number_kind.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub(crate) struct Best {
     pub(crate) class: u32,
     pub(crate) probability: f32,
+}
+
+impl Best {
+    /// What stands in the way of a best class, if anything.
+    pub(crate) fn obstacle(&self) -> Option<f32> {
+        const KINDS: [f32; 4] = [f32::NEG_INFINITY, f32::NAN, f32::INFINITY, f32::NAN];
+        (self.class == u32::MAX).then(|| KINDS.get(self.probability as usize).copied().unwrap_or(f32::NAN))
+    }
 }
 
 /// Everything that ranking after one program needs.

@@ -28,14 +28,11 @@ impl ActivationClass {
 
     /// The class of an activation, and its two parameters, which shaders know as `lower` and `upper`.
     pub fn of(activation: Option<Activation>) -> (Self, [f32; 2]) {
-        let Some(activation) = activation else { return (Self::Bounds, [f32::NEG_INFINITY, f32::INFINITY]) };
+        let unbounded = [f32::NEG_INFINITY, f32::INFINITY];
+        let Some(activation) = activation else { return (Self::Bounds, unbounded) };
         match activation {
-            Activation::Relu => (Self::Bounds, [0.0, f32::INFINITY]),
-            Activation::Relu6 => (Self::Bounds, [0.0, 6.0]),
-            Activation::Clip { min, max } => {
-                let max = max.unwrap_or(f32::INFINITY);
-                // WGSL does not say what a clamp between crossed bounds gives; in ONNX the upper one wins.
-                (Self::Bounds, [min.unwrap_or(f32::NEG_INFINITY).min(max), max])
+            Activation::Relu | Activation::Relu6 | Activation::Clip { .. } => {
+                (Self::Bounds, activation.bounds().unwrap_or(unbounded))
             }
             Activation::LeakyRelu { slope } => (Self::LeakyRelu, [slope, 0.0]),
             Activation::HardSigmoid => (Self::Ramp, [1.0 / 6.0, 0.5]),

@@ -1,6 +1,6 @@
 //! Small networks: the blocks that real ones are made of, and anything else that is a graph.
 
-use doconv::network::{Activation, AvgPool, Conv2d, DoConv, Linear, MaxPool, Network, Op, Pairing};
+use doconv::network::{Activation, AvgPool, Conv2d, DoConv, Linear, MaxPool, Network, Op, PaddingMode, Pairing};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
@@ -120,6 +120,39 @@ pub fn random() -> BoxedStrategy<Problem> {
         },
     );
     (with_numbers(networks), any::<bool>()).prop_map(|(problem, composed)| Problem { composed, ..problem }).boxed()
+}
+
+/// Several maps per element of the batch, all the way from the inputs, or made of channels on the way.
+pub fn items() -> BoxedStrategy<Problem> {
+    let given = (prop_oneof![blocks(), random()], 2usize..=3).prop_filter_map("operators that count items", |given| {
+        let (mut problem, items) = given;
+        problem.network.inputs.iter_mut().for_each(|input| input.items = items);
+        problem.network.infer(1).ok()?;
+        Some(problem)
+    });
+    let shape = [1usize..=5, 1usize..=5, 3usize..=8, 3usize..=8];
+    let made = (shape, 1usize..=6, any_activation(), any::<[bool; 4]>()).prop_map(
+        |([items, channels, height, width], outputs, activation, [reshapes, mirrors, adds, composed])| {
+            let mut graph = Graph::of_items([channels, items, height, width]);
+            let moved = if reshapes {
+                graph.add(Op::Reshape([items, channels, height, width]), &["input"])
+            } else {
+                graph.add(Op::Transpose([1, 0, 2, 3]), &["input"])
+            };
+            let padding_mode = if mirrors { PaddingMode::Reflect } else { PaddingMode::Zeros };
+            let outputs = if adds { channels } else { outputs };
+            let mut value = graph.add(Op::Conv2d(Conv2d { padding_mode, ..same_conv(channels, outputs) }), &[&moved]);
+            if adds {
+                value = graph.add(Op::Add, &[&value, &moved]);
+            }
+            value = graph.add(Op::Activation(activation), &[&value]);
+            (graph.finish(&[&value]), composed)
+        },
+    );
+    let made = (made, any::<u64>(), 1usize..=3);
+    let made =
+        made.prop_map(|((network, composed), seed, batch)| Problem { composed, ..Problem::new(network, seed, batch) });
+    prop_oneof![given, made].boxed()
 }
 
 fn grow(graph: &mut Graph, (kind, a, b, detail): Choice, products: &mut usize) {

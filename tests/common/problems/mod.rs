@@ -37,6 +37,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("blocks", graphs::blocks),
     ("random_graph", graphs::random),
     ("pairs", pairs::random),
+    ("items", graphs::items),
 ];
 
 /// Networks with a seed and a batch size of 1 to 3.

@@ -11,8 +11,11 @@ impl Exporter<'_> {
         let graph = &mut self.graph;
         match activation {
             Activation::Relu => graph.node("Relu", &[input], output, vec![]),
-            Activation::Relu6 => self.clip(from, to, [Some(0.0), Some(6.0)]),
-            Activation::Clip { min, max } => self.clip(from, to, [min, max]),
+            Activation::Relu6 | Activation::Clip { .. } => {
+                // Never crossed: runtimes differ in which bound wins then.
+                let bounds = activation.bounds().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+                self.clip(from, to, bounds.map(|bound| bound.is_finite().then_some(bound)));
+            }
             Activation::LeakyRelu { slope } => graph.node("LeakyRelu", &[input], output, vec![float("alpha", slope)]),
             Activation::HardSwish => graph.node("HardSwish", &[input], output, vec![]),
             Activation::HardSigmoid => {

@@ -22,9 +22,9 @@ impl Importer<'_> {
                 Some(array) => array.to_f32().first().copied(),
                 None => node.attribute(attribute).map(|attribute| attribute.f()),
             };
-            Ok(given.filter(|bound| bound.is_finite() && bound.abs() < f32::MAX))
+            Ok(given)
         };
-        let activation = bounded(bound(1, "min")?, bound(2, "max")?);
+        let activation = bounded(bound(1, "min")?, bound(2, "max")?)?;
         let Some(activation) = activation else { return one(run) };
         let result = self.emit(&self.name(node), Op::Activation(activation), &[&run], vec![])?;
         one(result.with(run.dims))
@@ -47,7 +47,7 @@ impl Importer<'_> {
         if let Some(single) = single {
             run = self.widened(node, run, &single)?;
         }
-        let activation = if node.op() == "Min" { bounded(None, limit) } else { bounded(limit, None) };
+        let activation = if node.op() == "Min" { bounded(None, limit)? } else { bounded(limit, None)? };
         let Some(activation) = activation else { return one(run) };
         let result = self.emit(&self.name(node), Op::Activation(activation), &[&run], vec![])?;
         one(result.with(run.dims))
@@ -235,14 +235,19 @@ impl Importer<'_> {
     }
 }
 
-/// The activation that bounds a value; none if there are no bounds.
-fn bounded(min: Option<f32>, max: Option<f32>) -> Option<Activation> {
-    match (min, max) {
+/// The activation that bounds a value; none if there are no bounds, or none that any number is beyond.
+fn bounded(min: Option<f32>, max: Option<f32>) -> Result<Option<Activation>, Stop> {
+    let min = min.filter(|&bound| bound > f32::MIN || bound.is_nan());
+    let max = max.filter(|&bound| bound < f32::MAX || bound.is_nan());
+    if let Some(bound) = min.into_iter().chain(max).find(|bound| !bound.is_finite()) {
+        return Err(format!("its bound is {bound}, which leaves no numbers").into());
+    }
+    Ok(match (min, max) {
         (None, None) => None,
         (Some(0.0), None) => Some(Activation::Relu),
         (Some(0.0), Some(6.0)) => Some(Activation::Relu6),
         (min, max) => Some(Activation::Clip { min, max }),
-    }
+    })
 }
 
 /// Shapes of four axes in which two operands of the same rank can be combined, or nothing where that takes more axes.
@@ -266,4 +271,30 @@ fn merged(a: &[usize], b: &[usize], canonical: impl Fn(&[usize]) -> [usize; 4]) 
     let group = |axis: usize| axis.checked_sub(lead).map(|at| &groups[at]);
     let first = std::array::from_fn(|axis| group(axis).map_or(1, |&(_, extent, _)| extent));
     Some((first, std::array::from_fn(|axis| group(axis).map_or(1, |&(_, _, extent)| extent))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_do_not_bound_are_left_out_and_those_that_leave_nothing_refused() {
+        let (far, inf) = (f32::MAX, f32::INFINITY);
+        let clip = |min, max| Some(Activation::Clip { min, max });
+        for (min, max, want) in [
+            (None, None, None),
+            (Some(-far), Some(far), None),
+            (Some(-inf), Some(inf), None),
+            (Some(0.0), Some(inf), Some(Activation::Relu)),
+            (Some(0.0), Some(6.0), Some(Activation::Relu6)),
+            (Some(-1.0), None, clip(Some(-1.0), None)),
+            (Some(2.0), Some(1.0), clip(Some(2.0), Some(1.0))),
+            (Some(far), Some(-far), clip(Some(far), Some(-far))),
+        ] {
+            assert!(matches!(bounded(min, max), Ok(got) if got == want), "{min:?} {max:?}");
+        }
+        for (min, max) in [(Some(f32::NAN), None), (None, Some(f32::NAN)), (Some(inf), None), (Some(0.0), Some(-inf))] {
+            assert!(bounded(min, max).is_err(), "{min:?} {max:?}");
+        }
+    }
 }
