@@ -3,7 +3,8 @@
 use super::Executor;
 use crate::network::{Activation, Conv2d, Shape};
 use crate::plan::{
-    Binary, BinaryOp, Conv, Kernel, KernelId, KernelSource, Plan, Pool, PoolKind, Step, Value, ValueId, View,
+    Binary, BinaryOp, ComposeGradient, Conv, Factor, Kernel, KernelId, KernelSource, Plan, Pool, PoolKind, Step, Value,
+    ValueId, View,
 };
 use crate::{Error, Tensor};
 
@@ -504,6 +505,23 @@ fn softmax_of_large_logits() {
         }
     }
     compare(&run(&plan, 2, &inputs), &expected, 1e-6).unwrap();
+}
+
+#[test]
+fn a_step_that_fails_leaves_its_buffers() {
+    let conv = Conv2d::new(1, 1, [1, 2]);
+    let source = KernelSource::Plain(vec![1.0; 2]);
+    let kernel = Kernel { name: "plain".into(), conv, source, bias: vec![0.0] };
+    // A plain kernel has no W of which there could be a gradient.
+    let (kernel_id, factor) = (KernelId(0), Factor::W);
+    let step = ComposeGradient { kernel: kernel_id, factor, grad_kernel: ValueId(0), output: ValueId(1) };
+    let values = vec![value("gradient", [1, 1, 2]), value("gradient of W", [1, 1, 1])];
+    let plan = plan_of(values, vec![kernel], vec![Step::ComposeGradient(step)]);
+    let mut executor = Executor::new(&plan).unwrap();
+    for _ in 0..2 {
+        let error = executor.run(1, &[&[1.0, 2.0]]).unwrap_err().to_string();
+        assert!(error.contains("a plain kernel has no W and D"), "{error}");
+    }
 }
 
 #[test]
