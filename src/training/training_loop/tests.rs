@@ -69,13 +69,13 @@ fn follow(mut training: TrainingLoop, interruptions: &[Option<Interruption>]) ->
     training.trainer.interruptions = VecDeque::from(interruptions.to_vec());
     let mut interrupted = 0;
     loop {
-        let before = training.place();
+        let before = training.position();
         match advance(&mut training) {
             Some(Ok(Advance::Done)) => break,
             Some(Ok(_)) => {}
             Some(Err(_)) | None => {
                 interrupted += 1;
-                let (epochs, step, _) = training.place();
+                let (epochs, step, _) = training.position();
                 // What fails after a step, such as reading its loss, does not take that back.
                 assert!(epochs == before.0 && (step == before.1 || step == before.1 + 1));
             }
@@ -139,7 +139,7 @@ fn a_checkpoint_after_an_error_has_all_steps() {
     training.trainer.interruptions = at(&[3], Interruption::Error).into();
     assert!(advance(&mut training).unwrap().is_ok());
     assert!(advance(&mut training).unwrap().is_err());
-    assert_eq!(training.place(), (0, 2, 4));
+    assert_eq!(training.position(), (0, 2, 4));
     let bytes = block_on(training.checkpoint()).unwrap();
     let checkpoint = Checkpoint::from_bytes("c", &bytes).unwrap();
     assert_eq!(checkpoint.progress.totals.images, 8);
