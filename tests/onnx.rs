@@ -107,7 +107,7 @@ fn batch_file(name: &str) -> File {
 
 #[test]
 fn what_is_in_proportion_to_the_batch_works_for_every_batch() {
-    for name in ["shape", "arithmetic", "token", "repeated", "matrices", "condition"] {
+    for name in ["shape", "arithmetic", "token", "repeated", "matrices", "branches", "condition"] {
         let imported = batch_file(name).import(&BTreeMap::new()).unwrap();
         assert!(imported.inputs[0].batched, "{name}");
         for n in BATCHES {

@@ -1,7 +1,7 @@
 //! Values that are known when the model is loaded but for the extent of the batch.
 //!
 //! Where the first axis of the inputs is free, a batch may have any number of elements, N. What the graph computes from N
-//! is held as it is for each of [`SAMPLES`], and is of one of two kinds:
+//! is held as it is for each of `SAMPLES`, and is of one of two kinds:
 //! - numbers that are linear in N, such as those that `Shape` gives;
 //! - an array whose first axis is the batch, with the same content for every element, such as a class token that
 //!   `Expand` repeats.
@@ -19,7 +19,7 @@ use super::node::Node;
 use super::proto::tensor_proto::DataType;
 
 /// The batches for which values are held. A product of two linear values is linear for all N if it is for three.
-pub(super) const SAMPLES: [usize; 3] = [1, 2, 3];
+const SAMPLES: [usize; 3] = [1, 2, 3];
 
 /// An extent above which a `Slice` does not end: exporters write the largest integer for "all".
 const ALL: usize = 1 << 30;
@@ -384,5 +384,56 @@ impl Importer<'_> {
     pub(super) fn depends(&self, node: &Node, index: usize) -> Stop {
         let name = node.input(index).unwrap_or_default();
         Stop::Batch(format!("{} ({}) reads `{name}`, which depends on its extent", describe(node), node.op()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(of: impl Fn(i64) -> (Vec<usize>, Vec<i64>)) -> Option<Value> {
+        let array = |n: usize| {
+            let (dims, values) = of(n as i64);
+            Array::new(dims, values).unwrap()
+        };
+        value(SAMPLES.map(array).to_vec())
+    }
+
+    #[test]
+    fn values_are_the_same_linear_or_repeated() {
+        let kind = |value: Option<Value>| match value {
+            Some(Value::Known(_)) => "same",
+            Some(Value::Varying(varying)) if varying.is_linear() => "linear",
+            Some(Value::Varying(_)) => "repeated",
+            _ => "neither",
+        };
+        assert_eq!(kind(samples(|_| (vec![2], vec![4, 5]))), "same");
+        assert_eq!(kind(samples(|n| (vec![2], vec![3 * n - 7, 5]))), "linear");
+        assert_eq!(kind(samples(|n| (vec![1], vec![n * n]))), "neither");
+        assert_eq!(kind(samples(|n| (vec![n as usize, 2], [4, 5].repeat(n as usize)))), "repeated");
+        assert_eq!(kind(samples(|n| (vec![n as usize, 2], [4, n].repeat(n as usize)))), "neither");
+        assert_eq!(kind(samples(|n| (vec![n as usize], (0..n).collect()))), "neither");
+        assert_eq!(kind(samples(|n| (vec![2 * n as usize], [4, 4].repeat(n as usize)))), "neither");
+        assert_eq!(kind(samples(|n| (vec![2, n as usize], [4, 4].repeat(n as usize)))), "neither");
+    }
+
+    #[test]
+    fn comparisons_hold_for_every_batch_or_not() {
+        let line = |first: f64, step: f64| Line { first, step };
+        // N - 5 is 0 for five, 2N - 5 never is, and nor is N + 1.
+        assert!(!line(-4.0, 1.0).is_never_zero() && !line(0.0, 1.0).is_never_zero());
+        assert!(line(-3.0, 2.0).is_never_zero() && line(2.0, 1.0).is_never_zero() && line(1.0, 0.0).is_never_zero());
+        assert!(line(0.0, 0.0).is_always_zero() && !line(0.0, 1.0).is_always_zero());
+        // N - 1 is never below 0, and is above it for some batches only.
+        assert!(
+            line(0.0, 1.0).is_never_below() && !line(0.0, 1.0).is_always_above() && !line(0.0, 1.0).is_never_above()
+        );
+        // 8 - N is above 0 for the samples, but not for all batches.
+        assert!(!line(7.0, -1.0).is_always_above() && !line(7.0, -1.0).is_never_below());
+        assert!(
+            line(-1.0, -1.0).is_always_below()
+                && line(0.0, -1.0).is_never_above()
+                && !line(0.0, -1.0).is_always_below()
+        );
     }
 }

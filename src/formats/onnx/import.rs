@@ -466,10 +466,16 @@ impl<'a> Importer<'a> {
         for name in &node.proto.output {
             let value = results.next().unwrap_or(Value::Failed);
             if !name.is_empty() {
-                self.values.insert(name.clone(), value);
+                self.set(name, value);
             }
         }
         Ok(())
+    }
+
+    /// Names a value. The branches of several nodes may use the same names.
+    fn set(&mut self, name: &str, value: Value) {
+        self.repeated.remove(name);
+        self.values.insert(name.into(), value);
     }
 
     fn results(&mut self, node: &Node) -> Result<Vec<Value>, Stop> {
@@ -504,7 +510,7 @@ impl<'a> Importer<'a> {
                 results.map_err(|reason| Stop::Batch(format!("{} ({}) {reason}", describe(node), node.op())))?;
             for value in &results {
                 if let Value::Varying(varying) = value {
-                    self.count(varying.arrays())?;
+                    self.count(varying.arrays()).map_err(Stop::Batch)?;
                 }
             }
             return Ok(results);
@@ -527,10 +533,10 @@ impl<'a> Importer<'a> {
     }
 
     /// Counts the elements of computed constants.
-    fn count(&mut self, arrays: &[Arc<Array>]) -> Result<(), Stop> {
+    fn count(&mut self, arrays: &[Arc<Array>]) -> Result<(), String> {
         for array in arrays {
             if !sane(array.dims()) {
-                return Err(format!("a constant of shape {:?} is too large", array.dims()).into());
+                return Err(format!("a constant of shape {:?} is too large", array.dims()));
             }
             self.computed += array.data().len();
         }
@@ -558,7 +564,7 @@ impl<'a> Importer<'a> {
         let taken = condition.to_bool().first().copied().unwrap_or(false);
         let graph = node.graph(if taken { "then_branch" } else { "else_branch" }).ok_or("it lacks a branch")?.clone();
         for tensor in &graph.initializer {
-            self.values.insert(tensor.name().into(), Value::Known(Arc::new(Array::of(tensor)?)));
+            self.set(tensor.name(), Value::Known(Arc::new(Array::of(tensor)?)));
         }
         for inner in &graph.node {
             let inner = Node { proto: Arc::new(inner.clone()), opset: node.opset };

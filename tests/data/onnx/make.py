@@ -269,9 +269,9 @@ def external():
     record("external", made, {"x": normal(2, 2, 3, 3)}, external=True)
 
 
-def branch(text):
-    made = node(text)
-    return helper.make_graph([made], "branch", [], [helper.make_tensor_value_info(made.output[0], 1, None)])
+def branch(text, *before):
+    nodes = [node(text) for text in [*before, text]]
+    return helper.make_graph(nodes, "branch", [], [helper.make_tensor_value_info(nodes[-1].output[0], 1, None)])
 
 
 def batches():
@@ -346,6 +346,19 @@ def batches():
             ["n", 3, 4],
             shape + [node("t = Concat(n, four, two)", axis=0), node("all_m = Expand(m, t)"), node("y = MatMul(x, all_m)")],
             floats(m=RANDOM.normal(0, 1, (1, 4, 2))),
+        ),
+        # The same names in both branches, for other values.
+        "branches": (
+            two_d,
+            shape
+            + [
+                node("twos = ConstantOfShape(s)", value=twos),
+                node("fours = Add(twos, twos)"),
+                helper.make_node("If", ["yes"], ["a"], name="If_a", then_branch=branch("t = Mul(x, r)", "r = Identity(twos)"), else_branch=branch("u = Neg(x)")),
+                helper.make_node("If", ["yes"], ["b"], name="If_b", then_branch=branch("t = Mul(x, r)", "r = Identity(fours)"), else_branch=branch("u = Neg(x)")),
+                node("y = Sub(a, b)"),
+            ],
+            [numpy_helper.from_array(np.array(True), "yes")],
         ),
         "condition": (
             two_d,
