@@ -89,8 +89,7 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
             shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, activation });
         }
         for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
-            shaders
-                .extend([2, 4].map(|slices| Shader::ConvFeature { pixels: 4, slices, columns, lanes, activation }));
+            shaders.extend([2, 4].map(|slices| Shader::ConvFeature { pixels: 4, slices, columns, lanes, activation }));
         }
     }
     for channels in [2, 4] {

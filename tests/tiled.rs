@@ -52,8 +52,14 @@ fn problems() -> BoxedStrategy<Problem> {
     (channels, geometry, [6usize..=12, 6usize..=12], tail, (any::<u64>(), 1usize..=3))
         .prop_map(|(channels, (kernel, stride, dilation, padding), size, (residual, activation), numbers)| {
             let (in_channels, out_channels, groups) = channels;
-            let conv =
-                Conv2d { stride, dilation, padding, groups, bias: true, ..Conv2d::new(in_channels, out_channels, kernel) };
+            let conv = Conv2d {
+                stride,
+                dilation,
+                padding,
+                groups,
+                bias: true,
+                ..Conv2d::new(in_channels, out_channels, kernel)
+            };
             // Windows fit into the map.
             let least = [0, 1].map(|axis| (kernel[axis] - 1) * dilation[axis] + 1);
             let mut graph = Graph::new([in_channels, size[0].max(least[0]), size[1].max(least[1])]);

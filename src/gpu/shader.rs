@@ -457,9 +457,7 @@ impl Shader {
                 ("conv_tiled.wgsl", context! { split, ..tiled(slices, lanes, activation.context()) })
             }
             Shader::ConvSum { activation } => ("conv_sum.wgsl", activation.context()),
-            Shader::WinogradProductTiled { slices } => {
-                ("conv_tiled.wgsl", tiled(slices, 4, products()))
-            }
+            Shader::WinogradProductTiled { slices } => ("conv_tiled.wgsl", tiled(slices, 4, products())),
             Shader::WinogradKernel { size } => {
                 let matrix = size.kernel();
                 let params = params::WinogradKernel::WGSL;

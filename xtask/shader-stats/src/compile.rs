@@ -39,8 +39,7 @@ fn translate(name: &str, wgsl: String) -> Result<Compiled> {
     let module = naga::front::wgsl::parse_str(&wgsl).map_err(|error| anyhow!(error.emit_to_string(&wgsl)))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator.validate(&module).map_err(|error| anyhow!(error.emit_to_string(&wgsl)))?;
-    let pipeline =
-        spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: String::from("main") };
+    let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: String::from("main") };
     let spirv = spv::write_vec(&module, &info, &options(), Some(&pipeline))?;
     let bindings_in = |wanted: fn(naga::AddressSpace) -> bool| {
         let variables = module.global_variables.iter().filter(|(_, variable)| wanted(variable.space));

@@ -86,9 +86,8 @@ impl Device {
             let layout = self
                 .device
                 .create_pipeline_layout(&vk::PipelineLayoutCreateInfo::default().set_layouts(&sets), None)?;
-            let module = self
-                .device
-                .create_shader_module(&vk::ShaderModuleCreateInfo::default().code(&shader.spirv), None)?;
+            let module =
+                self.device.create_shader_module(&vk::ShaderModuleCreateInfo::default().code(&shader.spirv), None)?;
             let stage = vk::PipelineShaderStageCreateInfo::default()
                 .flags(vk::PipelineShaderStageCreateFlags::ALLOW_VARYING_SUBGROUP_SIZE)
                 .stage(vk::ShaderStageFlags::COMPUTE)

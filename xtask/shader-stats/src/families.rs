@@ -59,7 +59,7 @@ pub fn reason_to_skip() -> Result<Option<String>> {
         }
         return Ok(Some(reason.to_string_lossy().into_owned()));
     }
-    Ok((!cfg!(target_os = "linux")).then(|| "there is no RADV but on Linux".into()))
+    Ok((!cfg!(target_os = "linux")).then(|| "RADV exists on Linux only".into()))
 }
 
 fn driver() -> Result<PathBuf> {

@@ -76,15 +76,17 @@ pub fn compare(reports: &BTreeMap<Family, Report>, is_part: bool) -> Result<()> 
         print!("{}", table::of_changes(family, &changes));
         failures.extend(changes.iter().filter(|change| change.fails()).map(|change| change.name.clone()));
     }
-    match failures.as_slice() {
-        [] => Ok(()),
-        [first, others @ ..] => bail!(
-            "{first} and {} more are worse than the record or not in it; if that is right, \
-             `cargo xtask shader-stats --write` updates {}",
-            others.len(),
-            path.display()
-        ),
-    }
+    let Some(first) = failures.first() else { return Ok(()) };
+    bail!(
+        "worse than the record or not in it: {first}{}; `cargo xtask shader-stats --write` updates {}",
+        and_more(failures.len()),
+        path.display()
+    )
+}
+
+/// What is said of all but the first.
+fn and_more(count: usize) -> String {
+    if count > 1 { format!(" … and {} more", count - 1) } else { String::new() }
 }
 
 /// What became of a shader.
@@ -132,16 +134,13 @@ fn changes(family: Family, report: &Report, record: &Record, is_part: bool) -> V
 fn fail_on_spills(reports: &BTreeMap<Family, Report>) -> Result<()> {
     let spilling = reports.iter().flat_map(|(family, report)| {
         let shaders = report.shaders.iter().filter(|(_, statistics)| statistics.needs_memory());
-        shaders.map(move |(name, it)| format!("{name} on {}: {} registers, {} bytes", family.name(), it.spills, it.scratch))
+        shaders.map(move |(name, it)| {
+            format!("{name} on {} spills {} into {} bytes", family.name(), it.spills, it.scratch)
+        })
     });
     let spilling: Vec<String> = spilling.collect();
-    match spilling.as_slice() {
-        [] => Ok(()),
-        [first, others @ ..] => bail!(
-            "{first} are spilled, and in {} more; the heuristics may choose only what fits into registers",
-            others.len()
-        ),
-    }
+    let Some(first) = spilling.first() else { return Ok(()) };
+    bail!("registers do not suffice: {first}{}; the heuristics may choose only what fits", and_more(spilling.len()))
 }
 
 #[cfg(test)]
@@ -179,10 +178,7 @@ mod tests {
         let new = report(&[("a", statistics(44, 12)), ("b", statistics(48, 10)), ("d", statistics(8, 20))]);
         let found = changes(Family::Navi21, &new, &old, false);
         let verdicts: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.verdict(), it.fails())).collect();
-        assert_eq!(
-            verdicts,
-            [("a", "worse", true), ("b", "better", false), ("d", "new", true), ("c", "gone", false)]
-        );
+        assert_eq!(verdicts, [("a", "worse", true), ("b", "better", false), ("d", "new", true), ("c", "gone", false)]);
         assert_eq!(changes(Family::Navi21, &new, &old, true).len(), 3, "of a part nothing is gone");
     }
 
