@@ -58,11 +58,12 @@ fn layers() -> Vec<(Conv2d, [usize; 2])> {
         (Conv2d { groups: 4, stride: [2, 2], ..conv(64, 32, 5) }, [11, 12]),
         (Conv2d { stride: [2, 2], ..conv(3, 10, 3) }, [17, 13]),
         (Conv2d { groups: 24, ..conv(24, 24, 3) }, [8, 9]),
+        (Conv2d { groups: 10, stride: [2, 1], ..conv(10, 10, 7) }, [19, 21]),
     ]
 }
 
 /// Every kind of choice, with what is at the borders: tiles larger than maps, more slices than there are, uneven parts.
-const CHOICES: [&str; 19] = [
+const CHOICES: [&str; 20] = [
     "direct 16x2 8x4",
     "direct 8x4 8x4",
     "direct 4x4 4x8",
@@ -80,6 +81,7 @@ const CHOICES: [&str; 19] = [
     "tiled 8x1 8x8 /5",
     "depthwise 2x1 8x8",
     "depthwise 1x1 8x8",
+    "depthwise_tiled 1x1 8x8",
     "f2 direct 8x2 4x8",
     "f4 tiled 8x2 8x8",
 ];

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod depthwise;
+mod depthwise_tiled;
 mod direct;
 #[cfg(not(target_arch = "wasm32"))]
 mod families;

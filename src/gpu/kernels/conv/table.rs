@@ -3,13 +3,14 @@
 use super::kernel::ConvKernel;
 #[cfg(not(target_arch = "wasm32"))]
 use super::matrix;
-use super::{depthwise, direct, grouped, subgroup, tiled};
+use super::{depthwise, depthwise_tiled, direct, grouped, subgroup, tiled};
 use crate::gpu::policy::KernelConfig;
 
 /// The kernels that run convolutions and the products of Winograd convolutions, the most special first.
 pub static KERNELS: &[&dyn ConvKernel] = &[
     #[cfg(not(target_arch = "wasm32"))]
     &matrix::Matrix,
+    &depthwise_tiled::DepthwiseTiled,
     &depthwise::Depthwise,
     &subgroup::Subgroup,
     &tiled::Tiled,
