@@ -88,7 +88,7 @@ fn shaders_that_are(compact: bool) -> Vec<Shader> {
         for (pixels, slices) in [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)] {
             shaders.push(Shader::ConvFeature { pixels, slices, columns: 3, lanes: 4, activation });
         }
-        for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4)] {
+        for (columns, lanes) in [(1, 1), (2, 2), (3, 3), (4, 4), (1, 4), (2, 4)] {
             shaders.extend([2, 4].map(|slices| Shader::ConvFeature { pixels: 4, slices, columns, lanes, activation }));
         }
     }

@@ -603,6 +603,7 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: &Pol
         return None;
     }
     let out_slices = slices(q);
+    // GPUs spill registers of larger tiles, and of more columns: `cargo xtask shader-stats`.
     let wanted = match policy.tier {
         _ if output[0] * output[2] * output[3] < 4 => [1, 4],
         Tier::Software => [4, 4],
@@ -618,7 +619,11 @@ pub fn choose_feature(depthwise: &Conv, step: &Conv, output: Shape, policy: &Pol
         Tier::Software => again <= MOST_AGAIN_SOFTWARE,
         Tier::Hardware => again <= MOST_AGAIN_HARDWARE,
     };
-    let columns = [3, 4, 2].into_iter().find(|&columns| d_mul.is_multiple_of(columns)).unwrap_or(1);
+    let columns = match policy.tier {
+        Tier::Software => &[3, 4, 2][..],
+        Tier::Hardware => &[3, 2],
+    };
+    let columns = columns.iter().copied().find(|&columns| d_mul.is_multiple_of(columns)).unwrap_or(1);
     let activation = ActivationClass::of_step(step);
     let (pixels, slices, lanes) = (wanted[0] as u32, tile as u32, cpg.min(4) as u32);
     worth_it.then_some(Shader::ConvFeature { pixels, slices, columns: columns as u32, lanes, activation })
