@@ -90,9 +90,9 @@ fn path<'a, 'b>(blocks: &'b [Block<'a>], start: usize, end: usize) -> Vec<&'b Bl
 }
 
 fn in_flight(before: &[&Block<'_>], block: &Block<'_>) -> u32 {
-    let is_multiply_add = |it: &&str| multiply_adds(&[it]) > 0;
-    let Some(first) = block.instructions.iter().position(|it| is_multiply_add(&it)) else { return 0 };
-    let last = block.instructions.iter().rposition(|it| is_multiply_add(&it)).unwrap_or(first);
+    let is_multiply_add = |it: &&str| multiply_adds(&[*it]) > 0;
+    let Some(first) = block.instructions.iter().position(is_multiply_add) else { return 0 };
+    let last = block.instructions.iter().rposition(is_multiply_add).unwrap_or(first);
     let mut loads = 0;
     let (issuing, multiplying) = (&block.instructions[..first], &block.instructions[first..last]);
     for instruction in before.iter().flat_map(|block| &block.instructions).chain(issuing) {

@@ -17,7 +17,7 @@ pub fn networks() -> Vec<(String, Network)> {
     let mut layers = vec![];
     // Images of one to four channels; few and many outputs.
     for inputs in 1..=4 {
-        layers.extend([16, 32, 64].map(|outputs| (conv(inputs, outputs, 3), 64)));
+        layers.extend([8, 16, 32, 64].map(|outputs| (conv(inputs, outputs, 3), 64)));
     }
     // Winograd convolution with both sizes, and with the fewest outputs that its heuristics take.
     layers.extend([8, 14, 16, 28, 56].map(|side| (conv(128, 128, 3), side)));
@@ -42,8 +42,14 @@ pub fn networks() -> Vec<(String, Network)> {
     plain.chain(activations).collect()
 }
 
+/// Layers that are worth composing in every mode: other kernels than 3×3, and maps of a pixel.
+pub fn composed() -> Vec<(String, Network)> {
+    let layers = [([2, 2], 28), ([5, 5], 28), ([3, 5], 28), ([3, 3], 3)];
+    layers.map(|(kernel, side)| network(Conv2d::new(64, 64, kernel), side, None)).into()
+}
+
 fn network(conv: Conv2d, side: usize, activation: Option<Activation>) -> (String, Network) {
-    let name = format!("layer {}→{} {}×{}", conv.in_channels, conv.out_channels, conv.kernel[0], conv.kernel[1]);
+    let name = format!("a layer {}→{} {}×{}", conv.in_channels, conv.out_channels, conv.kernel[0], conv.kernel[1]);
     let input = Input::new("input", [conv.in_channels, side, side]);
     let mut nodes = vec![Node { name: "conv".into(), inputs: vec!["input".into()], op: Op::Conv2d(conv) }];
     if let Some(activation) = activation {

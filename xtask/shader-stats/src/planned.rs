@@ -27,7 +27,9 @@ pub fn shaders(filter: &str) -> Result<BTreeMap<String, String>> {
         }
     }
     // Gradients are computed in single precision only, and a plan of a training step is for one batch.
-    take(&training_step("resnet20")?, 1, Precision::F32)?;
+    for name in ["resnet20", "mobilenet_v2"] {
+        take(&training_step(name)?, 1, Precision::F32)?;
+    }
     Ok(shaders)
 }
 
@@ -61,6 +63,9 @@ fn models() -> Result<Vec<(String, Model, &'static [Mode])>> {
         models.push((name.into(), model, modes));
     }
     models.push(("the bundled network".into(), Bundled::ImageNet.model()?.expand(None, 0.0, 1)?, &Mode::ALL[..]));
+    for (name, network) in layers::composed() {
+        models.push((name, untrained(network)?.expand(None, 0.0, 1)?, &Mode::ALL));
+    }
     for (name, network) in layers::networks() {
         models.push((name, untrained(network)?, &[Mode::Folded]));
     }
@@ -76,6 +81,6 @@ fn untrained(network: Network) -> Result<Model> {
 fn training_step(name: &str) -> Result<Plan> {
     let model = untrained(zoo::build(name)?)?.expand(None, 0.0, 1)?;
     let rule = Rule::Sgd { nesterov: false };
-    let recipe = Recipe { batch: 128, rule, decay: Decay::All, clips: true, accumulates: false };
+    let recipe = Recipe { batch: 64, rule, decay: Decay::All, clips: true, accumulates: false };
     Ok(TrainingPlan::new(&model, recipe, &|_| true).with_context(|| format!("a training step of {name}"))?.plan)
 }

@@ -44,7 +44,7 @@ pub(super) static FAMILY: Kernel = Kernel {
     #[cfg(not(target_arch = "wasm32"))]
     specialisations: || {
         let tiles = [(1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4)].map(|(pixels, slices)| [pixels, slices, 3, 4]);
-        let columns = [(1, 1), (2, 2), (3, 3), (4, 4)];
+        let columns = [(1, 1), (2, 2), (3, 3), (4, 4), (1, 4), (2, 4)];
         let columns = columns.into_iter().flat_map(|(columns, lanes)| [2, 4].map(|slices| [4, slices, columns, lanes]));
         let tiles: Vec<_> = tiles.into_iter().chain(columns).collect();
         ActivationClass::ALL.into_iter().flat_map(|class| tiles.iter().map(move |&tile| key(tile, class))).collect()
@@ -144,7 +144,8 @@ fn choose(depthwise: &Conv, step: &Conv, output: Shape, policy: &Policy) -> Opti
         return None;
     }
     let out_slices = slices(q);
-    // Pixels and output slices of an invocation. GPUs spill registers of larger tiles: `cargo xtask shader-stats`.
+    // Pixels and output slices of an invocation. GPUs spill registers of larger tiles, and of more columns:
+    // `cargo xtask shader-stats`.
     let wanted = match policy.tier {
         _ if output[0] * output[2] * output[3] < 4 => [1, 4],
         Tier::Software => [4, 4],
@@ -160,7 +161,11 @@ fn choose(depthwise: &Conv, step: &Conv, output: Shape, policy: &Policy) -> Opti
         Tier::Software => again <= MOST_AGAIN_SOFTWARE,
         Tier::Hardware => again <= MOST_AGAIN_HARDWARE,
     };
-    let columns = [3, 4, 2].into_iter().find(|&columns| d_mul.is_multiple_of(columns)).unwrap_or(1);
+    let columns = match policy.tier {
+        Tier::Software => &[3, 4, 2][..],
+        Tier::Hardware => &[3, 2],
+    };
+    let columns = columns.iter().copied().find(|&columns| d_mul.is_multiple_of(columns)).unwrap_or(1);
     let (activation, _) = ActivationClass::of(step.activation);
     let tile = [wanted[0], tile, columns, cpg.min(4)].map(|count| count as u32);
     worth_it.then(|| key(tile, activation))
