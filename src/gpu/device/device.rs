@@ -272,7 +272,7 @@ impl Device {
     }
 
     /// Fails if the device has gone.
-    pub(in crate::gpu) fn check_alive(&self) -> Result<()> {
+    pub(crate) fn check_alive(&self) -> Result<()> {
         match &*self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
             None => Ok(()),

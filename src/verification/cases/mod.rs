@@ -1,0 +1,65 @@
+//! What is checked: networks, layers and training steps that together run every kernel in all that it is specialised by.
+
+mod compose;
+mod conv;
+mod gradients;
+mod grids;
+mod images;
+mod operators;
+mod training;
+
+use super::case::Subject;
+use super::suite::{List, Want};
+use crate::network::Network;
+use crate::plan::Mode;
+use crate::{Precision, Result};
+
+/// Everything for a GPU, in the precision of the list.
+pub(super) fn all(list: &mut List) -> Result<()> {
+    conv::layers(list)?;
+    conv::activations(list)?;
+    conv::tiles(list)?;
+    compose::all(list)?;
+    // The rest stores in half precision, but never adds up in it.
+    let want = if list.precision == Precision::F16 { Want::NewShaders } else { Want::Always };
+    for Operator { what, network, range } in operators::all() {
+        let subject = Subject::Network { network, mode: Mode::Folded, batch: 3, range };
+        list.add(&what, subject, list.own_policy(), want)?;
+    }
+    for (what, subject) in images::all() {
+        list.add(&what, subject, list.own_policy(), want)?;
+    }
+    // Gradients are computed in single precision only, and the index of a workgroup is the same in all.
+    if list.precision == Precision::F32 {
+        for tier in list.tiers.clone() {
+            let subjects = gradients::all().into_iter().chain(training::all()?);
+            for (what, subject) in subjects {
+                list.add(&what, subject, list.policy(tier), Want::Always)?;
+            }
+        }
+        grids::all(list)?;
+    }
+    Ok(())
+}
+
+/// Everything for the CPU path.
+pub(super) fn on_cpu(add: &mut dyn FnMut(String, Subject)) -> Result<()> {
+    for (what, subject) in conv::plain().into_iter().chain(compose::subjects()) {
+        add(what, subject);
+    }
+    for Operator { what, network, range } in operators::all() {
+        add(what, Subject::Network { network, mode: Mode::Folded, batch: 3, range });
+    }
+    for (what, subject) in gradients::all().into_iter().chain(training::all()?) {
+        add(what, subject);
+    }
+    Ok(())
+}
+
+/// An operator by itself, or with what is fused behind it.
+pub(super) struct Operator {
+    pub what: String,
+    pub network: Network,
+    /// Inputs are within ± this.
+    pub range: f64,
+}
