@@ -5,12 +5,11 @@
 //
 // Grid: x over the batch.
 {% include "common/map.wgsl" %}
-{{ params }}
+{% include "common/params.wgsl" %}
 struct Best {
     class_index: u32,
     probability: f32,
 }
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<{{ stored }}>>;
 @group(0) @binding(2) var<storage, read_write> best: array<Best>;
 
