@@ -85,7 +85,9 @@ impl Worst {
     /// Compares one number.
     fn compare(&mut self, what: &str, at: usize, got: f32, want: f64, tolerance: f64) {
         let error = (f64::from(got) - want).abs() / tolerance;
-        self.see(error, || format!("{what} {at} is {got} where {want} is right, {error:.1} times what rounding may do"));
+        self.see(error, || {
+            format!("{what} {at} is {got} where {want} is right, {error:.1} times what rounding may do")
+        });
     }
 }
 
@@ -98,9 +100,7 @@ enum Executor {
 impl Executor {
     async fn new(adapter: &Adapter, plan: &Plan, batch: usize, policy: &Policy) -> Result<Self> {
         Ok(match adapter.gpu() {
-            Some(device) => {
-                Self::Gpu(Box::new(gpu::Executor::with_policy(device, plan, batch, policy.clone()).await?))
-            }
+            Some(device) => Self::Gpu(Box::new(gpu::Executor::with_policy(device, plan, batch, policy.clone()).await?)),
             None => Self::Cpu(Box::new(cpu::Executor::new(plan)?)),
         })
     }
@@ -246,7 +246,8 @@ async fn check_training(adapter: &Adapter, case: &Case) -> Result<Worst> {
 /// Probabilities of nine tenths for one class of every item.
 fn targets(shape: Shape, part: usize) -> Result<Tensor> {
     let [items, classes, ..] = shape;
-    let of = |at: usize| if at % classes == (3 * (at / classes) + part + 1) % classes { 0.9 } else { 0.1 / classes as f32 };
+    let of =
+        |at: usize| if at % classes == (3 * (at / classes) + part + 1) % classes { 0.9 } else { 0.1 / classes as f32 };
     Tensor::new(shape, (0..items * classes).map(of).collect())
 }
 
@@ -288,7 +289,8 @@ async fn check_images(adapter: &Adapter, case: &Case, batch: usize, softmax: boo
     let pictures: Vec<Picture<'_>> = images.iter().map(Picture::Pixels).collect();
     let mut worst = Worst::none();
     for filter in [Filter::Bilinear, Filter::Bicubic] {
-        let how = Preprocess { crop_fraction: 0.875, filter, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
+        let how =
+            Preprocess { crop_fraction: 0.875, filter, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
         // It keeps what it has made for one way of preprocessing.
         let mut executor = gpu::Executor::with_policy(device, &plan, batch, case.policy.clone()).await?;
         let got = executor.preprocess(&pictures, &how).await?;

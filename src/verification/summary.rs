@@ -81,7 +81,8 @@ mod tests {
         summary.add("one", &names(&["a", "ab"]), &names(&["a 8x8", "ab 8x8", "a 4x4"]), 0.5, None);
         summary.add("two", &names(&["a"]), &names(&["a 8x8"]), f64::INFINITY, Some("lost".into()));
         summary.add("three", &names(&["a"]), &names(&["a 8x8"]), 3.0, Some("off".into()));
-        let row = |name: &str| (summary.kernels()[name].cases, summary.kernels()[name].failed, summary.kernels()[name].worst);
+        let row =
+            |name: &str| (summary.kernels()[name].cases, summary.kernels()[name].failed, summary.kernels()[name].worst);
         assert_eq!((row("a"), row("ab")), ((3, 2, 3.0), (1, 0, 0.5)));
         assert_eq!((summary.kernels()["a"].shaders.len(), summary.kernels()["ab"].shaders.len()), (2, 1));
         assert_eq!((summary.checked(), summary.failed()[0].error.as_str()), (3, "lost"));

@@ -1,10 +1,11 @@
 //! Tasks of this repository, run as `cargo xtask COMMAND`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{environment, onnx, setup, test, web};
+use xtask::{environment, hardware, onnx, setup, test, web};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -28,6 +29,12 @@ enum Task {
     Onnx,
     /// Print the environment of the tests as `export` lines, for `eval "$(cargo xtask env)"`.
     Env,
+    /// Pack program, test suites and a script, below 64 MiB, for a machine with nothing but a GPU driver.
+    Hardware {
+        /// The archive to write [default: target/doconv-hardware.tar.gz].
+        #[arg(long, value_name = "FILE.tar.gz")]
+        out: Option<PathBuf>,
+    },
     /// Build the web page into `web/dist/`, and serve it; see `cargo xtask web --help`.
     #[command(disable_help_flag = true)]
     Web {
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test { fast } => test::run(fast),
         Task::Onnx => setup::run().and_then(|()| onnx::run()),
         Task::Env => environment::print(),
+        Task::Hardware { out } => hardware::pack(out),
         Task::Web { arguments } => web::build(&arguments),
         Task::WebTest => setup::run().and_then(|()| web::test()),
     };

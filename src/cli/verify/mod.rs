@@ -3,14 +3,16 @@
 mod supervisor;
 mod worker;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use doconv::verification::{Extent, Failure, Summary};
+use doconv::formats;
+use doconv::verification::{Extent, Failure, KernelRow, Summary};
 use serde::Serialize;
 
 use super::adapter::AdapterName;
-use super::{output, progress, table};
+use super::{model, output, progress, table};
 use supervisor::supervise;
 
 /// Check every kernel of this device against the reference
@@ -24,7 +26,7 @@ use supervisor::supervise;
 Examples:
   doconv verify                                 the default adapter
   doconv verify --adapter nvidia                another, by a part of its name
-  doconv verify --json > verify.json            to attach to a bug report
+  doconv verify --output verify.json            the table, and all of it to attach to a bug report
   doconv verify --quick                         every shader family, but not all that it is specialised by
 
 The table has a line for every shader family: how many specialised shaders and cases were run, the
@@ -37,6 +39,9 @@ pub struct Arguments {
     /// Run every shader family once in each precision, and little more
     #[arg(long)]
     quick: bool,
+    /// File to write the JSON document to
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Seconds that a case may take before its process is ended
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
@@ -66,10 +71,24 @@ struct KernelJson<'a> {
     worst: f64,
 }
 
+impl<'a> Document<'a> {
+    fn new(adapter: &'a serde_json::Value, summary: &'a Summary, elapsed_s: f64) -> Self {
+        let kernel = |(kernel, row): (&'a String, &'a KernelRow)| {
+            let KernelRow { cases, failed, worst, .. } = *row;
+            KernelJson { kernel, shaders: row.shaders.len(), cases, failed, worst }
+        };
+        let kernels = summary.kernels().iter().map(kernel).collect();
+        Self { adapter, checked: summary.checked(), failed: summary.failed(), kernels, elapsed_s }
+    }
+}
+
 pub fn main(arguments: Arguments) -> Result<()> {
     let extent = if arguments.quick { Extent::Quick } else { Extent::Full };
     if let Some(first) = arguments.worker {
         return worker::work(&arguments.adapter, extent, first);
+    }
+    if let Some(path) = &arguments.output {
+        model::check_writable(path)?;
     }
     let mut of_worker = vec!["verify".to_owned()];
     if let Some(name) = arguments.adapter.name() {
@@ -87,26 +106,17 @@ pub fn main(arguments: Arguments) -> Result<()> {
     bar.finish_and_clear();
     let (found, summary) = result?;
     let elapsed_s = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    let document = Document::new(&found.adapter, &summary, elapsed_s);
+    if let Some(path) = &arguments.output {
+        formats::write_file(path, &serde_json::to_vec(&document)?)?;
+    }
     if arguments.json {
-        let kernel = |(kernel, row): (&'_ String, &doconv::verification::KernelRow)| (kernel.clone(), row.clone());
-        let rows: Vec<_> = summary.kernels().iter().map(kernel).collect();
-        let kernels = rows
-            .iter()
-            .map(|(kernel, row)| KernelJson {
-                kernel,
-                shaders: row.shaders.len(),
-                cases: row.cases,
-                failed: row.failed,
-                worst: row.worst,
-            })
-            .collect();
-        let (checked, failed) = (summary.checked(), summary.failed());
-        output::print_json(&Document { adapter: &found.adapter, checked, failed, kernels, elapsed_s })?;
+        output::print_json(&document)?;
     } else {
-        output::print(&as_table(&summary))?;
         let verdict = if summary.failed().is_empty() { "all right" } else { "FAILED" };
         let cases = table::count(summary.checked() as u64);
-        output::print(&format!("{cases} cases on {} in {elapsed_s} s: {verdict}\n", found.described))?;
+        let table = as_table(&summary);
+        output::print(&format!("{table}{cases} cases on {} in {elapsed_s} s: {verdict}\n", found.described))?;
     }
     match summary.failed() {
         [] => Ok(()),
@@ -119,7 +129,7 @@ const MOST_SHOWN: usize = 20;
 
 fn as_table(summary: &Summary) -> String {
     let header = ["kernel", "shaders", "cases", "worst error", "verdict"].map(String::from).to_vec();
-    let row = |(kernel, row): (&String, &doconv::verification::KernelRow)| {
+    let row = |(kernel, row): (&String, &KernelRow)| {
         let verdict = match row.failed {
             0 => "ok".into(),
             failed => format!("FAILED in {failed} of {}", row.cases),

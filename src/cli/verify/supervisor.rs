@@ -73,7 +73,13 @@ pub fn supervise(
         ended += 1;
         if ended == MOST_ENDED && summary.checked() < total {
             let rest = format!("the remaining {} cases", total - summary.checked());
-            summary.add(&rest, &[], &[], f64::INFINITY, Some(format!("not run: {ended} processes have ended in others")));
+            summary.add(
+                &rest,
+                &[],
+                &[],
+                f64::INFINITY,
+                Some(format!("not run: {ended} processes have ended in others")),
+            );
             break;
         }
     }

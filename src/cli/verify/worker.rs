@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use doconv::Adapter;
+use doconv::gpu::kernels;
 use doconv::verification::{Case, Extent, Suite, check, compile_ahead};
-use doconv::{Adapter, gpu::kernels};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::adapter::{AdapterJson, AdapterName, describe};
@@ -35,13 +36,15 @@ const AHEAD: usize = 16;
 /// Checks all cases from one on, until the device is lost. After another worker has ended, the first of them are not compiled
 /// ahead: if one is what ended it, that is seen.
 pub fn work(name: &AdapterName, extent: Extent, first: usize) -> Result<()> {
-    let fault = Fault::wanted()?;
+    let faults = Fault::wanted()?;
     let mut adapter = name.open()?;
     let suite = Suite::new(&adapter, extent)?;
     let cases = suite.cases();
     let (described, document) = (describe(adapter.info()), serde_json::to_value(AdapterJson::from(adapter.info()))?);
-    if let Some(Fault::Kernel(family)) = fault {
-        adapter = adapter.with_device(|device| device.break_kernels(family));
+    for fault in &faults {
+        if let Fault::Kernel(family) = *fault {
+            adapter = adapter.with_device(|device| device.break_kernels(family));
+        }
     }
     output::print_json(&Message::Ready { adapter: document, described, cases: cases.len() })?;
     for (index, case) in cases.iter().enumerate().skip(first) {
@@ -50,9 +53,7 @@ pub fn work(name: &AdapterName, extent: Extent, first: usize) -> Result<()> {
             compile_ahead(&adapter, &cases[index..cases.len().min(index + AHEAD)]);
         }
         output::print_json(&begin(case))?;
-        if let Some(fault) = &fault {
-            fault.strike(index, &adapter);
-        }
+        faults.iter().for_each(|fault| fault.strike(index, &adapter));
         let verdict = pollster::block_on(check(&adapter, case));
         let error = verdict.error.is_finite().then_some(verdict.error);
         output::print_json(&Message::End { error, failure: verdict.failure })?;
@@ -72,7 +73,7 @@ fn begin(case: &Case) -> Message {
 }
 
 /// What goes wrong on purpose, so that tests see it reported: `kernel:FAMILY` computes wrong results, and at a case `abort:CASE`,
-/// `lose:CASE` and `hang:CASE` end the process, lose the device, and never end.
+/// `lose:CASE` and `hang:CASE` end the process, lose the device, and never end. Several are separated by commas.
 enum Fault {
     Kernel(&'static str),
     Abort(usize),
@@ -84,20 +85,25 @@ impl Fault {
     /// The environment variable that names it.
     const VARIABLE: &str = "DOCONV_VERIFY_FAULT";
 
-    fn wanted() -> Result<Option<Self>> {
-        let Ok(text) = std::env::var(Self::VARIABLE) else { return Ok(None) };
-        let (kind, what) = text.split_once(':').with_context(|| format!("{}: `{text}` has no `:`", Self::VARIABLE))?;
-        let index = || what.parse().with_context(|| format!("{}: `{what}` is no case", Self::VARIABLE));
-        Ok(Some(match kind {
+    fn wanted() -> Result<Vec<Self>> {
+        let text = std::env::var(Self::VARIABLE).unwrap_or_default();
+        text.split(',').filter(|fault| !fault.is_empty()).map(Self::parse).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let wrong = || format!("{}: `{text}` is no fault", Self::VARIABLE);
+        let (kind, what) = text.split_once(':').with_context(wrong)?;
+        let case = || what.parse().with_context(wrong);
+        Ok(match kind {
             "kernel" => {
                 let family = kernels::families().into_iter().find(|family| family.name == what);
-                Self::Kernel(family.with_context(|| format!("{}: no shader family is called `{what}`", Self::VARIABLE))?.name)
+                Self::Kernel(family.with_context(wrong)?.name)
             }
-            "abort" => Self::Abort(index()?),
-            "lose" => Self::Lose(index()?),
-            "hang" => Self::Hang(index()?),
-            _ => bail!("{}: `{kind}` is none of kernel, abort, lose, hang", Self::VARIABLE),
-        }))
+            "abort" => Self::Abort(case()?),
+            "lose" => Self::Lose(case()?),
+            "hang" => Self::Hang(case()?),
+            _ => bail!(wrong()),
+        })
     }
 
     fn strike(&self, case: usize, adapter: &Adapter) {

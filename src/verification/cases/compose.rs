@@ -17,7 +17,13 @@ fn layers() -> Vec<(String, Conv2d)> {
             for (inputs, outputs, groups) in [(5, 8, 1), (3, 6, 1), (8, 16, 2), (6, 6, 6), (1, 4, 1), (2, 20, 1)] {
                 let doconv = Some(DoConv { d_mul, pairing });
                 let [y, x] = [kernel[0] / 2, kernel[1] / 2];
-                let conv = Conv2d { groups, bias: true, doconv, padding: [y, x, y, x], ..Conv2d::new(inputs, outputs, kernel) };
+                let conv = Conv2d {
+                    groups,
+                    bias: true,
+                    doconv,
+                    padding: [y, x, y, x],
+                    ..Conv2d::new(inputs, outputs, kernel)
+                };
                 let rule = if pairing == Pairing::Paper { "paper" } else { "torch" };
                 let name = format!("DO-Conv {}x{} {inputs}-{outputs}, S {d_mul}, {rule}", kernel[0], kernel[1]);
                 let name = if groups > 1 { format!("{name}, {groups} groups") } else { name };
@@ -81,8 +87,12 @@ pub fn all(list: &mut List) -> Result<()> {
     // One pixel, for tiles of one.
     for outputs in [4, 8, 16] {
         let conv = Conv2d { padding: [0; 4], out_channels: outputs, ..conv.clone() };
-        let subject =
-            Subject::Network { network: network(&conv, [3, 3], false, None), mode: Mode::Feature, batch: 1, range: 2.0 };
+        let subject = Subject::Network {
+            network: network(&conv, [3, 3], false, None),
+            mode: Mode::Feature,
+            batch: 1,
+            range: 2.0,
+        };
         let what = format!("DO-Conv 3x3 4-{outputs} of one pixel, mode feature");
         list.add(&what, subject, list.policy(usual), Want::NewShaders)?;
     }

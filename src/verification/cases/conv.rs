@@ -162,7 +162,8 @@ fn layer_name(conv: &Conv2d, output: [usize; 2]) -> String {
 
 /// Every geometry, and every activation behind a convolution.
 pub fn plain() -> Vec<(String, Subject)> {
-    let mut subjects: Vec<_> = geometries().iter().map(|layer| (with_batch(layer.what, 3), subject(layer, 3))).collect();
+    let mut subjects: Vec<_> =
+        geometries().iter().map(|layer| (with_batch(layer.what, 3), subject(layer, 3))).collect();
     let conv = Conv2d { bias: true, padding: [1; 4], ..Conv2d::new(8, 12, [3, 3]) };
     for activation in Activation::ALL {
         let network = network(&conv, [6, 7], true, Some(activation));

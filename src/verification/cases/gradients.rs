@@ -16,12 +16,23 @@ pub fn all() -> Vec<(String, Subject)> {
         ("3x3 8-16 torch", square(8, 16, Pairing::Torch)),
         ("3x3 stride 2, reflected", Conv2d { stride: [2, 2], padding_mode: PaddingMode::Reflect, ..paper(4, 8) }),
         ("3x3 circular", Conv2d { padding_mode: PaddingMode::Circular, ..paper(3, 5) }),
-        ("3x3 replicated, dilation 2", Conv2d { dilation: [2, 2], padding: [2; 4], padding_mode: PaddingMode::Replicate, ..paper(4, 4) }),
+        (
+            "3x3 replicated, dilation 2",
+            Conv2d { dilation: [2, 2], padding: [2; 4], padding_mode: PaddingMode::Replicate, ..paper(4, 4) },
+        ),
         ("3x3 depthwise", Conv2d { groups: 6, ..paper(6, 6) }),
         ("3x3 6-9 in 3 groups", Conv2d { groups: 3, ..paper(6, 9) }),
         ("3x3 16-32 in 2 groups, stride 1x2", Conv2d { groups: 2, stride: [1, 2], ..paper(16, 32) }),
         ("3x3 32-48", paper(32, 48)),
-        ("1x1 12-20", Conv2d { doconv: Some(DoConv { d_mul: 1, pairing: Pairing::Paper }), padding: [0; 4], kernel: [1, 1], ..paper(12, 20) }),
+        (
+            "1x1 12-20",
+            Conv2d {
+                doconv: Some(DoConv { d_mul: 1, pairing: Pairing::Paper }),
+                padding: [0; 4],
+                kernel: [1, 1],
+                ..paper(12, 20)
+            },
+        ),
     ];
     let mut subjects = vec![];
     for (what, conv) in layers {

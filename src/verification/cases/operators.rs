@@ -40,9 +40,7 @@ fn binary() -> Vec<Operator> {
     ];
     let activations = std::iter::once(None).chain(Activation::ALL.map(Some));
     let mut operators = vec![];
-    for (op, name) in
-        [(Op::Add, "add"), (Op::Sub, "sub"), (Op::Mul, "mul"), (Op::Div, "div"), (Op::Prelu, "prelu")]
-    {
+    for (op, name) in [(Op::Add, "add"), (Op::Sub, "sub"), (Op::Mul, "mul"), (Op::Div, "div"), (Op::Prelu, "prelu")] {
         for activation in activations.clone() {
             // Of the activations, behind an operator with and one without broadcasting.
             let shapes = if activation.is_none() { &SHAPES[..] } else { &SHAPES[..4] };
@@ -88,7 +86,11 @@ fn pools() -> Vec<Operator> {
     }
     for (op, name) in [(Op::GlobalMaxPool, "max"), (Op::GlobalAvgPool, "mean")] {
         for shape in [[1, 10, 7, 7], [1, 3, 1, 1], [1, 4, 40, 33]] {
-            operators.push(of(format!("global {name} pool of {}x{}", shape[2], shape[3]), single(shape, op.clone()), 2.0));
+            operators.push(of(
+                format!("global {name} pool of {}x{}", shape[2], shape[3]),
+                single(shape, op.clone()),
+                2.0,
+            ));
         }
     }
     operators
@@ -126,11 +128,14 @@ fn layout() -> Vec<Operator> {
     operators.push(of("slice, backwards", single(shape, Op::Slice(slice)), 2.0));
     for mode in PaddingMode::ALL {
         let value = if mode == PaddingMode::Zeros { 1.5 } else { 0.0 };
-        for (what, before, after) in
-            [("", [0, 0, 2, 1], [0, 0, 1, 3]), (" along all axes", [1, 2, 2, 1], [1, 3, 1, 3])]
+        for (what, before, after) in [("", [0, 0, 2, 1], [0, 0, 1, 3]), (" along all axes", [1, 2, 2, 1], [1, 3, 1, 3])]
         {
             let pad = Pad { before, after, mode, value };
-            operators.push(of(format!("pad {}{what}", format!("{mode:?}").to_lowercase()), single(shape, Op::Pad(pad)), 2.0));
+            operators.push(of(
+                format!("pad {}{what}", format!("{mode:?}").to_lowercase()),
+                single(shape, Op::Pad(pad)),
+                2.0,
+            ));
         }
     }
     let mut graph = Graph::new([3, 4, 5]);
