@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Check cases from this one on, and tell about each in a line: what this program starts itself with
     #[arg(long, value_name = "CASE", hide = true)]
     worker: Option<usize>,
+    /// Do not compile the first of them ahead
+    #[arg(long, hide = true)]
+    one_by_one: bool,
 }
 
 #[derive(Serialize)]
@@ -85,7 +88,7 @@ impl<'a> Document<'a> {
 pub fn main(arguments: Arguments) -> Result<()> {
     let extent = if arguments.quick { Extent::Quick } else { Extent::Full };
     if let Some(first) = arguments.worker {
-        return worker::work(&arguments.adapter, extent, first);
+        return worker::work(&arguments.adapter, extent, first, arguments.one_by_one);
     }
     if let Some(path) = &arguments.output {
         model::check_writable(path)?;

@@ -33,9 +33,9 @@ pub enum Message {
 /// Cases whose shaders are compiled at a time.
 const AHEAD: usize = 16;
 
-/// Checks all cases from one on, until the device is lost. After another worker has ended, the first of them are not compiled
-/// ahead: if one is what ended it, that is seen.
-pub fn work(name: &AdapterName, extent: Extent, first: usize) -> Result<()> {
+/// Checks all cases from one on, until the device is lost. `one_by_one`, the first of them are not compiled ahead: if one of them has
+/// ended the worker before, it is seen which.
+pub fn work(name: &AdapterName, extent: Extent, first: usize, one_by_one: bool) -> Result<()> {
     let faults = Fault::wanted()?;
     let mut adapter = name.open()?;
     let suite = Suite::new(&adapter, extent)?;
@@ -48,8 +48,8 @@ pub fn work(name: &AdapterName, extent: Extent, first: usize) -> Result<()> {
     }
     output::print_json(&Message::Ready { adapter: document, described, cases: cases.len() })?;
     for (index, case) in cases.iter().enumerate().skip(first) {
-        let is_after_a_crash = first > 0 && index < first + AHEAD;
-        if (index - first).is_multiple_of(AHEAD) && !is_after_a_crash {
+        let is_within_first = index < first + AHEAD;
+        if (index - first).is_multiple_of(AHEAD) && !(one_by_one && is_within_first) {
             compile_ahead(&adapter, &cases[index..cases.len().min(index + AHEAD)]);
         }
         output::print_json(&begin(case))?;

@@ -1,13 +1,13 @@
 //! Convolutions by every kernel that can run them.
 
-use crate::Result;
 use crate::gpu::kernels::conv::{KERNELS, search_space};
-use crate::gpu::policy::layer;
+use crate::gpu::policy::{Tier, layer};
 use crate::network::{Activation, Conv2d, Network, Op, PaddingMode};
 use crate::plan::{Mode, Plan, Step};
 use crate::verification::case::{SEED, Subject};
 use crate::verification::graph::{Graph, random_model};
 use crate::verification::suite::{List, Want};
+use crate::{Precision, Result};
 
 /// A layer, and the height and width of its input.
 pub struct Layer {
@@ -96,10 +96,12 @@ pub fn layers(list: &mut List) -> Result<()> {
             for batch in [1, 3] {
                 list.add(&with_batch(layer.what, batch), subject(&layer, batch), list.policy(tier), Want::Always)?;
             }
+            // Most kernels do not depend on the tier.
+            let want = if tier == list.tiers[0] { Want::Preferred } else { Want::NewAndPreferred };
             for preferred in preferences() {
                 let mut policy = list.policy(tier);
                 policy.preferred = Some(preferred);
-                list.add(&with_batch(layer.what, 3), subject(&layer, 3), policy, Want::Preferred)?;
+                list.add(&with_batch(layer.what, 3), subject(&layer, 3), policy, want)?;
             }
         }
     }
@@ -115,7 +117,7 @@ pub fn activations(list: &mut List) -> Result<()> {
     const LAYERS: [&str; 3] = ["3x3 64-64", "depthwise 3x3", "3x3 6-9 in 3 groups"];
     for layer in geometries().iter().filter(|layer| LAYERS.contains(&layer.what)) {
         for preferred in preferences() {
-            for tier in list.tiers.clone() {
+            for tier in tiers_in_full(list) {
                 for (index, activation) in Activation::ALL.into_iter().enumerate() {
                     let residual = index % 2 == 0;
                     let network = network(&layer.conv, layer.size, residual, Some(activation));
@@ -136,11 +138,22 @@ pub fn activation_name(activation: Activation) -> String {
     format!("{activation:?}").split([' ', '{']).next().unwrap_or_default().to_lowercase()
 }
 
-/// Every configuration that autotuning times, as far as its shaders are not run otherwise.
+/// Both tiers in single precision, the adapter's own in half: what differs between tiers has nothing to do with precisions.
+fn tiers_in_full(list: &List) -> Vec<Tier> {
+    if list.precision == Precision::F32 { list.tiers.clone() } else { vec![list.tiers[0]] }
+}
+
+/// Every configuration that autotuning times of some layers, as far as its shaders are not run otherwise.
 pub fn tiles(list: &mut List) -> Result<()> {
-    for layer in geometries() {
-        for tier in list.tiers.clone() {
-            let subject = subject(&layer, 1);
+    const LAYERS: [&str; 6] =
+        ["1x1 64-64", "1x1 96-40 of few pixels", "3x3 64-64", "3x3 5-7", "3x3 64-64 in 2 groups", "depthwise 3x3"];
+    // What is stored in half precision is read alike by all tiles.
+    if list.precision == Precision::F16Storage {
+        return Ok(());
+    }
+    for layer in geometries().iter().filter(|layer| LAYERS.contains(&layer.what)) {
+        for tier in tiers_in_full(list) {
+            let subject = subject(layer, 1);
             let Subject::Network { network, .. } = &subject else { continue };
             let plan = Plan::new(&random_model(network, SEED)?, Mode::Folded)?;
             // Padding that is no zeros is a step of its own.

@@ -22,7 +22,10 @@ pub(super) fn all(list: &mut List) -> Result<()> {
     compose::all(list)?;
     // The rest stores in half precision, but never adds up in it.
     let want = if list.precision == Precision::F16 { Want::NewShaders } else { Want::Always };
-    for Operator { what, network, range } in operators::all() {
+    let is_exact = list.precision == Precision::F32;
+    for Operator { what, network, range, .. } in
+        operators::all().into_iter().filter(|operator| is_exact || !operator.is_combination)
+    {
         let subject = Subject::Network { network, mode: Mode::Folded, batch: 3, range };
         list.add(&what, subject, list.own_policy(), want)?;
     }
@@ -47,7 +50,7 @@ pub(super) fn on_cpu(add: &mut dyn FnMut(String, Subject)) -> Result<()> {
     for (what, subject) in conv::plain().into_iter().chain(compose::subjects()) {
         add(what, subject);
     }
-    for Operator { what, network, range } in operators::all() {
+    for Operator { what, network, range, .. } in operators::all() {
         add(what, Subject::Network { network, mode: Mode::Folded, batch: 3, range });
     }
     for (what, subject) in gradients::all().into_iter().chain(training::all()?) {
@@ -62,4 +65,6 @@ pub(super) struct Operator {
     pub network: Network,
     /// Inputs are within ± this.
     pub range: f64,
+    /// Whether it joins two things that are checked by themselves, too: what is so in one precision.
+    pub is_combination: bool,
 }

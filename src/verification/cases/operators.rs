@@ -15,7 +15,7 @@ pub fn all() -> Vec<Operator> {
 }
 
 fn of(what: impl Into<String>, network: Network, range: f64) -> Operator {
-    Operator { what: what.into(), network, range }
+    Operator { what: what.into(), network, range, is_combination: false }
 }
 
 fn activations() -> Vec<Operator> {
@@ -60,7 +60,8 @@ fn binary() -> Vec<Operator> {
                     graph.add(Op::Activation(activation), &[&value]);
                     what += &format!(", {}", activation_name(activation));
                 }
-                operators.push(of(what, graph.finish(), 2.0));
+                let is_combination = activation.is_some() && op != Op::Add;
+                operators.push(Operator { is_combination, ..of(what, graph.finish(), 2.0) });
             }
         }
     }
