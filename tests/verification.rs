@@ -39,6 +39,10 @@ fn every_family_is_run_in_every_precision_that_it_has() {
     let mut wanted = BTreeMap::<_, BTreeSet<_>>::new();
     for family in families().into_iter().filter(|family| !is_for_benchmarks(family.name)) {
         for precision in Precision::ALL {
+            // Weights are shared in single precision only: half precision asks for operations that few software adapters have.
+            if family.name == "conv_subgroup" && precision == Precision::F16 {
+                continue;
+            }
             let precision = family.key([1, 1]).in_precision(precision).precision;
             wanted.entry(family.name).or_default().insert(precision.name());
         }
@@ -54,20 +58,42 @@ fn every_family_is_run_in_every_precision_that_it_has() {
     }
 }
 
-/// Every family but those with tiles of many sizes: of these heuristics and tuning choose few.
+/// What no policy for this adapter leads to, beside what is compact for SwiftShader.
+fn is_out_of_reach(shader: &str) -> bool {
+    let is = |family: &str, constant: &str| shader.starts_with(family) && shader.contains(constant);
+    // Nothing is padded around whole maps; groups of one channel are depthwise; zeros around are a convolution's own.
+    is("global_pool ", "mean_padded") || is("kernel_gradient_grouped ", "lanes=1") || is("pad_gradient ", "zeros")
+}
+
+/// In all that they are specialised by, but for families with tiles of many sizes, of which heuristics and tuning choose few:
+/// these have to run with every class of activation.
 #[test]
 fn families_are_run_in_all_that_they_are_specialised_by() {
-    const MANY: usize = 30;
-    let suite = Suite::for_gpu(&everything(Tier::Software), &[Precision::F32], Extent::Full).unwrap();
-    let found: BTreeSet<String> = suite.cases().iter().flat_map(Case::shaders).map(ToString::to_string).collect();
+    const MANY: usize = 20;
+    let precisions = [Precision::F32, Precision::F16Storage];
+    let suite = Suite::for_gpu(&everything(Tier::Software), &precisions, Extent::Full).unwrap();
+    let shaders: Vec<&ShaderKey> = suite.cases().iter().flat_map(Case::shaders).collect();
+    let found: BTreeSet<String> = shaders.iter().map(ToString::to_string).collect();
     let mut missing = vec![];
     for family in families().into_iter().filter(|family| !is_for_benchmarks(family.name)) {
-        let keys = (family.specialisations)();
-        let own = keys.iter().filter(|key| found.contains(&key.to_string())).count();
-        println!("{}: {own} of {}", family.name, keys.len());
+        let keys: Vec<ShaderKey> =
+            (family.specialisations)().into_iter().map(|key| key.in_precision(Precision::F32)).collect();
+        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        println!("{}: {} of {}", family.name, names.iter().filter(|key| found.contains(*key)).count(), keys.len());
         if keys.len() <= MANY {
-            missing.extend(keys.iter().map(ToString::to_string).filter(|key| !found.contains(key)));
+            let is_missing =
+                |key: &&String| !found.contains(*key) && !key.contains("compact=true") && !is_out_of_reach(key);
+            missing.extend(names.iter().filter(is_missing).cloned());
         }
+        let classes = |keys: &mut dyn Iterator<Item = &ShaderKey>| -> BTreeSet<String> {
+            let of = |key: &ShaderKey| {
+                let text = key.to_string();
+                text.split(' ').find(|word| word.starts_with("activation=")).map(str::to_owned)
+            };
+            keys.filter_map(of).collect()
+        };
+        let mut run = shaders.iter().copied().filter(|shader| shader.kernel.name == family.name);
+        assert_eq!(classes(&mut run), classes(&mut keys.iter()), "{}", family.name);
     }
     assert!(missing.is_empty(), "not run: {missing:#?}");
 }

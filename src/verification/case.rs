@@ -19,8 +19,8 @@ pub(super) const SEED: u64 = 7;
 pub(super) enum Subject {
     /// A network with random weights, and inputs within ± `range`.
     Network { network: Network, mode: Mode, batch: usize, range: f64 },
-    /// A layer forward and backward.
-    Layer { conv: Conv2d, mode: Mode, input: Shape },
+    /// A layer forward, and backward if that is wanted.
+    Layer { conv: Conv2d, mode: Mode, input: Shape, backward: bool },
     /// One training step, in so many parts.
     Training { network: Network, recipe: Recipe, parts: usize, largest_norm: f32 },
     /// Images preprocessed and ranked.
@@ -100,7 +100,7 @@ impl Subject {
         Ok(match self {
             Self::Network { network, mode, batch, .. } => (Plan::new(&random_model(network, SEED)?, *mode)?, *batch),
             Self::Images { network, batch, .. } => (Plan::new(&random_model(network, SEED)?, Mode::Folded)?, *batch),
-            Self::Layer { mode, input, .. } => (self.layer()?.plan(*mode, input, true)?.0, 1),
+            Self::Layer { mode, input, backward, .. } => (self.layer()?.plan(*mode, input, *backward)?.0, 1),
             Self::Training { .. } => (self.training()?.plan, 1),
         })
     }

@@ -32,6 +32,10 @@ pub(super) fn all(list: &mut List) -> Result<()> {
     for (what, subject) in images::all() {
         list.add(&what, subject, list.own_policy(), want)?;
     }
+    if list.precision != Precision::F16 {
+        let (what, subject) = gradients::forward();
+        list.add(&what, subject, list.own_policy(), Want::Always)?;
+    }
     // Gradients are computed in single precision only, and the index of a workgroup is the same in all.
     if list.precision == Precision::F32 {
         for tier in list.tiers.clone() {

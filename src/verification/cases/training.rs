@@ -32,6 +32,8 @@ pub fn all() -> Result<Vec<(String, Subject)>> {
     let (sgd, nesterov) = (Rule::Sgd { nesterov: false }, Rule::Sgd { nesterov: true });
     Ok(vec![
         of("residual, SGD", residual(), sgd, Decay::All, 1, None),
+        of("residual, SGD, clipped", residual(), sgd, Decay::All, 1, Some(0.5)),
+        of("residual, AdamW", residual(), Rule::AdamW, Decay::All, 1, None),
         of("residual, Nesterov, clipped", residual(), nesterov, Decay::Kernels, 1, Some(0.5)),
         of("residual, AdamW, in 3 parts", residual(), Rule::AdamW, Decay::All, 3, Some(1e6)),
         of("pools, Nesterov, in 2 parts", pools(), nesterov, Decay::All, 2, None),
