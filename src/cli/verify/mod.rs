@@ -48,9 +48,9 @@ pub struct Arguments {
     /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
-    /// Check cases from this one on, and tell about each in a line: what this program starts itself with
-    #[arg(long, value_name = "CASE", hide = true)]
-    worker: Option<usize>,
+    /// Check the cases from one on up to another, and tell about each in a line: what this program starts itself with
+    #[arg(long, value_name = "CASE", hide = true, num_args = 2)]
+    worker: Option<Vec<usize>>,
     /// Do not compile the first of them ahead
     #[arg(long, hide = true)]
     one_by_one: bool,
@@ -87,8 +87,8 @@ impl<'a> Document<'a> {
 
 pub fn main(arguments: Arguments) -> Result<()> {
     let extent = if arguments.quick { Extent::Quick } else { Extent::Full };
-    if let Some(first) = arguments.worker {
-        return worker::work(&arguments.adapter, extent, first, arguments.one_by_one);
+    if let Some([first, end]) = arguments.worker.as_deref() {
+        return worker::work(&arguments.adapter, extent, [*first, *end], arguments.one_by_one);
     }
     if let Some(path) = &arguments.output {
         model::check_writable(path)?;

@@ -2,9 +2,11 @@
 //! it was at.
 
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -24,39 +26,96 @@ pub struct Found {
     pub described: String,
 }
 
-/// Checks everything. `arguments` are those of a worker but for the case that it begins with; `told` hears of every case that
-/// begins, with its number and how many there are. A worker that says nothing for so long is ended.
+/// Checks everything. `arguments` are those of a worker but for its cases; `told` hears of every case that begins, with how many are
+/// done and how many there are. A worker that says nothing for so long is ended.
 pub fn supervise(
     arguments: &[String],
     patience: Duration,
-    mut told: impl FnMut(usize, usize, &str),
+    told: impl Fn(usize, usize, &str) + Sync,
 ) -> Result<(Found, Summary)> {
+    let (found, total) = probe(arguments, patience)?;
+    // Software adapters compile and run on one thread of a process; a GPU is left to one.
+    let is_software = found.adapter["type"] == "software";
+    let count = if is_software { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
+    let done = AtomicUsize::new(0);
+    let told = |case: &str| told(done.fetch_add(1, Ordering::Relaxed), total, case);
+    let part = |index: usize| index * total / count..(index + 1) * total / count;
+    let checked = std::thread::scope(|scope| {
+        let told = &told;
+        let parts: Vec<_> =
+            (0..count).map(|index| scope.spawn(move || check_part(arguments, part(index), patience, told))).collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<Vec<Checked>>>| match thread.join() {
+            Ok(checked) => checked,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        parts.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
     let mut summary = Summary::default();
-    let (mut found, mut total) = (None, usize::MAX);
+    for Checked { case, kernels, shaders, error, failure } in checked.into_iter().flatten() {
+        summary.add(&case, &kernels, &shaders, error, failure);
+    }
+    Ok((found, summary))
+}
+
+/// What came of a case.
+struct Checked {
+    case: String,
+    kernels: Vec<String>,
+    shaders: Vec<String>,
+    error: f64,
+    failure: Option<String>,
+}
+
+/// Opens the adapter in a worker without cases, and gives how many there are.
+fn probe(arguments: &[String], patience: Duration) -> Result<(Found, usize)> {
+    let mut worker = Worker::start(arguments, 0..0, false)?;
+    loop {
+        match worker.lines.recv_timeout(patience) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(Message::Ready { adapter, described, cases }) => {
+                    worker.ended()?;
+                    return Ok((Found { adapter, described }, cases));
+                }
+                _ => note(&line),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                worker.end()?;
+                bail!("the adapter cannot be opened: no answer within {} s", patience.as_secs());
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("{}", worker.ended()?),
+        }
+    }
+}
+
+/// Checks some cases.
+fn check_part(
+    arguments: &[String],
+    part: Range<usize>,
+    patience: Duration,
+    told: &(impl Fn(&str) + Sync),
+) -> Result<Vec<Checked>> {
+    let mut checked: Vec<Checked> = vec![];
     let mut ended = 0;
-    while summary.checked() < total {
-        let first = summary.checked();
-        let mut worker = Worker::start(arguments, first, ended > 0)?;
+    while checked.len() < part.len() {
+        let before = checked.len();
+        let mut worker = Worker::start(arguments, part.start + before..part.end, ended > 0)?;
         // The case that it is at.
-        let mut at: Option<(String, Vec<String>, Vec<String>)> = None;
+        let mut at: Option<Checked> = None;
         let end = loop {
             match worker.lines.recv_timeout(patience) {
                 Ok(line) => match serde_json::from_str(&line) {
-                    // Drivers print, too.
-                    Err(_) => note(&line),
-                    Ok(Message::Ready { adapter, described, cases }) => {
-                        total = cases;
-                        found.get_or_insert(Found { adapter, described });
-                    }
+                    Ok(Message::Ready { .. }) => {}
                     Ok(Message::Begin { case, kernels, shaders }) => {
-                        told(summary.checked(), total, &case);
-                        at = Some((case, kernels, shaders));
+                        told(&case);
+                        at = Some(Checked { case, kernels, shaders, error: f64::INFINITY, failure: None });
                     }
                     Ok(Message::End { error, failure }) => {
-                        if let Some((case, kernels, shaders)) = at.take() {
-                            summary.add(&case, &kernels, &shaders, error.unwrap_or(f64::INFINITY), failure);
-                        }
+                        let done = at.take();
+                        let error = error.unwrap_or(f64::INFINITY);
+                        checked.extend(done.map(|case| Checked { error, failure, ..case }));
                     }
+                    // Drivers print, too.
+                    Err(_) => note(&line),
                 },
                 Err(RecvTimeoutError::Timeout) => {
                     worker.end()?;
@@ -65,26 +124,18 @@ pub fn supervise(
                 Err(RecvTimeoutError::Disconnected) => break worker.ended()?,
             }
         };
-        if found.is_none() {
-            bail!("{end}");
-        }
-        if let Some((case, kernels, shaders)) = at {
-            summary.add(&case, &kernels, &shaders, f64::INFINITY, Some(end.clone()));
-        }
-        let is_stuck = summary.checked() == first && ended > 0;
+        checked.extend(at.map(|case| Checked { failure: Some(end.clone()), ..case }));
+        let is_stuck = checked.len() == before && ended > 0;
         ended += 1;
-        let left = total - summary.checked();
+        let left = part.len() - checked.len();
         if left > 0 && (is_stuck || ended == MOST_ENDED) {
             let reason = if is_stuck { end } else { format!("{ended} processes have ended in other cases") };
-            let rest = format!("the {left} cases left");
-            summary.add(&rest, &[], &[], f64::INFINITY, Some(format!("not run: {reason}")));
+            let (case, failure) = (format!("the {left} cases left"), Some(format!("not run: {reason}")));
+            checked.push(Checked { case, kernels: vec![], shaders: vec![], error: f64::INFINITY, failure });
             break;
         }
     }
-    match found {
-        Some(found) => Ok((found, summary)),
-        None => bail!("no worker has opened the adapter"),
-    }
+    Ok(checked)
 }
 
 /// A process that checks cases.
@@ -96,11 +147,11 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(arguments: &[String], first: usize, one_by_one: bool) -> Result<Self> {
+    fn start(arguments: &[String], cases: Range<usize>, one_by_one: bool) -> Result<Self> {
         let program = std::env::current_exe().context("this program's own file")?;
         let mut child = Command::new(program)
             .args(arguments)
-            .args(["--worker", &first.to_string()])
+            .args(["--worker", &cases.start.to_string(), &cases.end.to_string()])
             .args(one_by_one.then_some("--one-by-one"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

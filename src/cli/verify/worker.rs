@@ -33,20 +33,21 @@ pub enum Message {
 /// Cases whose shaders are compiled at a time.
 const AHEAD: usize = 16;
 
-/// Checks all cases from one on, until the device is lost. `one_by_one`, the first of them are not compiled ahead: if one of them has
+/// Checks cases from one on up to another, until the device is lost. `one_by_one`, the first of them are not compiled ahead: if one of them has
 /// ended the worker before, it is seen which.
-pub fn work(name: &AdapterName, extent: Extent, first: usize, one_by_one: bool) -> Result<()> {
+pub fn work(name: &AdapterName, extent: Extent, [first, end]: [usize; 2], one_by_one: bool) -> Result<()> {
     let faults = Fault::wanted()?;
     let mut adapter = name.open()?;
     let suite = Suite::new(&adapter, extent)?;
-    let cases = suite.cases();
+    let all = suite.cases().len();
+    let cases = &suite.cases()[..end.min(all)];
     let (described, document) = (describe(adapter.info()), serde_json::to_value(AdapterJson::from(adapter.info()))?);
     for fault in &faults {
         if let Fault::Kernel(family) = *fault {
             adapter = adapter.with_device(|device| device.break_kernels(family));
         }
     }
-    output::print_json(&Message::Ready { adapter: document, described, cases: cases.len() })?;
+    output::print_json(&Message::Ready { adapter: document, described, cases: all })?;
     for (index, case) in cases.iter().enumerate().skip(first) {
         let is_within_first = index < first + AHEAD;
         if (index - first).is_multiple_of(AHEAD) && !(one_by_one && is_within_first) {
