@@ -12,6 +12,7 @@ mod case;
 mod cases;
 mod check;
 mod graph;
+mod list;
 mod suite;
 mod summary;
 

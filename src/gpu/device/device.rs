@@ -314,7 +314,10 @@ impl Device {
         match error {
             None => Ok(()),
             Some(error) => {
-                // A lost device makes everything else fail too; the loss is what the user should hear of.
+                // A lost device makes everything else fail too; the loss is what the user should hear of. wgpu tells of it when
+                // it is polled.
+                #[cfg(not(target_arch = "wasm32"))]
+                let _ = self.device.poll(wgpu::PollType::Poll);
                 self.check_alive()?;
                 Err(match error {
                     wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing: doing.into() },

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::network::{Activation, Conv2d, DoConv, Pairing};
 use crate::plan::Mode;
 use crate::verification::case::Subject;
-use crate::verification::suite::{List, Want};
+use crate::verification::list::{List, Want};
 
 /// Layers with W and D: all that composing and feature composition are specialised by.
 fn layers() -> Vec<(String, Conv2d)> {

@@ -6,7 +6,7 @@ use crate::network::{Activation, Conv2d, Network, Op, PaddingMode};
 use crate::plan::{Mode, Plan, Step};
 use crate::verification::case::{SEED, Subject};
 use crate::verification::graph::{Graph, random_model};
-use crate::verification::suite::{List, Want};
+use crate::verification::list::{List, Want};
 use crate::{Precision, Result};
 
 /// A layer, and the height and width of its input.

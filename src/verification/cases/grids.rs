@@ -7,7 +7,7 @@ use crate::network::{Activation, Conv2d, MaxPool, Network, Op};
 use crate::plan::Mode;
 use crate::verification::case::Subject;
 use crate::verification::graph::single;
-use crate::verification::suite::{List, Want};
+use crate::verification::list::{List, Want};
 
 /// One slice of channels more than there may be workgroups.
 const CHANNELS: usize = 4 * 65_536;

@@ -9,10 +9,10 @@ mod operators;
 mod training;
 
 use super::case::Subject;
-use super::suite::{List, Want};
-use crate::network::Network;
+use super::list::{List, Want};
 use crate::plan::Mode;
 use crate::{Precision, Result};
+use operators::Operator;
 
 /// Everything for a GPU, in the precision of the list.
 pub(super) fn all(list: &mut List) -> Result<()> {
@@ -61,14 +61,4 @@ pub(super) fn on_cpu(add: &mut dyn FnMut(String, Subject)) -> Result<()> {
         add(what, subject);
     }
     Ok(())
-}
-
-/// An operator by itself, or with what is fused behind it.
-pub(super) struct Operator {
-    pub what: String,
-    pub network: Network,
-    /// Inputs are within ± this.
-    pub range: f64,
-    /// Whether it joins two things that are checked by themselves, too: what is so in one precision.
-    pub is_combination: bool,
 }

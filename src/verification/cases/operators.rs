@@ -1,12 +1,21 @@
 //! Every operator but convolutions, with all that it is specialised by.
 
-use super::Operator;
 use super::conv::activation_name;
 use crate::network::{
     Activation, AvgPool, BatchNorm, ConvTranspose2d, Coordinates, Interpolation, Linear, Lrn, MaxPool, Network, Op,
     Pad, PaddingMode, Resize, Rounding, Shape, Slice,
 };
 use crate::verification::graph::{Graph, single};
+
+/// An operator by itself, or with what is fused behind it.
+pub struct Operator {
+    pub what: String,
+    pub network: Network,
+    /// Inputs are within ± this.
+    pub range: f64,
+    /// Whether it joins two things that are checked by themselves, too: what is so in one precision.
+    pub is_combination: bool,
+}
 
 /// All of them.
 pub fn all() -> Vec<Operator> {
