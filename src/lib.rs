@@ -47,6 +47,8 @@ mod session;
 mod tensor;
 #[cfg(training)]
 pub mod training;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod verification;
 #[cfg(all(target_arch = "wasm32", feature = "web"))]
 mod web;
 #[cfg(all(target_arch = "wasm32", feature = "web-onnx"))]

@@ -47,7 +47,7 @@ fn tiny() -> Problem {
 }
 
 fn options(suites: &[Suite], filter: &str) -> Options {
-    Options { suites: suites.to_vec(), filter: filter.into(), budget: Duration::from_millis(1) }
+    Options { suites: suites.to_vec(), filter: filter.into(), budget: Duration::from_millis(1), ..Options::default() }
 }
 
 fn run(adapter: &Adapter, model: &Model, options: &Options) -> Record {

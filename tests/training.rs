@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use common::adapters::adapters;
 use common::graph::Graph;
-use common::plan_interpreter::interpret_step;
 use common::training_fixtures::{distance, networks, norm, problem, square};
 use doconv::network::{
     Activation, AvgPool, Conv2d, Coordinates, Interpolation, Linear, Lrn, MaxPool, Op, Pad, PaddingMode, Resize, Slice,
@@ -156,7 +155,9 @@ fn every_adapter_takes_the_step_that_the_plan_says() {
         let runs: Vec<Vec<Tensor>> = (0..options.parts).map(inputs).collect();
         let values: Vec<_> = planned.parameters.iter().flat_map(|it| [it.gradient, it.value]).collect();
         let values: Vec<_> = values.into_iter().chain(planned.running.iter().map(|it| it.value)).collect();
-        let wanted = interpret_step(&planned.plan, &runs, &[&values[..], &[planned.totals]].concat()).unwrap();
+        let wanted =
+            reference::interpret_training_step(&planned.plan, &runs, &[&values[..], &[planned.totals]].concat())
+                .unwrap();
 
         for (adapter_name, adapter) in adapters() {
             let mut trainer = block_on(Trainer::new(&adapter, &model, &options)).unwrap();

@@ -12,8 +12,8 @@ use crate::reference::run_with_error_of;
 use crate::{Adapter, Mode, Model, Result, Tensor};
 
 impl Suite {
-    /// Its cases on an adapter; those of networks need a model. Cases in one list are timed in turn.
-    pub(super) fn cases<'a>(self, adapter: &Adapter, model: Option<&'a Model>) -> Vec<Vec<Case<'a>>> {
+    /// Its cases on an adapter; those of networks need a model, and run a batch. Cases in one list are timed in turn.
+    pub(super) fn cases<'a>(self, adapter: &Adapter, model: Option<&'a Model>, batch: usize) -> Vec<Vec<Case<'a>>> {
         let case = |name: &str, mode, subject| Case { suite: self, name: name.into(), mode, batch: 1, subject };
         let run = |name: &str, mode, source| case(name, mode, Subject::Run(source));
         let fold = |name: &str, source| case(&format!("{name} fold"), Mode::Folded, Subject::Fold(source));
@@ -23,7 +23,11 @@ impl Suite {
                 alone(LAYERS.iter().map(|layer| run(layer.name, Mode::Folded, Source::Layer(layer))).collect())
             }
             Suite::Networks => {
-                let of = |model| Mode::ALL.map(|mode| run(&Model::network(model).name, mode, Source::Network(model)));
+                let in_mode = |model, mode| {
+                    let subject = Subject::Run(Source::Network(model));
+                    Case { batch, ..case(&Model::network(model).name, mode, subject) }
+                };
+                let of = |model| Mode::ALL.map(|mode| in_mode(model, mode));
                 alone(model.into_iter().flat_map(of).collect())
             }
             Suite::Fold => {
@@ -181,7 +185,7 @@ mod tests {
     use super::*;
 
     fn flat<'a>(suite: Suite, model: Option<&'a Model>) -> Vec<Case<'a>> {
-        suite.cases(&Adapter::cpu(), model).into_iter().flatten().collect()
+        suite.cases(&Adapter::cpu(), model, 3).into_iter().flatten().collect()
     }
 
     fn macs(cases: &[Case]) -> Vec<u64> {
@@ -208,6 +212,8 @@ mod tests {
         let model = LAYERS[12].model().unwrap();
         let modes: Vec<Mode> = flat(Suite::Networks, Some(&model)).iter().map(|case| case.mode).collect();
         assert_eq!(modes, Mode::ALL);
+        assert!(flat(Suite::Networks, Some(&model)).iter().all(|case| case.batch == 3));
+        assert!(flat(Suite::Fold, Some(&model)).iter().all(|case| case.batch == 1));
     }
 
     #[test]
@@ -229,7 +235,7 @@ mod tests {
     fn a_network_with_doconv_layers_stands_beside_one_that_never_had_any() {
         let composed = LAYERS[12].composed().unwrap();
         for model in [composed.clone(), composed.fold().unwrap()] {
-            let groups = Suite::Fold.cases(&Adapter::cpu(), Some(&model));
+            let groups = Suite::Fold.cases(&Adapter::cpu(), Some(&model), 1);
             let names = |group: &[Case]| group.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
             assert_eq!(names(&groups[16]), ["dw3x3-384@14", "dw3x3-384@14 plain"]);
             assert_eq!((names(&groups[17]), groups.len()), (vec!["dw3x3-384@14 fold".into()], 18));

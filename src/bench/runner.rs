@@ -11,7 +11,7 @@ use super::record::{CaseResult, Check, Environment, Measurement, Outcome, Record
 use super::sampling::{Samples, rounded, sample, timer_resolution_ms};
 use super::statistics::{drift, median, median_interval};
 use super::suite::Suite;
-use crate::{Adapter, Error, Model, Result};
+use crate::{Adapter, Error, Mode, Model, Result};
 
 /// What is to be timed, and for how long.
 #[derive(Clone, Debug)]
@@ -22,11 +22,21 @@ pub struct Options {
     pub filter: String,
     /// Time for warm-up and samples of a case. Set-up and check come on top, and an interval wants six samples.
     pub budget: Duration,
+    /// Images that networks run at a time; layers and what composing costs are timed with one.
+    pub batch: usize,
+    /// Only cases in this mode; none for all.
+    pub mode: Option<Mode>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { suites: Suite::ALL.to_vec(), filter: String::new(), budget: Duration::from_secs(2) }
+        Self {
+            suites: Suite::ALL.to_vec(),
+            filter: String::new(),
+            budget: Duration::from_secs(2),
+            batch: 1,
+            mode: None,
+        }
     }
 }
 
@@ -55,6 +65,7 @@ pub struct Progress<'a> {
 ///     suites: vec![bench::Suite::Layers],
 ///     filter: "dw3x3-384".into(),
 ///     budget: Duration::from_millis(10),
+///     ..Default::default()
 /// };
 /// let adapter = Adapter::cpu();
 /// let record = bench::run(&adapter, None, &options, bench::Environment::here(), |_| ControlFlow::Continue(())).await?;
@@ -73,8 +84,11 @@ pub async fn run(
     environment: Environment,
     mut progress: impl FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Record> {
-    let mut groups: Vec<Vec<Case>> = options.suites.iter().flat_map(|suite| suite.cases(adapter, model)).collect();
-    groups.iter_mut().for_each(|cases| cases.retain(|case| case.name.contains(&options.filter)));
+    let mut groups: Vec<Vec<Case>> =
+        options.suites.iter().flat_map(|suite| suite.cases(adapter, model, options.batch)).collect();
+    let is_wanted =
+        |case: &Case| case.name.contains(&options.filter) && options.mode.is_none_or(|mode| case.mode == mode);
+    groups.iter_mut().for_each(|cases| cases.retain(is_wanted));
     groups.retain(|cases| !cases.is_empty());
     let total = groups.iter().map(Vec::len).sum();
     if groups.is_empty() {

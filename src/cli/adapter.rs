@@ -14,13 +14,11 @@ use super::{cache, output, progress};
 /// The environment variable that `--adapter` falls back on.
 const VARIABLE: &str = "DOCONV_ADAPTER";
 
-/// Which adapter computes.
+/// Which adapter computes, and how.
 #[derive(clap::Args)]
 pub struct AdapterArguments {
-    /// What computes: a part of an adapter's or driver's name, its index in `doconv adapters`, or `cpu`
-    /// [default: a hardware GPU, discrete before integrated, else the CPU]
-    #[arg(long, value_name = "NAME", env = VARIABLE, hide_env_values = true)]
-    adapter: Option<String>,
+    #[command(flatten)]
+    adapter: AdapterName,
     /// How numbers are stored on a GPU, and what convolutions compute with; what is not f32 needs a GPU with shader-f16
     /// (`doconv adapters`)
     #[arg(long, value_enum, default_value_t)]
@@ -28,6 +26,15 @@ pub struct AdapterArguments {
     /// Which kernels run a network's convolutions on a GPU
     #[arg(long, value_enum, default_value_t)]
     tune: Tune,
+}
+
+/// Which adapter computes.
+#[derive(clap::Args)]
+pub struct AdapterName {
+    /// What computes: a part of an adapter's or driver's name, its index in `doconv adapters`, or `cpu`
+    /// [default: a hardware GPU, discrete before integrated, else the CPU]
+    #[arg(long, value_name = "NAME", env = VARIABLE, hide_env_values = true)]
+    adapter: Option<String>,
 }
 
 /// Where the choice of kernels comes from.
@@ -45,7 +52,7 @@ enum Tune {
 impl AdapterArguments {
     /// Opens the adapter. That the CPU is used because there is no GPU is said on stderr.
     pub fn open(&self) -> Result<Adapter> {
-        Ok(self.equipped(self.open_as_it_is()?.with_precision(self.precision.into())?))
+        Ok(self.equipped(self.adapter.open()?.with_precision(self.precision.into())?))
     }
 
     /// With what earlier calls have left for its precision.
@@ -66,14 +73,22 @@ impl AdapterArguments {
             }
         })
     }
+}
 
-    fn open_as_it_is(&self) -> Result<Adapter> {
+impl AdapterName {
+    /// Opens the adapter as it is, without anything that earlier calls have left.
+    pub fn open(&self) -> Result<Adapter> {
+        match self.name() {
+            Some(name) => Ok(blocking::open(&Selector::Named(name.to_owned()))?),
+            None => open_default(),
+        }
+    }
+
+    /// The name, if one was given.
+    pub fn name(&self) -> Option<&str> {
         // A variable that is set to nothing counts as absent.
         let unset = std::env::var_os(VARIABLE).is_some_and(|value| value.is_empty());
-        match &self.adapter {
-            Some(name) if !(name.is_empty() && unset) => Ok(blocking::open(&Selector::Named(name.clone()))?),
-            _ => open_default(),
-        }
+        self.adapter.as_deref().filter(|name| !(name.is_empty() && unset))
     }
 }
 

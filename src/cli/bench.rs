@@ -14,6 +14,7 @@ use doconv::{Model, blocking, formats};
 
 use super::adapter::{AdapterArguments, describe};
 use super::interrupt::Interrupt;
+use super::mode::ModeName;
 use super::{model, output, precision, progress, table};
 
 /// Time layers, a network, folding, and the adapter itself
@@ -29,6 +30,8 @@ Examples:
   doconv bench                                         everything on the default adapter
   doconv bench --suite layers --filter 3x3             the layers with 3×3 in their names
   doconv bench --suite networks --model mine.safetensors
+  doconv bench --suite networks --arch resnet50 --batch 32
+                                                       an architecture with random weights, 32 images at a time
   doconv bench --suite fold                            W and D: every mode, and folding by itself
   doconv bench --suite peak --adapter nvidia           arithmetic, memory and dispatches of an adapter
   doconv bench --precision f16-storage                 half the memory for maps and kernels, where the GPU has f16
@@ -51,14 +54,20 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     suite: SuiteName,
     /// Network to time: model file, ONNX file, `cifar10` for the bundled CIFAR-10 network, or with --arch a file of weights
-    /// [default: the bundled ImageNet network]
+    /// [default: with --arch that architecture with random weights, else the bundled ImageNet network]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     #[command(flatten)]
     arch: model::Arch,
+    /// Images that the networks run at a time
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
     /// Time only cases with this in their names
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     filter: String,
+    /// Time only cases in this mode
+    #[arg(long, value_enum)]
+    mode: Option<ModeName>,
     /// Time to spend on each case; set-up and check come on top, and no case has fewer than six samples
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     budget: Duration,
@@ -125,13 +134,22 @@ pub fn main(arguments: Arguments) -> Result<()> {
         let suite = suites[0].name();
         bail!("{}: the suite {suite} needs no model; leave out --model, or --suite {suite}", path.display());
     }
-    let open = || arguments.arch.open_or_bundled(arguments.model.as_deref());
+    let open = || match arguments.model.as_deref() {
+        None => arguments.arch.random_or_bundled(),
+        Some(path) => arguments.arch.open(path),
+    };
     let model = wants_model.then(open).transpose()?;
     let adapter = arguments.adapter.open()?;
     if let Some(model) = model.as_ref().filter(|model| suites.contains(&Suite::Fold) && !is_doconv(model)) {
         eprintln!("{} has no DO-Conv layers: nothing of it can be folded", output::printable(&model.network().name));
     }
-    let options = Options { suites, filter: arguments.filter, budget: arguments.budget };
+    let options = Options {
+        suites,
+        filter: arguments.filter,
+        budget: arguments.budget,
+        batch: arguments.batch.into(),
+        mode: arguments.mode.map(Into::into),
+    };
     let bar = progress::cases();
     let told = bar.clone();
     // Not before now: until there is something to keep, Ctrl-C just ends the program.

@@ -24,6 +24,7 @@ mod progress;
 mod run;
 mod table;
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ enum Command {
     Expand(expand::Arguments),
     Train(train::Arguments),
     Bench(bench::Arguments),
+    Verify(verify::Arguments),
 }
 
 const EXAMPLES: &str = "\
@@ -67,6 +69,7 @@ Examples:
   doconv train --arch resnet20 --data photos/ --out mine.safetensors
                                        a classifier of your own images: photos/train/<class>/*.jpg
   doconv bench                         how fast this machine is, every result checked
+  doconv verify                        whether every kernel computes what it should on this GPU
 
 Results go to stdout, everything else to stderr. Exit status: 0 done, 1 an error, 2 wrong usage,
 130 ended by Ctrl-C, 143 by SIGTERM.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Expand(arguments) => expand::main(arguments),
         Command::Train(arguments) => train::main(arguments),
         Command::Bench(arguments) => bench::main(arguments),
+        Command::Verify(arguments) => verify::main(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -99,6 +99,14 @@ impl Arch {
         }
     }
 
+    /// The architecture with random weights, or the bundled ImageNet network where none is named.
+    pub fn random_or_bundled(&self) -> Result<Model> {
+        match &self.arch {
+            Some(arch) => Ok(Model::initialised(zoo::build(arch)?, 1)?),
+            None => Ok(open_bundled(Bundled::ImageNet)?.model),
+        }
+    }
+
     /// Whether a file is ONNX, which describes its network itself.
     pub fn names_onnx(&self, path: &Path) -> Result<bool> {
         let onnx = is_onnx(path);

@@ -17,6 +17,8 @@ mod gradient;
 mod interpreter;
 mod layout_ops;
 mod map;
+#[cfg(not(target_arch = "wasm32"))]
+mod plan_interpreter;
 mod pool;
 mod resize;
 mod rounding;
@@ -34,6 +36,8 @@ pub use gradient::{
 pub use interpreter::run;
 pub use layout_ops::{pad, reshape, slice, transpose};
 pub use map::Map;
+#[cfg(not(target_arch = "wasm32"))]
+pub use plan_interpreter::{interpret_plan, interpret_training_step};
 pub use pool::{avg_pool, global_avg_pool, global_max_pool, max_pool};
 pub use resize::resize;
 pub(crate) use rounding::{Rounding, SAFETY, UNIT, error_growth};

@@ -38,6 +38,7 @@ async fn run(model: &JsValue, options: BenchmarkOptions, listener: Option<Functi
         suites: options.suites.unwrap_or_else(|| vec![Suite::Layers, Suite::Networks]),
         filter: options.filter,
         budget: options.budget_ms.map_or(defaults.budget, |ms| Duration::from_secs_f64(ms.clamp(0.0, 1e9) / 1e3)),
+        ..defaults
     };
     bench::run(&adapter, Some(&opened.model), &wanted, environment(), |progress| tell(listener.as_ref(), progress))
         .await

@@ -43,6 +43,18 @@ fn people_get_a_table() {
 }
 
 #[test]
+fn an_architecture_runs_batches_in_a_mode() {
+    let arguments =
+        ["bench", "--suite", "networks", "--arch", "resnet20", "--batch", "3", "--mode", "folded", "--json"];
+    let json = on_cpu(&[&arguments[..], &["--budget", "0.001"]].concat()).success().json();
+    let [case] = &json["results"].as_array().unwrap()[..] else { panic!("{json}") };
+    assert_eq!((&case["batch"], &case["mode"], &case["check"]["ok"]), (&3.into(), &"folded".into(), &true.into()));
+    let output = on_cpu(&["bench", "--batch", "0"]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
+    on_cpu(&["bench", "--suite", "networks", "--arch", "resnet21"]).fails_with(&["resnet21"]);
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     quick(&["--suite", "networks"]).fails_with(&["nothing to time", "`dw3x3-384`"]);
     for suite in ["layers", "peak"] {

@@ -12,4 +12,5 @@ mod onnx;
 mod run;
 mod train;
 mod tuning;
+mod verify;
 mod weights;

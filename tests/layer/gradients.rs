@@ -8,7 +8,6 @@ use pollster::block_on;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use crate::common::adapters::adapters;
-use crate::common::plan_interpreter::interpret;
 use crate::random::{Case, Numbers, Results, cases, narrow};
 
 /// The same cases every time; `PROPTEST_CASES` draws more of them, `PROPTEST_RNG_SEED` others.
@@ -182,7 +181,7 @@ pub fn run(case: &Case, numbers: &Numbers, adapter: &Adapter, mode: Mode) -> doc
 fn run_plan(case: &Case, numbers: &Numbers, mode: Mode) -> doconv::Result<Weights> {
     let (plan, names) = case.layer(numbers).plan(mode, &numbers.input.shape, true)?;
     let inputs = [&numbers.input, &numbers.grad_output].map(|map| narrow(map.shape, &map.data));
-    let results = interpret(&plan, mode, 1, &inputs)?;
+    let results = reference::interpret_plan(&plan, mode, 1, &inputs)?;
     Ok(names.into_iter().map(String::from).zip(results).collect())
 }
 

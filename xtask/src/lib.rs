@@ -1,6 +1,7 @@
 //! Tasks of this repository, and what they share.
 
 pub mod environment;
+pub mod hardware;
 mod libraries;
 pub mod onnx;
 mod package;

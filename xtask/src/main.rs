@@ -1,10 +1,11 @@
 //! Tasks of this repository, run as `cargo xtask COMMAND`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{environment, onnx, setup, shader_stats, test, web};
+use xtask::{environment, hardware, onnx, setup, shader_stats, test, web};
 
 /// Tasks of this repository.
 #[derive(Parser)]
@@ -36,6 +37,12 @@ enum Task {
     },
     /// Print the environment of the tests as `export` lines, for `eval "$(cargo xtask env)"`.
     Env,
+    /// Pack program, test suites and a script, below 64 MiB, for a machine with nothing but a GPU driver.
+    Hardware {
+        /// The archive to write [default: target/doconv-hardware.tar.gz].
+        #[arg(long, value_name = "FILE.tar.gz")]
+        out: Option<PathBuf>,
+    },
     /// Build the web page into `web/dist/`, and serve it; see `cargo xtask web --help`.
     #[command(disable_help_flag = true)]
     Web {
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
         Task::Onnx => setup::run().and_then(|()| onnx::run()),
         Task::ShaderStats { arguments } => shader_stats::stats(&arguments),
         Task::Env => environment::print(),
+        Task::Hardware { out } => hardware::pack(out),
         Task::Web { arguments } => web::build(&arguments),
         Task::WebTest => setup::run().and_then(|()| web::test()),
     };

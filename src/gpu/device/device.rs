@@ -272,7 +272,7 @@ impl Device {
     }
 
     /// Fails if the device has gone.
-    pub(in crate::gpu) fn check_alive(&self) -> Result<()> {
+    pub(crate) fn check_alive(&self) -> Result<()> {
         match &*self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
             Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
             None => Ok(()),
@@ -314,7 +314,10 @@ impl Device {
         match error {
             None => Ok(()),
             Some(error) => {
-                // A lost device makes everything else fail too; the loss is what the user should hear of.
+                // A lost device makes everything else fail too; the loss is what the user should hear of. wgpu tells of it when
+                // it is polled.
+                #[cfg(not(target_arch = "wasm32"))]
+                let _ = self.device.poll(wgpu::PollType::Poll);
                 self.check_alive()?;
                 Err(match error {
                     wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { doing: doing.into() },

@@ -238,7 +238,7 @@ impl Executor {
     }
 
     /// Whether the kernels of the last run kept to the contract on unused lanes.
-    pub(in crate::gpu) fn has_kept_to_lanes(&self) -> bool {
+    pub(crate) fn has_kept_to_lanes(&self) -> bool {
         self.unused_lanes_are_zero
     }
 

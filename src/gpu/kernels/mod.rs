@@ -35,7 +35,13 @@ pub(super) use preprocess::{ColumnParams, RowParams, columns, rows};
 pub(super) use top_k::{TopKParams, top_k};
 
 #[cfg(not(target_arch = "wasm32"))]
-use super::shader::Kernel;
+use super::shader::{Kernel, ShaderKey};
+
+/// The shaders that preprocess images and rank classes, of logits or of probabilities.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn image_shaders(softmax: bool) -> [ShaderKey; 3] {
+    [rows(), columns(), top_k(softmax)]
+}
 
 /// Every shader family there is: what tests validate, translate and verify.
 #[cfg(not(target_arch = "wasm32"))]

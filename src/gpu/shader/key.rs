@@ -13,6 +13,7 @@ use minijinja::value::{Value, merge_maps};
 
 use super::ActivationClass;
 use super::params::UniformBlock;
+#[cfg(not(target_arch = "wasm32"))]
 use super::scalar::Scalar;
 use super::templates;
 use crate::Precision;

@@ -1,0 +1,208 @@
+//! Workers one after the other, until every case is checked: where one ends before its time, the next begins behind the case that
+//! it was at.
+
+use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{JoinHandle, ScopedJoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use doconv::verification::Summary;
+
+use super::worker::Message;
+use crate::cli::output::note;
+
+/// Workers that may end before their time until the rest is left: each costs seconds, and a driver that bad is known by then.
+const MOST_ENDED: usize = 50;
+
+/// The adapter, as the first worker has found it.
+pub struct Found {
+    /// As in all documents.
+    pub adapter: serde_json::Value,
+    /// The same in a few words.
+    pub described: String,
+}
+
+/// Checks everything. `arguments` are those of a worker but for its cases; `told` hears of every case that begins, with how many are
+/// done and how many there are. A worker that says nothing for so long is ended.
+pub fn supervise(
+    arguments: &[String],
+    patience: Duration,
+    told: impl Fn(usize, usize, &str) + Sync,
+) -> Result<(Found, Summary)> {
+    let (found, total) = probe(arguments, patience)?;
+    // Software adapters compile and run on one thread of a process; a GPU is left to one.
+    let is_software = found.adapter["type"] == "software";
+    let count = if is_software { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
+    let done = AtomicUsize::new(0);
+    let told = |case: &str| told(done.fetch_add(1, Ordering::Relaxed), total, case);
+    let part = |index: usize| index * total / count..(index + 1) * total / count;
+    let checked = std::thread::scope(|scope| {
+        let told = &told;
+        let parts: Vec<_> =
+            (0..count).map(|index| scope.spawn(move || check_part(arguments, part(index), patience, told))).collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<Vec<Checked>>>| match thread.join() {
+            Ok(checked) => checked,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        parts.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    let mut summary = Summary::default();
+    for Checked { case, kernels, shaders, error, failure } in checked.into_iter().flatten() {
+        summary.add(&case, &kernels, &shaders, error, failure);
+    }
+    Ok((found, summary))
+}
+
+/// What came of a case.
+struct Checked {
+    case: String,
+    kernels: Vec<String>,
+    shaders: Vec<String>,
+    error: f64,
+    failure: Option<String>,
+}
+
+/// Opens the adapter in a worker without cases, and gives how many there are.
+fn probe(arguments: &[String], patience: Duration) -> Result<(Found, usize)> {
+    let mut worker = Worker::start(arguments, 0..0, false)?;
+    loop {
+        match worker.lines.recv_timeout(patience) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(Message::Ready { adapter, described, cases }) => {
+                    worker.ended()?;
+                    return Ok((Found { adapter, described }, cases));
+                }
+                _ => note(&line),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                worker.end()?;
+                bail!("the adapter cannot be opened: no answer within {} s", patience.as_secs());
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("{}", worker.ended()?),
+        }
+    }
+}
+
+/// Checks some cases.
+fn check_part(
+    arguments: &[String],
+    part: Range<usize>,
+    patience: Duration,
+    told: &(impl Fn(&str) + Sync),
+) -> Result<Vec<Checked>> {
+    let mut checked: Vec<Checked> = vec![];
+    let mut ended = 0;
+    while checked.len() < part.len() {
+        let before = checked.len();
+        let mut worker = Worker::start(arguments, part.start + before..part.end, ended > 0)?;
+        // The case that it is at.
+        let mut at: Option<Checked> = None;
+        let end = loop {
+            match worker.lines.recv_timeout(patience) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(Message::Ready { .. }) => {}
+                    Ok(Message::Begin { case, kernels, shaders }) => {
+                        told(&case);
+                        at = Some(Checked { case, kernels, shaders, error: f64::INFINITY, failure: None });
+                    }
+                    Ok(Message::End { error, failure }) => {
+                        let done = at.take();
+                        let error = error.unwrap_or(f64::INFINITY);
+                        checked.extend(done.map(|case| Checked { error, failure, ..case }));
+                    }
+                    // Drivers print, too.
+                    Err(_) => note(&line),
+                },
+                Err(RecvTimeoutError::Timeout) => {
+                    worker.end()?;
+                    break format!("no answer within {} s", patience.as_secs());
+                }
+                Err(RecvTimeoutError::Disconnected) => break worker.ended()?,
+            }
+        };
+        checked.extend(at.map(|case| Checked { failure: Some(end.clone()), ..case }));
+        let is_stuck = checked.len() == before && ended > 0;
+        ended += 1;
+        let left = part.len() - checked.len();
+        if left > 0 && (is_stuck || ended == MOST_ENDED) {
+            let reason = if is_stuck { end } else { format!("{ended} processes have ended in other cases") };
+            let (case, failure) = (format!("the {left} cases left"), Some(format!("not run: {reason}")));
+            checked.push(Checked { case, kernels: vec![], shaders: vec![], error: f64::INFINITY, failure });
+            break;
+        }
+    }
+    Ok(checked)
+}
+
+/// A process that checks cases.
+struct Worker {
+    child: Child,
+    lines: Receiver<String>,
+    /// What it has last said on stderr.
+    last_words: Option<JoinHandle<String>>,
+}
+
+impl Worker {
+    fn start(arguments: &[String], cases: Range<usize>, one_by_one: bool) -> Result<Self> {
+        let program = std::env::current_exe().context("this program's own file")?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .args(["--worker", &cases.start.to_string(), &cases.end.to_string()])
+            .args(one_by_one.then_some("--one-by-one"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("a process for the checks")?;
+        let (sender, lines) = channel();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        std::thread::spawn(move || {
+            for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let last_words = std::thread::spawn(move || {
+            let mut last = String::new();
+            for line in stderr.into_iter().flat_map(|stderr| lossy_lines(stderr)) {
+                if !line.starts_with("error: ") {
+                    note(&line);
+                }
+                last = line;
+            }
+            last
+        });
+        Ok(Self { child, lines, last_words: Some(last_words) })
+    }
+
+    /// Ends it. It is not waited for: a process that hangs in a driver may not even end when it is killed.
+    fn end(&mut self) -> Result<()> {
+        self.child.kill().context("a process that gives no answer")
+    }
+
+    /// How it ended, when it has closed its output.
+    fn ended(&mut self) -> Result<String> {
+        let status = self.child.wait().context("a process for the checks")?;
+        let words = self.last_words.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Ok(match (words.strip_prefix("error: "), status.code()) {
+            (Some(error), Some(1)) => error.to_owned(),
+            _ if words.is_empty() => format!("the process ended: {}", describe(status)),
+            _ => format!("the process ended: {}; its last words: {words}", describe(status)),
+        })
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    status.to_string()
+}
+
+/// Lines of what need not be text.
+fn lossy_lines(stream: impl Read) -> impl Iterator<Item = String> {
+    let lines = BufReader::new(stream).split(b'\n').map_while(Result::ok);
+    lines.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())
+}
