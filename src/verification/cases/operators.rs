@@ -79,7 +79,7 @@ fn binary() -> Vec<Operator> {
 
 fn pools() -> Vec<Operator> {
     let mut operators = vec![];
-    let geometries: [(&str, [[usize; 2]; 3], [usize; 4], bool); 4] = [
+    let geometries = [
         ("2x2", [[2, 2], [2, 2], [1, 1]], [0; 4], false),
         ("3x3 padded", [[3, 3], [2, 2], [1, 1]], [1; 4], false),
         ("3x2 uneven, rounded up", [[3, 2], [2, 3], [1, 1]], [1, 0, 2, 1], true),

@@ -100,7 +100,7 @@ fn append(graph: &mut Graph, operator: usize, value: &str) -> String {
             graph.add(Op::Resize(Resize { size: [h + 1, w + 2], scale: None, interpolation, coordinates }), &[value])
         }
         29 => graph.add(Op::Lrn(Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }), &[value]),
-        _ => graph.add(if operator % 2 == 0 { Op::Softmax } else { Op::LogSoftmax }, &[value]),
+        _ => graph.add(if operator.is_multiple_of(2) { Op::Softmax } else { Op::LogSoftmax }, &[value]),
     }
 }
 

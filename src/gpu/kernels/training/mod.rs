@@ -18,7 +18,9 @@ mod square_sum;
 mod transpose;
 
 use super::context::Context;
-use crate::gpu::shader::{Dispatch, Kernel};
+use crate::gpu::shader::Dispatch;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::gpu::shader::Kernel;
 use crate::plan::{Step, TrainStep};
 use crate::{Error, Result};
 
