@@ -169,7 +169,7 @@ impl Worker {
         });
         let last_words = std::thread::spawn(move || {
             let mut last = String::new();
-            for line in stderr.into_iter().flat_map(|stderr| lossy_lines(stderr)) {
+            for line in stderr.into_iter().flat_map(lossy_lines) {
                 if !line.starts_with("error: ") {
                     note(&line);
                 }
