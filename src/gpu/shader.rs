@@ -364,7 +364,7 @@ const TILE_DEPTH: u32 = Precision::TERMS as u32 / 4;
 pub const GRADIENT_DEPTH: u32 = 16;
 /// Pixels that [`Shader::Softmax`] takes along x: one axis of a grid alone would not reach over large maps.
 pub const SOFTMAX_COLUMNS: u32 = 32_768;
-/// Pixels of its tile: one for every invocation to gather.
+/// Pixels of its tile.
 pub const TILE_PIXELS: u32 = 64;
 /// Steps of a chain of [`Shader::PeakFma`]: what half precision can count, and a little room for where it begins.
 pub const CHAIN_STEPS: u32 = 1024;
@@ -387,6 +387,7 @@ impl Shader {
             #[cfg(training)]
             Shader::Train(shader) => shader.workgroup(),
             Shader::ConvCooperative { .. } => [COOPERATIVE_PIXELS, 1],
+            // As grids count them: in half precision there may be twice as many, with half as many pixels each.
             Shader::ConvTiled { .. } | Shader::WinogradProductTiled { .. } => [8, 8],
             Shader::WinogradInput { .. } | Shader::WinogradOutput { .. } => [16, 2],
             // All along pixels, so that 65 535 groups reach over the largest maps.
@@ -609,10 +610,8 @@ fn tiled(slices: u32, lanes: u32, base: Value) -> Value {
     context! {
         slices,
         lanes,
-        pixels => TILE_PIXELS / 8,
         tile_pixels => TILE_PIXELS,
-        // A vector is a channel of four pixels.
-        pixel_vectors => TILE_PIXELS / 8 / 4,
+        // A vector of values is a channel of four pixels.
         quads => TILE_PIXELS / 4,
         tile_slices,
         depth => TILE_DEPTH,
