@@ -34,7 +34,7 @@ var<workgroup> weights: array<vec4<{{ loaded }}>, {{ depth * lanes * tile_slices
 var<workgroup> windows: array<vec4<i32>, {{ tile_pixels }}>;
 {% endif %}
 
-@compute @workgroup_size(8, {{ 16 // pixel_vectors }})
+@compute @workgroup_size(8, {{ quads // pixel_vectors }})
 fn main(
     @builtin(workgroup_id) group_in_part: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
