@@ -371,7 +371,8 @@ mod steps {
     }
 }
 
-#[cfg(all(test, training))]
+#[cfg(test)]
+#[cfg(training)]
 mod tests {
     use pollster::block_on;
 

@@ -14,49 +14,15 @@ use std::sync::Arc;
 use super::array::{Array, Data};
 use super::axis_rules::{self, Range};
 use super::constant;
-use super::import::{Importer, Run, Stop, Value, describe};
 use super::node::Node;
 use super::proto::tensor_proto::DataType;
-
-/// The batches for which values are held. A product of two linear values is linear for all N if it is for three.
-const SAMPLES: [usize; 3] = [1, 2, 3];
+use super::value::{Kind, SAMPLES, Value, Varying};
 
 /// An extent above which a `Slice` does not end: exporters write the largest integer for "all".
-const ALL: usize = 1 << 30;
-
-/// A known value that differs between batches.
-#[derive(Clone, Debug)]
-pub(super) struct Varying {
-    at: [Arc<Array>; SAMPLES.len()],
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Every element is linear in N.
-    Linear,
-    /// The first axis is the batch, and all of its elements are the same for every N.
-    Repeated,
-}
-
-impl Varying {
-    /// The arrays for the samples.
-    pub fn arrays(&self) -> &[Arc<Array>] {
-        &self.at
-    }
-
-    /// The content that every element of the batch has, with a first axis of extent 1.
-    pub fn element(&self) -> Option<&Array> {
-        (self.kind == Kind::Repeated).then(|| &*self.at[0])
-    }
-
-    fn is_linear(&self) -> bool {
-        self.kind == Kind::Linear
-    }
-}
+pub(super) const ALL: usize = 1 << 30;
 
 /// A value for all batches from what it is for the samples; nothing if it is of neither kind.
-fn value(arrays: Vec<Array>) -> Option<Value> {
+pub(super) fn value(arrays: Vec<Array>) -> Option<Value> {
     let at: [Arc<Array>; SAMPLES.len()] = arrays.into_iter().map(Arc::new).collect::<Vec<_>>().try_into().ok()?;
     let first = &at[0];
     if at.iter().all(|array| array == first) {
@@ -256,134 +222,6 @@ impl Line {
     fn is_never_zero(&self) -> bool {
         let after = -self.first / self.step;
         if self.step == 0.0 { self.first != 0.0 } else { after < 0.0 || after.fract() != 0.0 }
-    }
-}
-
-/// Integers that describe what an operator does, for any batch.
-pub(super) struct Ints {
-    first: Vec<i64>,
-    step: Vec<i64>,
-}
-
-impl Ints {
-    /// What they are for a batch of `n`.
-    pub fn at(&self, n: usize) -> Vec<i64> {
-        let more = n as i64 - 1;
-        self.first.iter().zip(&self.step).map(|(first, step)| first.wrapping_add(step.wrapping_mul(more))).collect()
-    }
-}
-
-impl Importer<'_> {
-    /// A known value that may depend on the batch: what a function gives for the array at each of the batches.
-    pub(super) fn for_batches(
-        &self,
-        node: &Node,
-        array: impl Fn(usize) -> Result<Array, String>,
-    ) -> Result<Vec<Value>, Stop> {
-        let mut arrays = vec![];
-        for &n in self.batches() {
-            arrays.push(array(n)?);
-        }
-        let one = (arrays.len() == 1).then(|| arrays.swap_remove(0));
-        let value = one.map_or_else(|| value(arrays), |array| Some(Value::Known(Arc::new(array))));
-        Ok(vec![value.ok_or_else(|| self.mixes(node))?])
-    }
-
-    /// The batches that must all come to the same network: one where the file declares it, and where the first axis is
-    /// no batch.
-    fn batches(&self) -> &[usize] {
-        match &self.declared_batch {
-            _ if !self.batched => &[1],
-            Some(batch) => std::slice::from_ref(batch),
-            None => &SAMPLES,
-        }
-    }
-
-    /// The extents of a value in a batch of `n`.
-    pub(super) fn dims_of(&self, run: &Run, n: usize) -> Vec<usize> {
-        let mut dims = run.dims.clone();
-        if let Some(first) = dims.first_mut().filter(|_| self.batched) {
-            *first = n;
-        }
-        dims
-    }
-
-    /// What an input has for every element of the batch, if that is known and the same.
-    pub(super) fn repeated_element(&self, node: &Node, index: usize) -> Option<Arc<Array>> {
-        self.varying(node, index)?.element().cloned().map(Arc::new)
-    }
-
-    /// Integers that may depend on the batch.
-    pub(super) fn ints(&self, node: &Node, index: usize) -> Result<Option<Ints>, Stop> {
-        if let Some(Value::Varying(varying)) = self.value(node, index) {
-            if !varying.is_linear() || varying.at[0].is_float() {
-                return Err(self.depends(node, index));
-            }
-            let [first, second, ..] = &varying.at;
-            let first = first.to_i64();
-            let step = second.to_i64().iter().zip(&first).map(|(second, first)| second.wrapping_sub(*first)).collect();
-            return Ok(Some(Ints { first, step }));
-        }
-        let known = self.known(node, index)?;
-        Ok(known.map(|array| Ints { first: array.to_i64(), step: vec![0; array.data().len()] }))
-    }
-
-    /// Extents that an operator has for every batch, where the one at `position` must be the batch: it becomes 1.
-    pub(super) fn per_batch(
-        &self,
-        node: &Node,
-        position: Option<usize>,
-        rule: impl Fn(usize) -> Result<Vec<usize>, String>,
-    ) -> Result<Vec<usize>, Stop> {
-        if !self.batched {
-            return Ok(rule(1)?);
-        }
-        let mut found: Option<Vec<usize>> = None;
-        for &n in self.batches() {
-            let Ok(mut dims) = rule(n) else { return Err(self.mixes(node)) };
-            if let Some(position) = position {
-                match dims.get_mut(position) {
-                    Some(extent) if *extent == n => *extent = 1,
-                    _ => return Err(self.mixes(node)),
-                }
-            }
-            if found.as_ref().is_some_and(|found| *found != dims) {
-                return Err(self.mixes(node));
-            }
-            found = Some(dims);
-        }
-        found.ok_or_else(|| self.mixes(node))
-    }
-
-    /// What a `Slice` takes of every axis, which must be all of the batch.
-    pub(super) fn slices(&self, node: &Node, run: &Run, parameters: &[Option<Ints>]) -> Result<Vec<Range>, Stop> {
-        let ranges = |n: usize| {
-            let parameters: Vec<_> = parameters.iter().map(|ints| ints.as_ref().map(|ints| ints.at(n))).collect();
-            axis_rules::slices(node, &self.dims_of(run, n), &parameters)
-        };
-        if !self.batched {
-            return Ok(ranges(1)?);
-        }
-        let largest = if self.declared_batch.is_none() { Some(ALL) } else { None };
-        let mut found: Option<Vec<Range>> = None;
-        for n in self.batches().iter().copied().chain(largest) {
-            let Ok(mut own) = ranges(n) else { return Err(self.mixes(node)) };
-            if own.first() != Some(&Range::whole(n)) {
-                return Err(self.mixes(node));
-            }
-            own[0] = Range::whole(1);
-            if found.as_ref().is_some_and(|found| *found != own) {
-                return Err(self.mixes(node));
-            }
-            found = Some(own);
-        }
-        found.ok_or_else(|| self.mixes(node))
-    }
-
-    /// The error of an operator that must know an input for all batches at once.
-    pub(super) fn depends(&self, node: &Node, index: usize) -> Stop {
-        let name = node.input(index).unwrap_or_default();
-        Stop::Batch(format!("{} ({}) reads `{name}`, which depends on its extent", describe(node), node.op()))
     }
 }
 

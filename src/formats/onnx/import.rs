@@ -12,80 +12,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::array::{Array, Data};
-use super::batch::{self, Varying};
+use super::batch;
 use super::metadata;
 use super::node::Node;
 use super::proto::{TensorProto, TypeProto, tensor_shape_proto::dimension, type_proto};
 use super::supported_operators::{is_known, reads_extents};
+use super::value::{Run, Stop, Value, Varying, describe};
 use super::{File, Imported, Port, constant};
 use crate::network::{FORMAT_VERSION, Input, Network, Node as NetworkNode, Op, Shape};
 use crate::tensor::element_count;
-use crate::{Error, Model, Result, Tensor, Weights};
+use crate::{Model, Result, Tensor, Weights};
 
 /// All constants computed from others may have so many elements together.
 const MAX_COMPUTED: usize = 1 << 27;
-
-/// Why a graph, or a node of it, cannot be imported as it is being tried.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// Axis 0 is no batch.
-    Batch(String),
-    /// A value computed from these inputs must be known.
-    Known(BTreeSet<String>),
-    /// The extent of an input's axis must be known, which the file calls so.
-    Free { input: String, axis: usize, symbol: String },
-    /// This never works.
-    Never(String),
-}
-
-impl From<String> for Stop {
-    fn from(reason: String) -> Self {
-        Stop::Never(reason)
-    }
-}
-
-impl From<&str> for Stop {
-    fn from(reason: &str) -> Self {
-        Stop::Never(reason.into())
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Network { reason, .. } => Stop::Never(reason),
-            other => Stop::Never(other.to_string()),
-        }
-    }
-}
-
-/// A value of the graph.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    /// Known when the model is loaded.
-    Known(Arc<Array>),
-    /// Known, but for the extent of the batch.
-    Varying(Arc<Varying>),
-    /// Computed by the network.
-    Run(Run),
-    /// An input of integers that was not given.
-    Missing(String),
-    /// What a node would have given that cannot be imported.
-    Failed,
-}
-
-/// A value computed at run time.
-#[derive(Clone, Debug)]
-pub(super) struct Run {
-    /// The node or input of the network that holds it.
-    pub node: String,
-    /// The extents it has there, for one element of the batch.
-    pub shape: Shape,
-    /// Its extents in the graph; the same numbers in the same order.
-    pub dims: Vec<usize>,
-    /// The inputs it is computed from.
-    pub origins: Arc<BTreeSet<String>>,
-}
 
 /// One input of a file.
 struct Declared {
@@ -214,12 +153,6 @@ fn operator(node: &Node) -> String {
         "" | "ai.onnx" => node.op().to_string(),
         domain => format!("{domain}.{}", node.op()),
     }
-}
-
-/// A node as messages name it.
-pub(super) fn describe(node: &Node) -> String {
-    let name = Some(node.proto.name()).filter(|name| !name.is_empty()).or(node.output(0)).unwrap_or_default();
-    format!("node `{name}`")
 }
 
 /// The nodes that the outputs depend on, in the file's order, after checking that every value is there before it is

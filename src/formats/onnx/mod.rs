@@ -16,6 +16,7 @@ mod batch;
 mod constant;
 mod doconv;
 mod export;
+mod extents;
 mod file;
 mod import;
 mod imported;
@@ -24,6 +25,7 @@ mod node;
 mod operators;
 pub(crate) mod proto;
 mod supported_operators;
+mod value;
 
 pub use array::{Array, Data};
 pub use file::File;

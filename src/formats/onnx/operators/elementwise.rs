@@ -2,8 +2,9 @@
 
 use super::super::array::Array;
 use super::super::axis_rules;
-use super::super::import::{Importer, Run, Stop, Value};
+use super::super::import::Importer;
 use super::super::node::Node;
+use super::super::value::{Run, Stop, Value};
 use super::{Values, one};
 use crate::Tensor;
 use crate::network::{Activation, BatchNorm, Op};

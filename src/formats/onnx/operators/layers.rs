@@ -1,8 +1,9 @@
 //! Convolutions and batch norms.
 
 use super::super::doconv;
-use super::super::import::{Importer, Run, Stop};
+use super::super::import::Importer;
 use super::super::node::Node;
+use super::super::value::{Run, Stop};
 use super::{MAX_EXTENT, Values, one};
 use crate::Tensor;
 use crate::network::{BatchNorm, Conv2d, ConvTranspose2d, DoConv, Op, Pairing};

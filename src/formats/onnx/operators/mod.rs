@@ -8,8 +8,9 @@ mod pool;
 mod resize;
 
 use super::constant;
-use super::import::{Importer, Run, Stop, Value};
+use super::import::Importer;
 use super::node::Node;
+use super::value::{Run, Stop, Value};
 use crate::network::{Activation, Lrn, Op, Shape};
 
 /// No attribute may be larger than this.

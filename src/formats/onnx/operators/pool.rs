@@ -2,8 +2,9 @@
 
 use super::super::array::Array;
 use super::super::axis_rules;
-use super::super::import::{Importer, Stop};
+use super::super::import::Importer;
 use super::super::node::Node;
+use super::super::value::Stop;
 use super::layers::{Window, unplaced};
 use super::{Values, one};
 use crate::network::{AvgPool, MaxPool, Op};

@@ -1,8 +1,9 @@
 //! `Resize` and `Upsample`.
 
 use super::super::axis_rules;
-use super::super::import::{Importer, Stop};
+use super::super::import::Importer;
 use super::super::node::Node;
+use super::super::value::Stop;
 use super::{Values, one};
 use crate::network::{Coordinates, Interpolation, Op, Resize, Rounding};
 
