@@ -1,8 +1,8 @@
 //! Running a plan on a GPU through wgpu, natively and in the browser.
 //!
 //! Data flow: a [`Policy`](policy::Policy) and a batch size turn a [`Plan`](crate::plan::Plan) into a
-//! [`Program`](program::Program), purely; its kernels are verified on the device; an [`Executor`] makes their pipelines, buffers and bind
-//! groups once and replays them. [`VerifiedExecutor`] is all of this for any batch size.
+//! [`Program`](program::Program), purely; its kernels are verified on the device; an [`Executor`] makes their
+//! pipelines, buffers and bind groups once and replays them. `VerifiedExecutor` is all of this for any batch size.
 
 mod autotune;
 mod device;
