@@ -105,7 +105,7 @@ fn tar(archive: &Path) -> Result<u64> {
     let name = archive.to_str().with_context(|| format!("{}: no text", archive.display()))?;
     let parent = target();
     let parent = parent.to_str().context("the target folder's path is no text")?;
-    run(command("tar", &["-czf", name, "-C", parent, FOLDER]).env("GZIP", "-9"))?;
+    run(&mut command("tar", &["--use-compress-program=gzip -9", "-cf", name, "-C", parent, FOLDER]))?;
     Ok(fs::metadata(archive).with_context(|| format!("cannot read {name}"))?.len())
 }
 

@@ -75,7 +75,7 @@ if ! step 30 adapters "$doconv" adapters; then
 fi
 step 30 adapters-json sh -c "'$doconv' adapters --json >'$records/adapters.json'"
 
-step 150 verify "$doconv" verify --output "$records/verify.json"
+step 240 verify "$doconv" verify --output "$records/verify.json"
 
 # Which precisions there are.
 precisions=f32
