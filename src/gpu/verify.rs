@@ -105,7 +105,7 @@ pub(super) fn unverified(
     }
     let mut candidates =
         program.segments.iter().map(|segment| Candidate::new(plan, setup, program, segment)).collect::<Vec<_>>();
-    candidates.sort_by_key(|candidate| candidate.cost);
+    candidates.sort_unstable_by_key(|candidate| candidate.cost);
     let mut parts = vec![];
     for candidate in candidates {
         if !candidate.shaders.iter().any(|shader| needed.contains(shader)) {

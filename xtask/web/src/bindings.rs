@@ -86,10 +86,10 @@ fn bind(wasm: &Path, folder: &Path, module: &Module, release: bool) -> Result<()
     bindgen.generate(folder).with_context(|| format!("wasm-bindgen fails on {}", wasm.display()))
 }
 
-/// The module itself says which instructions may be used. More than `-O1` makes it no smaller, and code with SIMD slower:
+/// The module itself says which instructions may be used. More than this makes it no smaller, and code with SIMD slower:
 /// 72 ms for a picture became 116 ms with `-Os`, `-O2` and `-O3` alike (binaryen 132, Node.js 20).
 fn optimise(wasm: &Path) -> Result<()> {
     let smaller = wasm.with_extension("opt");
-    run(npm::program("wasm-opt", &["-O1"])?.arg(wasm).arg("-o").arg(&smaller))?;
+    run(npm::program("wasm-opt", &["-O1", "--rse", "--vacuum"])?.arg(wasm).arg("-o").arg(&smaller))?;
     std::fs::rename(&smaller, wasm).with_context(|| format!("cannot replace {}", wasm.display()))
 }

@@ -1,7 +1,7 @@
 //! Builds, serves and tests the web page, run as `cargo xtask web` and `cargo xtask web-test`.
 
 mod bindings;
-mod comments;
+mod minify;
 mod npm;
 mod pack;
 mod precache;

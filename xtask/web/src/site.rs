@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
-use crate::{bindings, comments, precache, web};
+use crate::{bindings, minify, precache, web};
 
 /// Folders that are served as they are, and where. The model and the photographs bring their licences with them.
 const FOLDERS: [(&str, &str); 5] =
@@ -27,7 +27,7 @@ pub fn assemble(bindings: &Path, release: bool) -> Result<()> {
     remove(&old)?;
     fill(&new, bindings)?;
     if release {
-        comments::remove(&new)?;
+        minify::minify(&new)?;
     }
     precache::write(&new)?;
     if folder().exists() {
