@@ -113,13 +113,14 @@ impl Plan {
             // One that has no bias may run as a part of another.
             kernel.bias = filled(conv.out_channels, if conv.bias { 0.5 } else { 0.0 });
             kernel.source = match &kernel.source {
-                KernelSource::Composed(Composed { attributes, .. }) => {
-                    let s = attributes.d_mul;
-                    let w = [conv.out_channels, conv.channels_per_group(), s];
-                    let d = [conv.in_channels, conv.taps(), s];
-                    let of = |shape: [usize; 3], values| Tensor::new(shape, values).expect("as many as the shape says");
-                    let w = of(w, filled(w.iter().product(), scale));
-                    let d = of(d, filled(d.iter().product(), 1.0 / (s as f32).sqrt()));
+                KernelSource::Composed(Composed { w, d, attributes }) => {
+                    let mut refilled = |tensor: &Tensor, scale| {
+                        let mut tensor = tensor.clone();
+                        let values = filled(tensor.data().len(), scale);
+                        tensor.data_mut().copy_from_slice(&values);
+                        tensor
+                    };
+                    let (w, d) = (refilled(w, scale), refilled(d, 1.0 / (attributes.d_mul as f32).sqrt()));
                     KernelSource::Composed(Composed { w, d, attributes: *attributes })
                 }
                 KernelSource::Plain(_) | KernelSource::Transposed(_) => {

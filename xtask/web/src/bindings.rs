@@ -14,7 +14,7 @@ use crate::npm;
 /// a tenth smaller.
 const RUSTFLAGS: [&str; 4] = [
     "-Ctarget-feature=+simd128",
-    "-Cllvm-args=-inline-threshold=5 -inlinehint-threshold=30 -unroll-runtime=false",
+    "-Cllvm-args=-inline-threshold=5 -inlinehint-threshold=20 -unroll-runtime=false",
     "-Cno-vectorize-loops",
     "-Cno-vectorize-slp",
 ];
