@@ -88,6 +88,15 @@ impl Header {
         }
     }
 
+    /// Whether the stream is what cameras and most programs write: a baseline JFIF with one scan of three components,
+    /// the chroma as fine as the luma or half as fine.
+    pub fn is_usual(&self, frame: &Frame) -> bool {
+        let sampling: Vec<[usize; 2]> = frame.components.iter().map(|component| component.sampling).collect();
+        let [[1, 1] | [2, 1] | [2, 2], [1, 1], [1, 1]] = sampling[..] else { return false };
+        let is_baseline = self.frames.first().is_some_and(|(marker, _)| *marker == 0xc0);
+        is_baseline && self.jfif && self.adobe.is_none() && self.scans.len() == 1 && self.scans[0].len() == 3
+    }
+
     /// The frame.
     ///
     /// # Errors

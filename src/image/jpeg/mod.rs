@@ -38,9 +38,20 @@ impl<'a> Jpeg<'a> {
 
     /// The pixels: rows of red, green and blue.
     ///
+    /// Usual streams go to zune-jpeg, which is quicker and whose pixels are closer to those of browsers; but for
+    /// separate scans and fine chroma it gives garbage and reports success, so all others go to jpeg-decoder.
+    ///
     /// # Errors
     /// What is wrong with them.
     pub fn decode(&self) -> Result<Vec<u8>, String> {
+        if self.header.is_usual(&self.frame) {
+            let decoded = image::load_from_memory_with_format(self.bytes, image::ImageFormat::Jpeg);
+            return Ok(decoded.map_err(|error| format!("truncated or damaged: {error}"))?.into_rgb8().into_raw());
+        }
+        self.decode_unusual()
+    }
+
+    fn decode_unusual(&self) -> Result<Vec<u8>, String> {
         let mut decoder = Decoder::new(self.bytes);
         if let Some(transform) = self.transform() {
             decoder.set_color_transform(transform);
