@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use xtask::packages::{Package, advice, install};
 
 const NPM: Package = Package {
-    what: "npm, which installs wasm-opt, TypeScript and Playwright",
+    what: "npm, which installs wasm-opt, esbuild, TypeScript and Playwright",
     debian: "npm",
     elsewhere: "Fedora: nodejs-npm; Arch: npm; others: https://nodejs.org",
 };
