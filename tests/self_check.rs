@@ -6,7 +6,7 @@ use common::compare::compare;
 use common::graph::Graph;
 use common::problem::Problem;
 use doconv::gpu::policy::Tier;
-use doconv::network::{Activation, Conv2d, Op};
+use doconv::network::{Activation, Conv2d, DoConv, Op, Pairing};
 use doconv::{Adapter, Error, Mode, Model, Precision, Selector, Session, reference};
 use pollster::block_on;
 
@@ -201,13 +201,34 @@ fn kernels_of_larger_batches_are_verified() {
     for adapter in gpus() {
         let adapter = broken(&adapter, Tier::Hardware, "conv_tiled");
         let mut session = block_on(Session::load(&adapter, &problem(1).model(), Mode::Folded)).unwrap();
-        let has =
-            |session: &Session, batch| session.kernels(batch).unwrap().iter().any(|kernel| kernel == "conv_tiled");
-        assert!(session.faults().is_empty() && !has(&session, 1) && has(&session, 4), "{:?}", session.kernels(4));
+        assert!(session.faults().is_empty() && !is_tiled(&session, 1) && is_tiled(&session, 4));
         check(&mut session, &problem(1));
         check(&mut session, &problem(4));
-        assert!(session.faults().len() == 1 && !has(&session, 4), "{:?}", session.faults());
+        assert!(session.faults().len() == 1 && !is_tiled(&session, 4), "{:?}", session.faults());
     }
+}
+
+/// So are those of DO-Conv layers, whose W and D the executor has let go of by then.
+#[test]
+fn kernels_of_larger_batches_are_verified_in_composed_layers() {
+    let mut graph = Graph::new([64, 8, 8]);
+    let doconv = Some(DoConv { d_mul: 9, pairing: Pairing::Paper });
+    let conv = Op::Conv2d(Conv2d { doconv, stride: [2; 2], padding: [1; 4], ..Conv2d::new(64, 64, [3, 3]) });
+    let value = graph.add(conv, &["input"]);
+    let problem = |batch| Problem { composed: true, ..Problem::new(graph_of(&graph, &value), 5, batch) };
+    for adapter in gpus() {
+        for mode in [Mode::Folded, Mode::Kernel] {
+            let adapter = adapter.clone().with_device(|device| device.set_tier(Tier::Hardware));
+            let mut session = block_on(Session::load(&adapter, &problem(1).model(), mode)).unwrap();
+            assert!(session.faults().is_empty() && !is_tiled(&session, 1) && is_tiled(&session, 4));
+            check(&mut session, &problem(4));
+            assert!(session.faults().is_empty(), "{:?}", session.faults());
+        }
+    }
+}
+
+fn is_tiled(session: &Session, batch: usize) -> bool {
+    session.kernels(batch).unwrap().iter().any(|kernel| kernel == "conv_tiled")
 }
 
 fn graph_of(graph: &Graph, output: &str) -> doconv::Network {

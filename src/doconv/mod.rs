@@ -33,7 +33,7 @@ pub struct Composed {
 
 impl Composed {
     /// The shapes that W and D of a layer need.
-    fn shapes(&self, conv: &Conv2d) -> [[usize; 3]; 2] {
+    pub(crate) fn shapes(&self, conv: &Conv2d) -> [[usize; 3]; 2] {
         let s = self.attributes.d_mul;
         [[conv.out_channels, conv.channels_per_group(), s], [conv.in_channels, conv.taps(), s]]
     }

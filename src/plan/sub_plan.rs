@@ -113,15 +113,18 @@ impl Plan {
             // One that has no bias may run as a part of another.
             kernel.bias = filled(conv.out_channels, if conv.bias { 0.5 } else { 0.0 });
             kernel.source = match &kernel.source {
-                KernelSource::Composed(Composed { w, d, attributes }) => {
-                    let mut refilled = |tensor: &Tensor, scale| {
-                        let mut tensor = tensor.clone();
+                // By the layer's shapes: the plan of an executor has let go of W and D.
+                KernelSource::Composed(composed) => {
+                    let [w, d] = composed.shapes(conv);
+                    let mut tensor = |shape: [usize; 3], scale| {
+                        let mut tensor = Tensor::zeros(shape);
                         let values = filled(tensor.data().len(), scale);
                         tensor.data_mut().copy_from_slice(&values);
                         tensor
                     };
-                    let (w, d) = (refilled(w, scale), refilled(d, 1.0 / (attributes.d_mul as f32).sqrt()));
-                    KernelSource::Composed(Composed { w, d, attributes: *attributes })
+                    let attributes = composed.attributes;
+                    let (w, d) = (tensor(w, scale), tensor(d, 1.0 / (attributes.d_mul as f32).sqrt()));
+                    KernelSource::Composed(Composed { w, d, attributes })
                 }
                 KernelSource::Plain(_) | KernelSource::Transposed(_) => {
                     let length = conv.out_channels * conv.channels_per_group() * conv.taps();
