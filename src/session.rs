@@ -11,7 +11,7 @@ pub use repeat::Repeated;
 use serde::Serialize;
 
 use crate::adapter::Backend;
-use crate::gpu::{Fault, MOST_RANKED, Picture, Ranking};
+use crate::gpu::{Fault, ImageSource, MOST_RANKED, Ranking};
 use crate::image::Image;
 use crate::network::{Preprocess, Shape};
 #[cfg(training)]
@@ -244,13 +244,13 @@ impl Session {
     /// # Errors
     /// Those of [`Session::classify`], but for [`Error::NoBestClass`], which is the result of its image.
     pub async fn classify_each(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Result<Vec<Prediction>>>> {
-        let images: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
+        let images: Vec<ImageSource> = images.iter().map(ImageSource::Pixels).collect();
         self.classify_images(&images, top_k).await
     }
 
     pub(crate) async fn classify_images(
         &mut self,
-        images: &[Picture<'_>],
+        images: &[ImageSource<'_>],
         top_k: usize,
     ) -> Result<Vec<Result<Vec<Prediction>>>> {
         let rules = self.preprocess_rules()?.clone();
@@ -291,11 +291,11 @@ impl Session {
     /// # Errors
     /// [`Error::Unsupported`] if the model has no preprocessing, and those of the adapter.
     pub async fn preprocess(&mut self, images: &[Image]) -> Result<Tensor> {
-        let images: Vec<Picture> = images.iter().map(Picture::Pixels).collect();
+        let images: Vec<ImageSource> = images.iter().map(ImageSource::Pixels).collect();
         self.preprocess_images(&images).await
     }
 
-    pub(crate) async fn preprocess_images(&mut self, images: &[Picture<'_>]) -> Result<Tensor> {
+    pub(crate) async fn preprocess_images(&mut self, images: &[ImageSource<'_>]) -> Result<Tensor> {
         let rules = self.preprocess_rules()?.clone();
         let [_, channels, height, width] = self.inputs[0].1;
         let shape = [images.len(), channels, height, width];
@@ -319,7 +319,7 @@ impl Session {
         let rules = self.preprocess_rules()?.clone();
         let in_colour = self.sees_colours();
         match &mut self.executor {
-            Executor::Gpu(executor) if in_colour => executor.takes_pictures_of(size, &rules).await,
+            Executor::Gpu(executor) if in_colour => executor.can_preprocess(size, &rules).await,
             _ => Ok(false),
         }
     }

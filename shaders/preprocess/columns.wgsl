@@ -1,4 +1,4 @@
-// A photograph with another number of rows, as a network's input: every level of a channel becomes what `levels` says.
+// An image with another number of rows, as a network's input: every level of a channel becomes what `levels` says.
 //
 // `weights` is as for `resample_rows.wgsl`.
 //

@@ -1,4 +1,4 @@
-// The square of a photograph that a network sees, with another number of pixels per row. What is transparent is shown
+// The square of an image that a network sees, with another number of pixels per row. What is transparent is shown
 // on white.
 //
 // `weights` has 1 + taps numbers for every output pixel: the first input pixel, and the weights from there on; those that

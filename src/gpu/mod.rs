@@ -18,6 +18,6 @@ pub(crate) use autotune::tune;
 pub use device::{Device, TuneEvent, TuneListener};
 pub(crate) use device::{Found, find};
 pub use executor::Executor;
-pub(crate) use executor::{Best, MOST_RANKED, Peak, Picture, Ranking};
+pub(crate) use executor::{Best, ImageSource, MOST_RANKED, Peak, Ranking};
 pub(crate) use verified_executor::VerifiedExecutor;
 pub use verify::Fault;

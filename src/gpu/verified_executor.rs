@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::autotune::tune;
 use super::device::Device;
-use super::executor::{Best, Executor, Picture, Ranking, check_fits, most_images};
+use super::executor::{Best, Executor, ImageSource, Ranking, check_fits, most_images};
 use super::kernels::conv::KernelLayouts;
 use super::policy::Policy;
 use super::program::{KernelSetup, Program};
@@ -209,13 +209,13 @@ impl VerifiedExecutor {
     /// Those of [`Executor::run`].
     pub(crate) async fn classify(
         &mut self,
-        pictures: &[Picture<'_>],
+        images: &[ImageSource<'_>],
         how: &Preprocess,
         ranking: Ranking,
     ) -> Result<Vec<Vec<Best>>> {
         let mut results = vec![];
-        while results.len() < pictures.len() {
-            let rest = &pictures[results.len()..];
+        while results.len() < images.len() {
+            let rest = &images[results.len()..];
             let part = self.prepare(rest.len()).await?;
             results.extend(self.executor.classify(&rest[..part], how, ranking).await?);
         }
@@ -226,8 +226,8 @@ impl VerifiedExecutor {
     ///
     /// # Errors
     /// Those of [`Executor::run`].
-    pub(crate) async fn preprocess(&mut self, pictures: &[Picture<'_>], how: &Preprocess) -> Result<Vec<f32>> {
-        let (mut results, mut rest) = (vec![], pictures);
+    pub(crate) async fn preprocess(&mut self, images: &[ImageSource<'_>], how: &Preprocess) -> Result<Vec<f32>> {
+        let (mut results, mut rest) = (vec![], images);
         while !rest.is_empty() {
             let part = self.prepare(rest.len()).await?;
             results.extend(self.executor.preprocess(&rest[..part], how).await?);
@@ -236,10 +236,10 @@ impl VerifiedExecutor {
         Ok(results)
     }
 
-    /// Whether a picture of this width and height can be preprocessed on the device.
+    /// Whether a image of this width and height can be preprocessed on the device.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
-    pub(crate) async fn takes_pictures_of(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
-        self.executor.takes_pictures_of(size, how).await
+    pub(crate) async fn can_preprocess(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
+        self.executor.can_preprocess(size, how).await
     }
 
     /// A training step: see [`Executor::step`].

@@ -6,7 +6,7 @@ use oorandom::Rand64;
 
 use super::classifier_head::HEAD_CONV;
 use super::{Optimiser, Options, Schedule, Totals, Trainer, doconv_head, last_map, shuffle, targets};
-use crate::gpu::Picture;
+use crate::gpu::ImageSource;
 use crate::network::Op;
 use crate::{Adapter, Error, Image, Mode, Model, Network, Result, Session, Tensor};
 
@@ -147,10 +147,10 @@ impl FineTuner {
     /// # Errors
     /// Those of [`Session::run`].
     pub async fn add_example(&mut self, class: usize, image: &Image) -> Result<()> {
-        self.add_image(class, Picture::Pixels(image)).await
+        self.add_image(class, ImageSource::Pixels(image)).await
     }
 
-    pub(crate) async fn add_image(&mut self, class: usize, image: Picture<'_>) -> Result<()> {
+    pub(crate) async fn add_image(&mut self, class: usize, image: ImageSource<'_>) -> Result<()> {
         let input = self.session.preprocess_images(&[image]).await?;
         let features = self.session.run(&[input]).await?.swap_remove(0).into_data();
         self.examples.push(Example { class, features });

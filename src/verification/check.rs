@@ -7,7 +7,7 @@ use super::graph::{Random, random_inputs};
 use crate::gpu::kernels::conv::winograd_tiles;
 use crate::gpu::policy::Policy;
 use crate::gpu::shader::ShaderKey;
-use crate::gpu::{self, Picture, Ranking};
+use crate::gpu::{self, ImageSource, Ranking};
 use crate::network::{Conv2d, Filter, PaddingMode, Preprocess, Shape};
 use crate::plan::{Hyperparameters, Mode, Plan, Rule, ValueId};
 use crate::reference::{self, Estimate};
@@ -290,25 +290,25 @@ async fn check_images(adapter: &Adapter, case: &Case, batch: usize, softmax: boo
         let rgb = random.values(3 * height * width, 0.0, 256.0).into_iter().map(|level| level as u8).collect();
         images.push(Image::from_rgb(width, height, rgb)?);
     }
-    let pictures: Vec<Picture<'_>> = images.iter().map(Picture::Pixels).collect();
+    let sources: Vec<ImageSource<'_>> = images.iter().map(ImageSource::Pixels).collect();
     let mut worst = Worst::none();
     for filter in [Filter::Bilinear, Filter::Bicubic] {
         let how =
             Preprocess { crop_fraction: 0.875, filter, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
         // It keeps what it has made for one way of preprocessing.
         let mut executor = gpu::Executor::with_policy(device, &plan, batch, case.policy.clone()).await?;
-        let got = executor.preprocess(&pictures, &how).await?;
+        let got = executor.preprocess(&sources, &how).await?;
         let item = 3 * height * width;
-        for (picture, got) in pictures.iter().zip(got.chunks(item)) {
+        for (source, got) in sources.iter().zip(got.chunks(item)) {
             let mut want = vec![0.0; item];
-            picture.preprocess(&how, height, width, &mut want)?;
+            source.preprocess(&how, height, width, &mut want)?;
             for (at, (&got, &want)) in got.iter().zip(&want).enumerate() {
                 let is_exact = case.policy.precision == Precision::F32;
                 let tolerance = if is_exact { f64::MIN_POSITIVE } else { f64::from(want.abs()) / 1024.0 + 1e-4 };
                 worst.compare("pixel", at, got, want.into(), tolerance);
             }
         }
-        let ranked = executor.classify(&pictures, &how, Ranking { best: BEST, softmax }).await?;
+        let ranked = executor.classify(&sources, &how, Ranking { best: BEST, softmax }).await?;
         for (values, best) in got.chunks(item).zip(ranked) {
             let mut order: Vec<usize> = (0..item).collect();
             order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));

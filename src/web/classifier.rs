@@ -17,7 +17,7 @@ use super::session_set::{Facts, SessionSet, Wanted, open_adapter};
 use super::worker_group::Leader;
 use super::{error, to_js};
 use crate::bench::statistics::median;
-use crate::gpu::Picture;
+use crate::gpu::ImageSource;
 use crate::{LoadTimes, Mode, Model, Prediction, Result, Session};
 
 /// A model on an adapter.
@@ -211,11 +211,11 @@ async fn classify(
 ) -> Result<Vec<Prediction>> {
     let best = match source {
         Source::Browser(external) if session.accepts_image_of_size(source.size()).await? => {
-            session.classify_images(&[Picture::Browser(external)], top_k).await?
+            session.classify_images(&[ImageSource::Browser(external)], top_k).await?
         }
         _ => {
             let square = source.square(reader, session.crop_fraction()?)?;
-            session.classify_images(&[Picture::Square(&square)], top_k).await?
+            session.classify_images(&[ImageSource::Square(&square)], top_k).await?
         }
     };
     best.into_iter().next().unwrap_or_else(|| Ok(vec![]))

@@ -14,7 +14,7 @@ use super::options::{self, LoadOptions, TeachOptions};
 use super::session_set::{Wanted, open_adapter};
 use super::{error, model, to_js};
 use crate::formats::Dtype;
-use crate::gpu::Picture;
+use crate::gpu::ImageSource;
 use crate::training::{FineTuneOptions, FineTuned, FineTuner, Progress};
 use crate::{Adapter, AdapterInfo, Error, Result};
 
@@ -89,7 +89,7 @@ impl Teacher {
         let mut shared = self.shared.lock().await;
         let shown = shared.with(async |tuner, reader| {
             let square = source.square(reader, tuner.crop_fraction()?)?;
-            tuner.add_image(class, Picture::Square(&square)).await
+            tuner.add_image(class, ImageSource::Square(&square)).await
         });
         shown.await.map_err(error)
     }

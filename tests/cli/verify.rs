@@ -53,6 +53,35 @@ fn the_process_may_crash_and_hang() {
     assert!(output.code == Some(1) && output.stdout.contains("\nFAILED "), "{output:?}");
 }
 
+/// What was checked before a signal is reported.
+#[cfg(unix)]
+#[test]
+fn interrupted_it_reports_what_was_checked() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("verify.json");
+    for (signal, status) in [("INT", 130), ("TERM", 143)] {
+        let arguments = ["verify", "--quick", "--adapter", "cpu", "--output", path.to_str().unwrap()];
+        let mut child =
+            command(&arguments).env(FAULT, "hang:6").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == "case 6 hangs"));
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        let last = lines.last().unwrap();
+        let output = finish(child.wait_with_output().unwrap());
+        assert_eq!(output.code, Some(status), "{output:?}");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(
+            (&json["checked"], &json["stopped"], json["failed"].as_array().unwrap().len()),
+            (&6.into(), &true.into(), 0)
+        );
+        assert_eq!(last, format!("error: stopped: 6 of {} cases were checked", json["cases"]));
+        assert!(output.stdout.contains("\n6 cases on "), "{output:?}");
+    }
+}
+
 /// On lavapipe, which the test environment has.
 #[test]
 fn a_wrong_kernel_and_a_lost_device_are_reported() {

@@ -12,8 +12,9 @@ use doconv::verification::{Extent, Failure, KernelRow, Summary};
 use serde::Serialize;
 
 use super::adapter::AdapterName;
+use super::interrupt::Interrupt;
 use super::{model, output, progress, table};
-use supervisor::supervise;
+use supervisor::{Report, Settings, supervise};
 
 /// Check every kernel of this device against the reference
 ///
@@ -31,8 +32,9 @@ Examples:
 
 The table has a line for every shader family: how many specialised shaders and cases were run, the
 largest error in multiples of what rounding may do (above 1 is wrong), and a verdict. A case runs
-several families, and counts for each. JSON: {\"adapter\":{…},\"checked\":N,\"failed\":[{\"kernel\":…,\"case\":…,
-\"error\":…}],\"kernels\":[…]}. The exit status is 1 if any case failed.")]
+several families, and counts for each. JSON: {\"adapter\":{…},\"cases\":M,\"checked\":N,\"stopped\":false,
+\"failed\":[{\"kernel\":…,\"case\":…,\"error\":…}],\"kernels\":[…]}. The exit status is 1 if any case failed.
+Ctrl-C and SIGTERM stop it; what was checked until then is reported.")]
 pub struct Arguments {
     #[command(flatten)]
     adapter: AdapterName,
@@ -59,7 +61,9 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Document<'a> {
     adapter: &'a serde_json::Value,
+    cases: usize,
     checked: usize,
+    stopped: bool,
     failed: &'a [Failure],
     kernels: Vec<KernelJson<'a>>,
     elapsed_s: f64,
@@ -75,13 +79,15 @@ struct KernelJson<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(adapter: &'a serde_json::Value, summary: &'a Summary, elapsed_s: f64) -> Self {
+    fn new(report: &'a Report, stopped: bool, elapsed_s: f64) -> Self {
+        let Report { found, summary, total } = report;
         let kernel = |(kernel, row): (&'a String, &'a KernelRow)| {
             let KernelRow { cases, failed, worst, .. } = *row;
             KernelJson { kernel, shaders: row.shaders.len(), cases, failed, worst }
         };
         let kernels = summary.kernels().iter().map(kernel).collect();
-        Self { adapter, checked: summary.checked(), failed: summary.failed(), kernels, elapsed_s }
+        let (adapter, checked, failed) = (&found.adapter, summary.checked(), summary.failed());
+        Self { adapter, cases: *total, checked, stopped, failed, kernels, elapsed_s }
     }
 }
 
@@ -101,15 +107,29 @@ pub fn main(arguments: Arguments) -> Result<()> {
         of_worker.push("--quick".into());
     }
     let (bar, start) = (progress::cases(), Instant::now());
-    let result = supervise(&of_worker, Duration::from_secs(arguments.patience), |done, total, case| {
+    let told = bar.clone();
+    let interrupt = Interrupt::listen(move || {
+        told.suspend(|| output::note("stopping: what was checked is reported; Ctrl-C again ends at once"));
+    })?;
+    let patience = Duration::from_secs(arguments.patience);
+    let settings = Settings { arguments: &of_worker, patience, interrupt: &interrupt };
+    let report = supervise(&settings, |done, total, case| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
         bar.set_message(case.to_owned());
     });
     bar.finish_and_clear();
-    let (found, summary) = result?;
+    let report = report?;
+    let Report { found, summary, total } = &report;
+    let checked = summary.checked();
+    let stopped = interrupt.came() && checked < *total;
+    let stopped_at = || interrupt.ended(format!("stopped: {checked} of {total} cases were checked"));
+    if stopped && checked == 0 {
+        // Nor is an older document overwritten by an empty one.
+        bail!(stopped_at());
+    }
     let elapsed_s = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
-    let document = Document::new(&found.adapter, &summary, elapsed_s);
+    let document = Document::new(&report, stopped, elapsed_s);
     if let Some(path) = &arguments.output {
         formats::write_file(path, &serde_json::to_vec(&document)?)?;
     }
@@ -117,13 +137,14 @@ pub fn main(arguments: Arguments) -> Result<()> {
         output::print_json(&document)?;
     } else {
         let verdict = if summary.failed().is_empty() { "all right" } else { "FAILED" };
-        let cases = table::count(summary.checked() as u64);
-        let table = as_table(&summary);
+        let cases = table::count(checked as u64);
+        let table = as_table(summary);
         output::print(&format!("{table}{cases} cases on {} in {elapsed_s} s: {verdict}\n", found.described))?;
     }
     match summary.failed() {
+        [] if stopped => bail!(stopped_at()),
         [] => Ok(()),
-        failed => bail!("{} of {} cases failed: {}", failed.len(), summary.checked(), names(failed)),
+        failed => bail!("{} of {checked} cases failed: {}", failed.len(), names(failed)),
     }
 }
 

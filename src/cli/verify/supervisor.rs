@@ -7,12 +7,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{JoinHandle, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use doconv::verification::Summary;
 
 use super::worker::Message;
+use crate::cli::interrupt::Interrupt;
 use crate::cli::output::note;
 
 /// Workers that may end before their time until the rest is left: each costs seconds, and a driver that bad is known by then.
@@ -26,14 +27,28 @@ pub struct Found {
     pub described: String,
 }
 
-/// Checks everything. `arguments` are those of a worker but for its cases; `told` hears of every case that begins, with how many are
-/// done and how many there are. A worker that says nothing for so long is ended.
-pub fn supervise(
-    arguments: &[String],
-    patience: Duration,
-    told: impl Fn(usize, usize, &str) + Sync,
-) -> Result<(Found, Summary)> {
-    let (found, total) = probe(arguments, patience)?;
+/// What a run is given.
+pub struct Settings<'a> {
+    /// The arguments of a worker but for its cases.
+    pub arguments: &'a [String],
+    /// A worker that prints nothing for so long is killed.
+    pub patience: Duration,
+    /// When this came, workers are killed, and the cases that they were at count as not run.
+    pub interrupt: &'a Interrupt,
+}
+
+/// What a run has found.
+pub struct Report {
+    pub found: Found,
+    pub summary: Summary,
+    /// How many cases there are.
+    pub total: usize,
+}
+
+/// Checks everything, or what is done until an interrupt. `told` hears of every case that begins, with how many are done and how
+/// many there are.
+pub fn supervise(settings: &Settings<'_>, told: impl Fn(usize, usize, &str) + Sync) -> Result<Report> {
+    let (found, total) = probe(settings)?;
     // Software adapters compile and run on one thread of a process; a GPU is left to one.
     let is_software = found.adapter["type"] == "software";
     let count = if is_software { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
@@ -43,7 +58,7 @@ pub fn supervise(
     let checked = std::thread::scope(|scope| {
         let told = &told;
         let parts: Vec<_> =
-            (0..count).map(|index| scope.spawn(move || check_part(arguments, part(index), patience, told))).collect();
+            (0..count).map(|index| scope.spawn(move || check_part(settings, part(index), told))).collect();
         let join = |thread: ScopedJoinHandle<'_, Result<Vec<Checked>>>| match thread.join() {
             Ok(checked) => checked,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -54,7 +69,7 @@ pub fn supervise(
     for Checked { case, kernels, shaders, error, failure } in checked.into_iter().flatten() {
         summary.add(&case, &kernels, &shaders, error, failure);
     }
-    Ok((found, summary))
+    Ok(Report { found, summary, total })
 }
 
 /// What came of a case.
@@ -67,43 +82,46 @@ struct Checked {
 }
 
 /// Opens the adapter in a worker without cases, and gives how many there are.
-fn probe(arguments: &[String], patience: Duration) -> Result<(Found, usize)> {
-    let mut worker = Worker::start(arguments, 0..0, false)?;
+fn probe(settings: &Settings<'_>) -> Result<(Found, usize)> {
+    let mut worker = Worker::start(settings.arguments, 0..0, false)?;
     loop {
-        match worker.lines.recv_timeout(patience) {
-            Ok(line) => match serde_json::from_str(&line) {
+        match worker.next(settings) {
+            Event::Line(line) => match serde_json::from_str(&line) {
                 Ok(Message::Ready { adapter, described, cases }) => {
                     worker.ended()?;
                     return Ok((Found { adapter, described }, cases));
                 }
                 _ => note(&line),
             },
-            Err(RecvTimeoutError::Timeout) => {
-                worker.end()?;
-                bail!("the adapter cannot be opened: no answer within {} s", patience.as_secs());
+            Event::Silence => {
+                worker.kill()?;
+                bail!("the adapter cannot be opened: {}", no_answer(settings.patience));
             }
-            Err(RecvTimeoutError::Disconnected) => bail!("{}", worker.ended()?),
+            Event::Interrupt => {
+                worker.kill()?;
+                bail!(settings.interrupt.ended("stopped before any case was checked".into()));
+            }
+            Event::End => bail!("{}", worker.ended()?),
         }
     }
 }
 
+fn no_answer(patience: Duration) -> String {
+    format!("no answer within {} s", patience.as_secs())
+}
+
 /// Checks some cases.
-fn check_part(
-    arguments: &[String],
-    part: Range<usize>,
-    patience: Duration,
-    told: &(impl Fn(&str) + Sync),
-) -> Result<Vec<Checked>> {
+fn check_part(settings: &Settings<'_>, part: Range<usize>, told: &(impl Fn(&str) + Sync)) -> Result<Vec<Checked>> {
     let mut checked: Vec<Checked> = vec![];
     let mut ended = 0;
     while checked.len() < part.len() {
         let before = checked.len();
-        let mut worker = Worker::start(arguments, part.start + before..part.end, ended > 0)?;
+        let mut worker = Worker::start(settings.arguments, part.start + before..part.end, ended > 0)?;
         // The case that it is at.
         let mut at: Option<Checked> = None;
         let end = loop {
-            match worker.lines.recv_timeout(patience) {
-                Ok(line) => match serde_json::from_str(&line) {
+            match worker.next(settings) {
+                Event::Line(line) => match serde_json::from_str(&line) {
                     Ok(Message::Ready { .. }) => {}
                     Ok(Message::Begin { case, kernels, shaders }) => {
                         told(&case);
@@ -117,11 +135,15 @@ fn check_part(
                     // Drivers print, too.
                     Err(_) => note(&line),
                 },
-                Err(RecvTimeoutError::Timeout) => {
-                    worker.end()?;
-                    break format!("no answer within {} s", patience.as_secs());
+                Event::Silence => {
+                    worker.kill()?;
+                    break no_answer(settings.patience);
                 }
-                Err(RecvTimeoutError::Disconnected) => break worker.ended()?,
+                Event::Interrupt => {
+                    worker.kill()?;
+                    return Ok(checked);
+                }
+                Event::End => break worker.ended()?,
             }
         };
         checked.extend(at.map(|case| Checked { failure: Some(end.clone()), ..case }));
@@ -138,6 +160,21 @@ fn check_part(
     Ok(checked)
 }
 
+/// What a worker does next.
+enum Event {
+    /// It has printed a line.
+    Line(String),
+    /// It has printed nothing for longer than the patience.
+    Silence,
+    /// It has closed its output.
+    End,
+    /// The whole run is to stop.
+    Interrupt,
+}
+
+/// How often is looked whether an interrupt came.
+const POLL: Duration = Duration::from_millis(100);
+
 /// A process that checks cases.
 struct Worker {
     child: Child,
@@ -149,7 +186,9 @@ struct Worker {
 impl Worker {
     fn start(arguments: &[String], cases: Range<usize>, one_by_one: bool) -> Result<Self> {
         let program = std::env::current_exe().context("this program's own file")?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        in_own_group(&mut command);
+        let mut child = command
             .args(arguments)
             .args(["--worker", &cases.start.to_string(), &cases.end.to_string()])
             .args(one_by_one.then_some("--one-by-one"))
@@ -180,8 +219,23 @@ impl Worker {
         Ok(Self { child, lines, last_words: Some(last_words) })
     }
 
-    /// Ends it. It is not waited for: a process that hangs in a driver may not even end when it is killed.
-    fn end(&mut self) -> Result<()> {
+    fn next(&self, settings: &Settings<'_>) -> Event {
+        let start = Instant::now();
+        loop {
+            if settings.interrupt.came() {
+                return Event::Interrupt;
+            }
+            match self.lines.recv_timeout(POLL) {
+                Ok(line) => return Event::Line(line),
+                Err(RecvTimeoutError::Disconnected) => return Event::End,
+                Err(RecvTimeoutError::Timeout) if start.elapsed() >= settings.patience => return Event::Silence,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Kills it. It is not waited for: a process that hangs in a driver may not even end when it is killed.
+    fn kill(&mut self) -> Result<()> {
         self.child.kill().context("a process that gives no answer")
     }
 
@@ -194,6 +248,17 @@ impl Worker {
             _ if words.is_empty() => format!("the process ended: {}", describe(status)),
             _ => format!("the process ended: {}; its last words: {words}", describe(status)),
         })
+    }
+}
+
+/// Keeps Ctrl-C, which a terminal sends to every process of a group, from workers: the case that one is at would seem to have failed.
+fn in_own_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(windows)]
+    {
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+        std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
     }
 }
 

@@ -111,7 +111,10 @@ impl Fault {
         match self {
             Self::Abort(at) if *at == case => std::process::abort(),
             Self::Lose(at) if *at == case => adapter.gpu().into_iter().for_each(|device| device.destroy()),
-            Self::Hang(at) if *at == case => std::thread::sleep(Duration::from_secs(3600)),
+            Self::Hang(at) if *at == case => {
+                eprintln!("case {case} hangs");
+                std::thread::sleep(Duration::from_secs(3600));
+            }
             _ => {}
         }
     }

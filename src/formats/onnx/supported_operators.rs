@@ -87,3 +87,37 @@ pub(super) fn reads_extents(node: &Node, index: usize) -> bool {
         _ => false,
     }
 }
+
+/// Whether an operator is computed when all of its inputs are known, and not otherwise.
+pub(super) fn is_known_for_constants(op: &str) -> bool {
+    const ONLY: [&str; 19] = [
+        "Abs",
+        "And",
+        "Exp",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "Or",
+        "Reciprocal",
+        "ReduceMin",
+        "Round",
+        "Sign",
+        "Sqrt",
+        "Xor",
+        "ConstantOfShape",
+        "Range",
+        "Where",
+        "Equal",
+    ];
+    ONLY.contains(&op)
+}
+
+/// An operator's name, with its domain unless that is ONNX's own.
+pub(super) fn qualified_name(node: &Node) -> String {
+    match node.proto.domain() {
+        "" | "ai.onnx" => node.op().to_string(),
+        domain => format!("{domain}.{}", node.op()),
+    }
+}

@@ -17,5 +17,5 @@ mod weights;
 pub use executor::Executor;
 pub(in crate::gpu) use limits::{check_fits, most_images};
 pub(crate) use peak::Peak;
-pub(crate) use preprocess::Picture;
+pub(crate) use preprocess::ImageSource;
 pub(crate) use ranking::{Best, MOST_RANKED, Ranking};

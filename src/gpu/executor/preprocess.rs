@@ -13,9 +13,9 @@ use crate::image::{Square, WeightTable, preprocess};
 use crate::network::Preprocess;
 use crate::{Image, Precision, Result};
 
-/// A photograph, wherever it lies.
+/// An image, wherever it lies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Picture<'a> {
+pub(crate) enum ImageSource<'a> {
     /// Pixels in memory.
     Pixels(&'a Image),
     /// The square that a network sees, already cut out.
@@ -26,18 +26,18 @@ pub(crate) enum Picture<'a> {
     Browser(&'a wgpu::ExternalImageSource),
 }
 
-impl<'a> Picture<'a> {
+impl<'a> ImageSource<'a> {
     /// What [`preprocess`] makes of the pixels, where they are in memory.
     pub(crate) fn preprocess(&self, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
         match self {
-            Picture::Pixels(image) => preprocess(image, how, height, width, out),
+            ImageSource::Pixels(image) => preprocess(image, how, height, width, out),
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Square(image) => {
+            ImageSource::Square(image) => {
                 preprocess(image, &Preprocess { crop_fraction: 1.0, ..how.clone() }, height, width, out)
             }
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Browser(source) => Err(Error::Unsupported(format!(
-                "a picture of {}×{} pixels cannot be worked on by this adapter",
+            ImageSource::Browser(source) => Err(Error::Unsupported(format!(
+                "an image of {}×{} pixels cannot be preprocessed on this adapter",
                 source.width(),
                 source.height()
             ))),
@@ -48,23 +48,23 @@ impl<'a> Picture<'a> {
     fn square(&self, how: &Preprocess) -> Square {
         match self {
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Square(_) => Square::central(self.size(), 1.0),
+            ImageSource::Square(_) => Square::central(self.size(), 1.0),
             _ => Square::central(self.size(), how.crop_fraction),
         }
     }
 
     fn size(&self) -> [usize; 2] {
         match self {
-            Picture::Pixels(image) => [image.width(), image.height()],
+            ImageSource::Pixels(image) => [image.width(), image.height()],
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Square(image) => [image.width(), image.height()],
+            ImageSource::Square(image) => [image.width(), image.height()],
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Browser(source) => [source.width() as usize, source.height() as usize],
+            ImageSource::Browser(source) => [source.width() as usize, source.height() as usize],
         }
     }
 }
 
-/// Turns photographs into a network's input `[3, height, width]`.
+/// Turns images into a network's input `[3, height, width]`.
 #[derive(Debug)]
 pub(super) struct Preprocessor {
     device: Device,
@@ -78,12 +78,12 @@ pub(super) struct Preprocessor {
     /// For every level of red, green and blue, the number that the network wants.
     levels: wgpu::Buffer,
     /// What depends on the square's size, for the last one: frames of a camera are all alike.
-    room: Option<Room>,
+    resources: Option<Resources>,
 }
 
 /// Everything for squares of one size.
 #[derive(Debug)]
-struct Room {
+struct Resources {
     side: usize,
     texture: wgpu::Texture,
     rows: Vec<Command>,
@@ -105,7 +105,7 @@ impl Preprocessor {
         let level = |level: u16, channel: usize| (f32::from(level) - how.mean[channel]) / how.std[channel];
         let levels: Vec<f32> = (0..256).flat_map(|at| [level(at, 0), level(at, 1), level(at, 2), 0.0]).collect();
         let levels = device
-            .checked("making room for photographs", || storage(device, "levels", bytemuck::cast_slice(&levels)))
+            .checked("allocating for preprocessing", || storage(device, "levels", bytemuck::cast_slice(&levels)))
             .await?;
         Ok(Self {
             device: device.clone(),
@@ -116,11 +116,11 @@ impl Preprocessor {
             rows,
             columns,
             levels,
-            room: None,
+            resources: None,
         })
     }
 
-    /// Whether photographs of this width and height can be worked on here.
+    /// Whether images of this width and height can be preprocessed here.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(super) fn fits(&self, size: [usize; 2]) -> bool {
         self.fits_square(Square::central(size, self.how.crop_fraction))
@@ -133,33 +133,32 @@ impl Preprocessor {
             && bytes <= self.device.largest_binding()
     }
 
-    /// Writes photographs into a map for a batch of them.
-    pub(super) async fn fill(&mut self, pictures: &[Picture<'_>], map: &wgpu::Buffer) -> Result<()> {
-        for (index, picture) in pictures.iter().enumerate() {
-            let square = picture.square(&self.how);
+    /// Writes images into a map for a batch of them.
+    pub(super) async fn fill(&mut self, images: &[ImageSource<'_>], map: &wgpu::Buffer) -> Result<()> {
+        for (index, image) in images.iter().enumerate() {
+            let square = image.square(&self.how);
             if !self.fits_square(square) {
-                self.fill_from_cpu(picture, map, index)?;
+                self.fill_from_cpu(image, map, index)?;
                 continue;
             }
-            if self.room.as_ref().is_none_or(|room| room.side != square.side) {
+            if self.resources.as_ref().is_none_or(|resources| resources.side != square.side) {
                 let device = self.device.clone();
                 // The old one goes before the new one comes.
-                self.room = None;
-                self.room = Some(device.checked("making room for a photograph", || self.make_room(square.side)).await?);
+                self.resources = None;
+                self.resources =
+                    Some(device.checked("allocating for an image", || self.resources_for(square.side)).await?);
             }
-            let Some(room) = &self.room else { continue };
-            self.device
-                .checked("preprocessing a photograph", || self.submit(room, picture, square, map, index))
-                .await?;
+            let Some(resources) = &self.resources else { continue };
+            self.device.checked("preprocessing an image", || self.submit(resources, image, square, map, index)).await?;
         }
         Ok(())
     }
 
-    fn make_room(&self, side: usize) -> Room {
+    fn resources_for(&self, side: usize) -> Resources {
         let device = &self.device;
         let extent = wgpu::Extent3d { width: side as u32, height: side as u32, depth_or_array_layers: 1 };
         let texture = device.device.create_texture(&wgpu::TextureDescriptor {
-            label: Some("photograph"),
+            label: Some("image"),
             size: extent,
             mip_level_count: 1,
             sample_count: 1,
@@ -176,7 +175,7 @@ impl Preprocessor {
         let row_weights = storage(device, "weights of rows", bytemuck::cast_slice(&row_table.values));
         let column_weights = storage(device, "weights of columns", bytemuck::cast_slice(&column_table.values));
         let narrow = device.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("narrow photograph"),
+            label: Some("image, narrowed"),
             size: (4 * side * self.width) as u64,
             usage: wgpu::BufferUsages::STORAGE,
             mapped_at_creation: false,
@@ -194,16 +193,16 @@ impl Preprocessor {
                 entry(3, narrow.as_entire_binding()),
             ],
         );
-        Room { side, texture, rows, narrow, column_weights, column_taps: column_table.taps }
+        Resources { side, texture, rows, narrow, column_weights, column_taps: column_table.taps }
     }
 
-    fn submit(&self, room: &Room, picture: &Picture<'_>, square: Square, map: &wgpu::Buffer, index: usize) {
+    fn submit(&self, resources: &Resources, image: &ImageSource<'_>, square: Square, map: &wgpu::Buffer, index: usize) {
         let device = &self.device;
-        self.upload(room, picture, square);
+        self.upload(resources, image, square);
         let params = ColumnParams {
             width: self.width as u32,
             height: self.height as u32,
-            taps: room.column_taps as u32,
+            taps: resources.column_taps as u32,
             first: (index * self.width * self.height) as u32,
         };
         let [_, shader] = shaders(self.precision);
@@ -212,16 +211,16 @@ impl Preprocessor {
             &self.columns,
             &dispatch,
             &[
-                entry(1, room.narrow.as_entire_binding()),
-                entry(2, room.column_weights.as_entire_binding()),
+                entry(1, resources.narrow.as_entire_binding()),
+                entry(2, resources.column_weights.as_entire_binding()),
                 entry(3, self.levels.as_entire_binding()),
                 entry(4, map.as_entire_binding()),
             ],
         );
         let mut encoder = device.device.create_command_encoder(&Default::default());
-        record(&mut encoder, &room.rows);
+        record(&mut encoder, &resources.rows);
         record(&mut encoder, &columns);
-        // One submission each: the next photograph goes through the same texture.
+        // One submission each: the next image goes through the same texture.
         device.queue.submit([encoder.finish()]);
     }
 
@@ -245,46 +244,46 @@ impl Preprocessor {
         dispatch.parts().into_iter().map(bind).collect()
     }
 
-    fn upload(&self, room: &Room, picture: &Picture<'_>, square: Square) {
-        match picture {
+    fn upload(&self, resources: &Resources, image: &ImageSource<'_>, square: Square) {
+        match image {
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Square(image) => self.upload_pixels(room, image, square),
-            Picture::Pixels(image) => self.upload_pixels(room, image, square),
+            ImageSource::Square(image) => self.upload_pixels(resources, image, square),
+            ImageSource::Pixels(image) => self.upload_pixels(resources, image, square),
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
-            Picture::Browser(source) => {
+            ImageSource::Browser(source) => {
                 let from = wgpu::CopyExternalImageSourceInfo {
                     source: (*source).clone(),
                     origin: wgpu::Origin2d { x: square.left as u32, y: square.top as u32 },
                     flip_y: false,
                 };
                 let to = wgpu::CopyExternalImageDestInfo {
-                    texture: &room.texture,
+                    texture: &resources.texture,
                     mip_level: 0,
                     origin: wgpu::Origin3d::ZERO,
                     aspect: wgpu::TextureAspect::All,
                     color_space: wgpu::PredefinedColorSpace::Srgb,
                     premultiplied_alpha: false,
                 };
-                self.device.queue.copy_external_image_to_texture(&from, to, room.texture.size());
+                self.device.queue.copy_external_image_to_texture(&from, to, resources.texture.size());
             }
         }
     }
 
-    fn upload_pixels(&self, room: &Room, image: &Image, square: Square) {
+    fn upload_pixels(&self, resources: &Resources, image: &Image, square: Square) {
         let side = square.side;
         let rows = image.rgb().chunks_exact(3 * image.width()).skip(square.top).take(side);
         let pixels = rows.flat_map(|row| row[3 * square.left..][..3 * side].as_chunks::<3>().0);
         let rgba: Vec<u8> = pixels.flat_map(|&[r, g, b]| [r, g, b, 255]).collect();
         let layout =
             wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(4 * side as u32), rows_per_image: None };
-        self.device.queue.write_texture(room.texture.as_image_copy(), &rgba, layout, room.texture.size());
+        self.device.queue.write_texture(resources.texture.as_image_copy(), &rgba, layout, resources.texture.size());
     }
 
-    /// For photographs that are too large for the device.
-    fn fill_from_cpu(&self, picture: &Picture<'_>, map: &wgpu::Buffer, index: usize) -> Result<()> {
+    /// For images that are too large for the device.
+    fn fill_from_cpu(&self, image: &ImageSource<'_>, map: &wgpu::Buffer, index: usize) -> Result<()> {
         let shape = [1, 3, self.height, self.width];
         let mut planes = vec![0.0; 3 * self.height * self.width];
-        picture.preprocess(&self.how, self.height, self.width, &mut planes)?;
+        image.preprocess(&self.how, self.height, self.width, &mut planes)?;
         let mut packed = vec![0.0; map_len(shape)];
         pack_map(shape, &planes, &mut packed);
         let bytes = stored(Scalar::stored_in(self.precision), &packed);

@@ -5,7 +5,7 @@ use wgpu::util::DeviceExt;
 use super::command::{Command, record};
 use super::executor::Executor;
 use super::prepared::Prepared;
-use super::preprocess::{Picture, Preprocessor};
+use super::preprocess::{ImageSource, Preprocessor};
 use super::ranking::{Best, Ranker, Ranking};
 use crate::Result;
 use crate::gpu::kernels::{TopKParams, top_k};
@@ -13,22 +13,22 @@ use crate::gpu::shader::{Dispatch, loaded, map_len, slices, unpack_map};
 use crate::network::Preprocess;
 
 impl Executor {
-    /// Whether a picture of this width and height can be preprocessed on the device.
+    /// Whether a image of this width and height can be preprocessed on the device.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
-    pub(crate) async fn takes_pictures_of(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
+    pub(crate) async fn can_preprocess(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
         Ok(self.preprocessor(how).await?.fits(size))
     }
 
     /// The best classes of every image of a batch that is prepared, for a network of one input `[3, H, W]`; best first.
     pub(crate) async fn classify(
         &mut self,
-        pictures: &[Picture<'_>],
+        images: &[ImageSource<'_>],
         how: &Preprocess,
         ranking: Ranking,
     ) -> Result<Vec<Vec<Best>>> {
         self.device.check_alive()?;
-        let at = self.at(pictures.len())?;
-        self.preprocess_into(pictures, how, at).await?;
+        let at = self.at(images.len())?;
+        self.preprocess_into(images, how, at).await?;
         // A run that fails or is given up takes it along, since its buffer may be left mapped.
         let ranker = match self.programs[at].ranker.take().filter(|ranker| ranker.ranking == ranking) {
             Some(ranker) => ranker,
@@ -47,12 +47,12 @@ impl Executor {
     }
 
     /// What becomes of the images of a batch that is prepared: `[N, 3, H, W]`.
-    pub(crate) async fn preprocess(&mut self, pictures: &[Picture<'_>], how: &Preprocess) -> Result<Vec<f32>> {
+    pub(crate) async fn preprocess(&mut self, images: &[ImageSource<'_>], how: &Preprocess) -> Result<Vec<f32>> {
         self.device.check_alive()?;
-        let at = self.at(pictures.len())?;
-        self.preprocess_into(pictures, how, at).await?;
+        let at = self.at(images.len())?;
+        self.preprocess_into(images, how, at).await?;
         let (program, input) = (&self.programs[at], self.plan.inputs()[0]);
-        let shape = self.plan.value(input).batched(pictures.len());
+        let shape = self.plan.value(input).batched(images.len());
         let bytes = (self.storage().bytes() * map_len(shape)) as u64;
         let readback = self.device.checked("reading the input back", || self.readback_buffer(bytes)).await?;
         let encode = |encoder: &mut wgpu::CommandEncoder| {
@@ -62,9 +62,9 @@ impl Executor {
         self.device.submit_and_read("reading the input back", &readback, encode, take).await
     }
 
-    async fn preprocess_into(&mut self, pictures: &[Picture<'_>], how: &Preprocess, at: usize) -> Result<()> {
+    async fn preprocess_into(&mut self, images: &[ImageSource<'_>], how: &Preprocess, at: usize) -> Result<()> {
         let map = self.programs[at].maps.get(self.plan.inputs()[0]).clone();
-        self.preprocessor(how).await?.fill(pictures, &map).await
+        self.preprocessor(how).await?.fill(images, &map).await
     }
 
     async fn preprocessor(&mut self, how: &Preprocess) -> Result<&mut Preprocessor> {
