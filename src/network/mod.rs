@@ -10,17 +10,19 @@
 mod cost;
 #[cfg(training)]
 mod cut;
+mod infer;
 mod layers;
 mod parameters;
 mod shapes;
 pub mod zoo;
 
 pub use cost::{LayerCost, NetworkCost};
+pub use infer::{Inferred, Source};
 pub use layers::{
     Activation, AvgPool, BatchNorm, Conv2d, ConvTranspose2d, Coordinates, DoConv, Interpolation, Linear, Lrn, MaxPool,
     Pad, PaddingMode, Pairing, Resize, Rounding, Slice,
 };
-pub use shapes::{Inferred, Shape, Source};
+pub use shapes::Shape;
 
 use std::collections::HashSet;
 
