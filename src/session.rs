@@ -69,12 +69,17 @@ impl Executor {
         }
     }
 
-    /// Runs a plan without outputs, for its states; on a GPU it may be under way when this returns.
+    /// Runs a plan without outputs, for its states; on a GPU it may be under way when this returns. `is_submitted`, which starts as
+    /// false, is true where it was run or will be: also after the future was dropped.
     #[cfg(training)]
-    pub(crate) async fn step(&mut self, inputs: &[&[f32]]) -> Result<()> {
+    pub(crate) async fn step(&mut self, inputs: &[&[f32]], is_submitted: &mut bool) -> Result<()> {
         match self {
-            Executor::Cpu(executor) => executor.run(1, inputs).map(drop),
-            Executor::Gpu(executor) => executor.step(inputs).await,
+            Executor::Cpu(executor) => {
+                let result = executor.run(1, inputs).map(drop);
+                *is_submitted = result.is_ok();
+                result
+            }
+            Executor::Gpu(executor) => executor.step(inputs, is_submitted).await,
         }
     }
 

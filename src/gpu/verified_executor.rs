@@ -244,9 +244,9 @@ impl VerifiedExecutor {
 
     /// A training step: see [`Executor::step`].
     #[cfg(training)]
-    pub(crate) async fn step(&mut self, inputs: &[&[f32]]) -> Result<()> {
+    pub(crate) async fn step(&mut self, inputs: &[&[f32]], is_submitted: &mut bool) -> Result<()> {
         self.prepare(1).await?;
-        self.executor.step(inputs).await
+        self.executor.step(inputs, is_submitted).await
     }
 
     /// What a state or a value of an arena is, NCHW.

@@ -157,8 +157,8 @@ pub struct Trainer {
 pub(super) struct Begun {
     /// Parts that were run.
     parts: usize,
-    /// Whether one more was given up on the way, of which nobody knows whether it was run.
-    is_uncertain: bool,
+    /// Whether the one after them was submitted: where the future was dropped while that was awaited, it runs all the same.
+    is_submitted: bool,
 }
 
 /// What tests let happen.
@@ -169,6 +169,8 @@ pub(super) enum Interruption {
     Error,
     /// The future is never ready, and nothing is done.
     Pending,
+    /// What is wanted is submitted, and then the future is never ready.
+    PendingAfter,
 }
 
 impl Trainer {
@@ -243,7 +245,8 @@ impl Trainer {
     /// aimed at, `rate` is the learning rate.
     ///
     /// On a GPU the step may be under way when this returns. One that failed has changed no parameter and leaves nothing in
-    /// the gradients of the next; running statistics and totals have those of its parts that were run.
+    /// the gradients of the next; running statistics and totals have those of its parts that were run. One whose future is
+    /// dropped may have been taken, without being counted.
     ///
     /// # Errors
     /// [`Error::Input`] if a length is wrong; those of the adapter.
@@ -251,8 +254,7 @@ impl Trainer {
         self.go_on(images, targets, rate, &mut Begun::default()).await
     }
 
-    /// The same step once more after it failed or was given up: with the part that failed, or where nobody knows whether a
-    /// part was run, with the first, whose gradients take the place of all sums.
+    /// The same step once more after it failed or its future was dropped: with the first part that was not submitted.
     pub(super) async fn go_on(&mut self, images: &[f32], targets: &[f32], rate: f32, begun: &mut Begun) -> Result<()> {
         let Options { batch, parts, optimiser, clip_norm, .. } = self.options;
         let inputs = self.planned.plan.inputs();
@@ -265,8 +267,8 @@ impl Trainer {
                 return Err(Error::Input { input: value.name.clone(), reason });
             }
         }
-        if begun.is_uncertain {
-            *begun = Begun::default();
+        if begun.is_submitted {
+            self.count_part(begun);
         }
         let slices = images.chunks_exact(images.len() / parts).zip(targets.chunks_exact(targets.len() / parts));
         for (part, (images, targets)) in slices.enumerate().skip(begun.parts) {
@@ -277,21 +279,26 @@ impl Trainer {
                 takes_step: f32::from(u8::from(part + 1 == parts)),
                 ..optimiser.hyperparameters(rate, self.steps + 1)
             };
-            begun.is_uncertain = true;
-            let run = self.run_part(&[images, targets, by.values()]).await;
-            begun.is_uncertain = false;
-            run?;
-            begun.parts += 1;
-            self.images += (batch / parts) as u64;
+            self.run_part(&[images, targets, by.values()], &mut begun.is_submitted).await?;
+            self.count_part(begun);
         }
         self.steps += 1;
         Ok(())
     }
 
-    async fn run_part(&mut self, inputs: &[&[f32]]) -> Result<()> {
+    async fn run_part(&mut self, inputs: &[&[f32]], is_submitted: &mut bool) -> Result<()> {
+        #[cfg(test)]
+        if self.interruptions.front() == Some(&Some(Interruption::PendingAfter)) {
+            self.executor.step(inputs, is_submitted).await?;
+        }
         #[cfg(test)]
         self.interruption().await?;
-        self.executor.step(inputs).await
+        self.executor.step(inputs, is_submitted).await
+    }
+
+    fn count_part(&mut self, begun: &mut Begun) {
+        *begun = Begun { parts: begun.parts + 1, is_submitted: false };
+        self.images += (self.options.batch / self.options.parts) as u64;
     }
 
     #[cfg(test)]
@@ -299,7 +306,7 @@ impl Trainer {
         match self.interruptions.pop_front().flatten() {
             None => Ok(()),
             Some(Interruption::Error) => Err(Error::Unsupported("a test wants it so".into())),
-            Some(Interruption::Pending) => std::future::pending().await,
+            Some(Interruption::Pending | Interruption::PendingAfter) => std::future::pending().await,
         }
     }
 

@@ -127,7 +127,7 @@ impl Executor {
         let inputs: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
         match self {
             Self::Cpu(executor) => executor.run(1, &inputs).map(drop),
-            Self::Gpu(executor) => executor.step(&inputs).await,
+            Self::Gpu(executor) => executor.step(&inputs, &mut false).await,
         }
     }
 

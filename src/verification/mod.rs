@@ -17,6 +17,8 @@ mod suite;
 mod summary;
 
 pub use case::Case;
+#[doc(hidden)]
+pub use cases::training_networks;
 pub use check::{Verdict, check, compile_ahead};
 pub use suite::{Extent, Suite};
 pub use summary::{Failure, KernelRow, Summary};

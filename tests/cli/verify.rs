@@ -77,7 +77,7 @@ fn interrupted_it_reports_what_was_checked() {
             (&json["checked"], &json["stopped"], json["failed"].as_array().unwrap().len()),
             (&6.into(), &true.into(), 0)
         );
-        assert_eq!(last, format!("error: stopped: 6 of {} cases were checked", json["cases"]));
+        assert_eq!(last, format!("stopped: 6 of {} cases were checked", json["cases"]));
         assert!(output.stdout.contains("\n6 cases on "), "{output:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Small networks to train, and batches for them.
 
-use doconv::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, Lrn, MaxPool, Op, Pairing};
+use doconv::network::{Activation, BatchNorm, Conv2d, DoConv, Linear, Lrn, Op, Pairing};
 use doconv::training::targets;
 use doconv::{Model, Network};
 use oorandom::Rand64;
@@ -20,95 +20,7 @@ pub fn norm(channels: usize) -> Op {
 
 /// Small networks that together have everything that can be trained.
 pub fn networks() -> Vec<(&'static str, Network)> {
-    let mut networks = vec![];
-
-    let mut graph = Graph::new([3, 9, 7]);
-    let stem = graph.add(Op::Conv2d(Conv2d { stride: [2, 2], bias: true, ..square(3, 6) }), &["input"]);
-    let stem = graph.add(Op::Activation(Activation::Relu6), &[&stem]);
-    let deep = graph.add(Op::Conv2d(Conv2d { groups: 6, ..square(6, 6) }), &[&stem]);
-    let deep = graph.add(norm(6), &[&deep]);
-    let deep = graph.add(Op::Add, &[&deep, &stem]);
-    let deep = graph.add(Op::Activation(Activation::Relu), &[&deep]);
-    let flat = graph.add(Op::Flatten, &[&deep]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 6 * 5 * 4, out_features: 5, bias: true }), &[&flat]);
-    networks.push(("residual", graph.finish(&[&logits])));
-
-    let mut graph = Graph::new([2, 8, 8]);
-    let wide = graph.add(Op::Conv2d(Conv2d { dilation: [2, 1], groups: 2, ..square(2, 10) }), &["input"]);
-    let wide = graph.add(norm(10), &[&wide]);
-    let max = MaxPool { kernel: [3, 3], stride: [2, 2], padding: [1; 4], dilation: [1, 1], ceil_mode: false };
-    let max = graph.add(Op::MaxPool(max), &[&wide]);
-    let mean = AvgPool {
-        kernel: [3, 2],
-        stride: [2, 2],
-        padding: [1, 0, 1, 1],
-        dilation: [1, 1],
-        ceil_mode: false,
-        count_include_pad: true,
-    };
-    let mean = graph.add(Op::AvgPool(mean), &[&wide]);
-    let both = graph.add(Op::Concat, &[&max, &mean]);
-    let joined = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(20, 4, [1, 1]) }), &[&both]);
-    let joined = graph.add(Op::GlobalAvgPool, &[&joined]);
-    networks.push(("pools", graph.finish(&[&joined])));
-
-    let mut graph = Graph::new([3, 6, 6]);
-    let mut value = "input".to_owned();
-    let mut channels = 3;
-    for activation in Activation::ALL {
-        value = graph.add(Op::Conv2d(Conv2d::new(channels, 5, [1, 1])), &[&value]);
-        value = graph.add(norm(5), &[&value]);
-        value = graph.add(Op::Activation(activation), &[&value]);
-        channels = 5;
-    }
-    let value = graph.add(Op::GlobalMaxPool, &[&value]);
-    networks.push(("activations", graph.finish(&[&value])));
-
-    let mut graph = Graph::new([8, 6, 5]);
-    let wide = graph.add(Op::Conv2d(Conv2d { groups: 2, ..square(8, 16) }), &["input"]);
-    let wide = graph.add(norm(16), &[&wide]);
-    let wide = graph.add(Op::Activation(Activation::Relu), &[&wide]);
-    let narrow = graph.add(Op::Conv2d(Conv2d { groups: 8, stride: [1, 2], ..square(16, 8) }), &[&wide]);
-    let narrow = graph.add(norm(8), &[&narrow]);
-    let short = graph.add(Op::Conv2d(Conv2d { stride: [1, 2], ..Conv2d::new(8, 8, [1, 1]) }), &["input"]);
-    let short = graph.add(norm(8), &[&short]);
-    let sum = graph.add(Op::Add, &[&narrow, &short]);
-    let sum = graph.add(Op::Activation(Activation::Relu), &[&sum]);
-    let mean = graph.add(Op::GlobalAvgPool, &[&sum]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 8, out_features: 3, bias: false }), &[&mean]);
-    networks.push(("groups", graph.finish(&[&logits])));
-
-    // So many pixels that sums over them are cut into parts, everywhere.
-    let mut graph = Graph::new([2, 37, 38]);
-    let wide = graph.add(Op::Conv2d(square(2, 4)), &["input"]);
-    let wide = graph.add(norm(4), &[&wide]);
-    let wide = graph.add(Op::Activation(Activation::Silu), &[&wide]);
-    let wide = graph.add(Op::Conv2d(square(4, 4)), &[&wide]);
-    let wide = graph.add(norm(4), &[&wide]);
-    // Not their means, of which the norms leave next to nothing: gradients would be what rounding leaves.
-    let flat = graph.add(Op::Flatten, &[&wide]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 4 * 37 * 38, out_features: 3, bias: true }), &[&flat]);
-    networks.push(("pixels", graph.finish(&[&logits])));
-
-    // Squeeze-and-excitation, a gate per pixel, and sums with what is repeated.
-    let mut graph = Graph::new([3, 7, 6]);
-    let wide = graph.add(Op::Conv2d(square(3, 10)), &["input"]);
-    let wide = graph.add(norm(10), &[&wide]);
-    let mean = graph.add(Op::GlobalAvgPool, &[&wide]);
-    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(10, 3, [1, 1]) }), &[&mean]);
-    let gate = graph.add(Op::Activation(Activation::Relu), &[&gate]);
-    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(3, 10, [1, 1]) }), &[&gate]);
-    let gate = graph.add(Op::Activation(Activation::HardSigmoid), &[&gate]);
-    let gated = graph.add(Op::Mul, &[&wide, &gate]);
-    let place = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(10, 1) }), &[&gated]);
-    let place = graph.add(Op::Activation(Activation::Sigmoid), &[&place]);
-    let gated = graph.add(Op::Mul, &[&place, &gated]);
-    let sum = graph.add(Op::Add, &[&gated, &place]);
-    let sum = graph.add(Op::Add, &[&mean, &sum]);
-    let square_of = graph.add(Op::Mul, &[&sum, &sum]);
-    let flat = graph.add(Op::Flatten, &[&square_of]);
-    let logits = graph.add(Op::Linear(Linear { in_features: 10 * 7 * 6, out_features: 4, bias: true }), &[&flat]);
-    networks.push(("gates", graph.finish(&[&logits])));
+    let mut networks = doconv::verification::training_networks().to_vec();
 
     // Before anything that is trained nothing needs a gradient: images are normalised, and by their neighbours.
     let mut graph = Graph::new([3, 8, 7]);

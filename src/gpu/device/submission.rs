@@ -138,14 +138,23 @@ impl Device {
         Submitted { index, done }
     }
 
-    /// Submits what is encoded, with all that was written before, and does not wait.
+    /// Submits what is encoded, with all that was written before, and does not wait. `is_submitted` is true from the moment when
+    /// that was done, unless the device refuses it.
     #[cfg(training)]
     pub(in crate::gpu) async fn submit_only(
         &self,
         doing: &str,
         encode: impl FnOnce(&mut wgpu::CommandEncoder),
+        is_submitted: &mut bool,
     ) -> Result<Submitted> {
-        self.checked(doing, || self.submit(self.encoded(encode))).await
+        let submit = || {
+            let submitted = self.submit(self.encoded(encode));
+            *is_submitted = true;
+            submitted
+        };
+        let submitted = self.checked(doing, submit).await;
+        *is_submitted = submitted.is_ok();
+        submitted
     }
 
     pub(in crate::gpu) async fn finish(&self, doing: &str, Submitted { index, done }: Submitted) -> Result<()> {

@@ -9,8 +9,10 @@ use crate::plan::ValueId;
 
 impl Executor {
     /// A training step: inputs are uploaded, and the plan is replayed; nothing is read. It is under way when this returns, and
-    /// the one before it is done.
-    pub(crate) async fn step(&mut self, inputs: &[&[f32]]) -> Result<()> {
+    /// the one before it is done. `is_submitted` becomes true where the device will run it whether or not this is awaited to its
+    /// end.
+    pub(crate) async fn step(&mut self, inputs: &[&[f32]], is_submitted: &mut bool) -> Result<()> {
+        *is_submitted = false;
         self.plan.check_inputs(1, inputs)?;
         self.device.check_alive()?;
         let at = self.at(1)?;
@@ -20,7 +22,7 @@ impl Executor {
             self.device.queue.write_buffer(program.maps.get(value), 0, &stored(self.storage(), packed));
         }
         let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &program.commands);
-        let submitted = self.device.submit_only("training", encode).await;
+        let submitted = self.device.submit_only("training", encode, is_submitted).await;
         let before = self.programs[at].in_flight.take();
         if let Some(before) = before {
             self.device.finish("training", before).await?;

@@ -17,6 +17,18 @@ pub struct Tile {
     pub parts: u32,
 }
 
+impl Tile {
+    /// An output slice of one pixel to an invocation.
+    pub fn of_one_output(workgroup: [u32; 2]) -> Self {
+        Self { pixels: 1, slices: 1, workgroup, parts: 1 }
+    }
+
+    /// Whether it is that, with so many invocations.
+    pub fn is_of_one_output(&self, workgroup: [u32; 2]) -> bool {
+        [self.pixels, self.slices] == [1, 1] && self.workgroup == workgroup
+    }
+}
+
 /// How a convolution is run.
 ///
 /// Its text is a line such as `direct 16x2 8x4`: a kernel, pixels and slices of an invocation, invocations along both. In

@@ -119,13 +119,12 @@ fn a_batch_whose_future_is_dropped_is_the_next_one() {
     for parts in [1, 2] {
         let undisturbed = follow(training(parts), &[]);
         for place in 0..4 * (parts + 1) + 1 {
-            let disturbed = follow(training(parts), &at(&[place], Interruption::Pending));
-            assert_eq!(disturbed.interruptions, 1);
-            // Parts that were run before are run again, because nobody knows of the one that was given up.
-            assert!(disturbed.parameters == undisturbed.parameters, "{parts} parts, dropped at {place}");
-            if parts == 1 {
-                assert!(disturbed.running == undisturbed.running, "dropped at {place}");
-                assert_eq!(disturbed.epochs, undisturbed.epochs, "dropped at {place}");
+            for how in [Interruption::Pending, Interruption::PendingAfter] {
+                let disturbed = follow(training(parts), &at(&[place], how));
+                assert_eq!(disturbed.interruptions, 1);
+                assert!(disturbed.parameters == undisturbed.parameters, "{parts} parts, {how:?} at {place}");
+                assert!(disturbed.running == undisturbed.running, "{parts} parts, {how:?} at {place}");
+                assert_eq!(disturbed.epochs, undisturbed.epochs, "{parts} parts, {how:?} at {place}");
             }
         }
     }

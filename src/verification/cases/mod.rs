@@ -8,6 +8,8 @@ mod images;
 mod operators;
 mod training;
 
+pub use training::training_networks;
+
 use super::case::Subject;
 use super::list::{List, Want};
 use crate::plan::Mode;
@@ -39,7 +41,7 @@ pub(super) fn all(list: &mut List) -> Result<()> {
     // Gradients are computed in single precision only, and the index of a workgroup is the same in all.
     if list.precision == Precision::F32 {
         for tier in list.tiers.clone() {
-            let subjects = gradients::all().into_iter().chain(training::all()?);
+            let subjects = gradients::all().into_iter().chain(training::all());
             for (what, subject) in subjects {
                 list.add(&what, subject, list.policy(tier), Want::Always)?;
             }
@@ -57,7 +59,7 @@ pub(super) fn on_cpu(add: &mut dyn FnMut(String, Subject)) -> Result<()> {
     for Operator { what, network, range, .. } in operators::all() {
         add(what, Subject::Network { network, mode: Mode::Folded, batch: 3, range });
     }
-    for (what, subject) in gradients::all().into_iter().chain(training::all()?) {
+    for (what, subject) in gradients::all().into_iter().chain(training::all()) {
         add(what, subject);
     }
     Ok(())

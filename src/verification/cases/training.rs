@@ -1,6 +1,5 @@
 //! Training steps of small networks that together have everything that can be trained.
 
-use crate::Result;
 use crate::network::{Activation, AvgPool, BatchNorm, Conv2d, DoConv, Linear, MaxPool, Network, Op, Pairing};
 use crate::plan::{Decay, Recipe, Rule};
 use crate::verification::case::Subject;
@@ -19,18 +18,28 @@ fn norm(channels: usize) -> Op {
     Op::BatchNorm(BatchNorm { channels, eps: 1e-5 })
 }
 
+/// Small networks that together have everything that can be trained, with what to call them.
+pub fn training_networks() -> [(&'static str, Network); 7] {
+    [
+        ("residual", residual()),
+        ("pools", pools()),
+        ("activations", activations()),
+        ("groups", groups()),
+        ("pixels", pixels()),
+        ("gates", gates()),
+        ("channels", channels()),
+    ]
+}
+
 /// Every network, each with one of the optimisers.
-///
-/// # Errors
-/// Those of [`Network::infer`].
-pub fn all() -> Result<Vec<(String, Subject)>> {
+pub fn all() -> Vec<(String, Subject)> {
     let of = |what: &str, network: Network, rule, decay, parts, norm: Option<f32>| {
         let recipe = Recipe { batch: BATCH / parts, rule, decay, clips: norm.is_some(), accumulates: parts > 1 };
         let largest_norm = norm.unwrap_or(f32::MAX);
         (format!("training step, {what}"), Subject::Training { network, recipe, parts, largest_norm })
     };
     let (sgd, nesterov) = (Rule::Sgd { nesterov: false }, Rule::Sgd { nesterov: true });
-    Ok(vec![
+    vec![
         of("residual, SGD", residual(), sgd, Decay::All, 1, None),
         of("residual, SGD, clipped", residual(), sgd, Decay::All, 1, Some(0.5)),
         of("residual, AdamW", residual(), Rule::AdamW, Decay::All, 1, None),
@@ -42,7 +51,7 @@ pub fn all() -> Result<Vec<(String, Subject)>> {
         of("gates, AdamW", gates(), Rule::AdamW, Decay::All, 1, Some(0.3)),
         of("many pixels, Nesterov", pixels(), nesterov, Decay::All, 1, None),
         of("many channels, SGD", channels(), sgd, Decay::All, 1, None),
-    ])
+    ]
 }
 
 /// A residual block, a depthwise layer among it.
@@ -113,7 +122,9 @@ fn gates() -> Network {
     let wide = graph.add(Op::Conv2d(square(3, 10)), &["input"]);
     let wide = graph.add(norm(10), &[&wide]);
     let mean = graph.add(Op::GlobalAvgPool, &[&wide]);
-    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(10, 10, [1, 1]) }), &[&mean]);
+    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(10, 3, [1, 1]) }), &[&mean]);
+    let gate = graph.add(Op::Activation(Activation::Relu), &[&gate]);
+    let gate = graph.add(Op::Conv2d(Conv2d { bias: true, ..Conv2d::new(3, 10, [1, 1]) }), &[&gate]);
     let gate = graph.add(Op::Activation(Activation::HardSigmoid), &[&gate]);
     let gated = graph.add(Op::Mul, &[&wide, &gate]);
     let place = graph.add(Op::Conv2d(Conv2d { bias: true, ..square(10, 1) }), &[&gated]);
@@ -121,7 +132,8 @@ fn gates() -> Network {
     let gated = graph.add(Op::Mul, &[&place, &gated]);
     let sum = graph.add(Op::Add, &[&gated, &place]);
     let sum = graph.add(Op::Add, &[&mean, &sum]);
-    let flat = graph.add(Op::Flatten, &[&sum]);
+    let square_of = graph.add(Op::Mul, &[&sum, &sum]);
+    let flat = graph.add(Op::Flatten, &[&square_of]);
     graph.add(Op::Linear(Linear { in_features: 10 * 7 * 6, out_features: 4, bias: true }), &[&flat]);
     graph.finish()
 }

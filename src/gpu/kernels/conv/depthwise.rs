@@ -13,7 +13,7 @@ static FAMILY: Kernel = Kernel {
     #[cfg(not(target_arch = "wasm32"))]
     specialisations: || {
         let mut keys = vec![];
-        for base in super::problem::bare_keys(&FAMILY, WORKGROUP).into_iter().filter(|key| !key.flag("split")) {
+        for base in super::problem::keys_of_whole_sums(&FAMILY, WORKGROUP) {
             for (kernel, outputs) in [([3, 3], 4), ([5, 5], 4), ([7, 7], 4), ([1, 3], 2), ([3, 1], 1), ([1, 1], 4)] {
                 for (stride_x, dilation_x) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
                     keys.push(constants(base.clone(), outputs, kernel, [stride_x, dilation_x]));
@@ -44,13 +44,7 @@ impl ConvKernel for Depthwise {
     }
 
     fn can_run(&self, problem: &ConvProblem, _: &Policy) -> bool {
-        let conv = &problem.conv;
-        let is_depthwise = problem.products_of.is_none() && conv.is_depthwise() && conv.outputs_per_group() == 1;
-        is_depthwise && columns_fit(problem, 1)
-    }
-
-    fn suits(&self, _: &ConvProblem, _: &Policy) -> bool {
-        true
+        problem.is_depthwise() && columns_fit(problem, 1)
     }
 
     fn default_tile(&self, problem: &ConvProblem, _: &Policy) -> Tile {

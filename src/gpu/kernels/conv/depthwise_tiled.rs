@@ -14,7 +14,7 @@ static FAMILY: Kernel = Kernel {
     #[cfg(not(target_arch = "wasm32"))]
     specialisations: || {
         let mut keys = vec![];
-        for base in super::problem::bare_keys(&FAMILY, WORKGROUP).into_iter().filter(|key| !key.flag("split")) {
+        for base in super::problem::keys_of_whole_sums(&FAMILY, WORKGROUP) {
             for (kernel, stride, dilation) in
                 [([3, 3], [1, 1], [1, 1]), ([5, 5], [2, 2], [1, 1]), ([7, 7], [1, 1], [1, 1]), ([7, 5], [1, 2], [2, 1])]
             {
@@ -49,10 +49,9 @@ impl ConvKernel for DepthwiseTiled {
 
     fn can_run(&self, problem: &ConvProblem, _: &Policy) -> bool {
         let conv = &problem.conv;
-        let is_depthwise = problem.products_of.is_none() && conv.is_depthwise() && conv.outputs_per_group() == 1;
         let staged =
             |axis: usize| (SIDE as usize - 1) * conv.stride[axis] + (conv.kernel[axis] - 1) * conv.dilation[axis] + 1;
-        is_depthwise && staged(0).saturating_mul(staged(1)) <= MAX_STAGED
+        problem.is_depthwise() && staged(0).saturating_mul(staged(1)) <= MAX_STAGED
     }
 
     fn suits(&self, problem: &ConvProblem, policy: &Policy) -> bool {
@@ -61,15 +60,11 @@ impl ConvKernel for DepthwiseTiled {
     }
 
     fn default_tile(&self, _: &ConvProblem, _: &Policy) -> Tile {
-        Tile { pixels: 1, slices: 1, workgroup: WORKGROUP, parts: 1 }
+        Tile::of_one_output(WORKGROUP)
     }
 
     fn accepts(&self, problem: &ConvProblem, tile: &Tile) -> bool {
-        [tile.pixels, tile.slices] == [1, 1] && tile.workgroup == WORKGROUP && problem.products_of.is_none()
-    }
-
-    fn other_tiles(&self, _: &ConvProblem, _: &Policy) -> Vec<Tile> {
-        vec![]
+        problem.products_of.is_none() && tile.is_of_one_output(WORKGROUP)
     }
 
     /// Barriers make it slow on software adapters, and small kernels share little.

@@ -52,10 +52,6 @@ impl ConvKernel for Direct {
         problem.has_whole_slices()
     }
 
-    fn suits(&self, _: &ConvProblem, _: &Policy) -> bool {
-        true
-    }
-
     fn default_tile(&self, problem: &ConvProblem, policy: &Policy) -> Tile {
         register_tile(problem, policy)
     }
@@ -144,7 +140,7 @@ pub(super) fn tiles_of(problem: &ConvProblem, tile: &Tile) -> [usize; 3] {
 pub(super) mod specialisations {
     //! Every value of every constant that heuristics may choose.
 
-    use super::super::problem::bare_keys;
+    use super::super::problem::{bare_keys, keys_of_whole_sums};
     use super::{FAMILY, PRODUCTS, constants};
     use crate::gpu::shader::{Kernel, ShaderKey};
 
@@ -191,7 +187,7 @@ pub(super) mod specialisations {
             let bases = match products {
                 true => vec![bare_products(family, workgroup)],
                 // Sums are never split.
-                false => bare_keys(family, workgroup).into_iter().filter(|key| !key.flag("split")).collect(),
+                false => keys_of_whole_sums(family, workgroup),
             };
             for base in bases {
                 for (pixels, slices) in [(2, 2), (4, 2), (2, 4), (4, 4), (8, 4)] {

@@ -11,10 +11,7 @@ static FAMILY: Kernel = Kernel {
     params: ConvParams::BLOCK,
     precisions: Precisions::Stored,
     #[cfg(not(target_arch = "wasm32"))]
-    specialisations: || {
-        let whole = super::problem::bare_keys(&FAMILY, WORKGROUP).into_iter().filter(|key| !key.flag("split"));
-        whole.collect()
-    },
+    specialisations: || super::problem::keys_of_whole_sums(&FAMILY, WORKGROUP),
     ..Kernel::DEFAULT
 };
 
@@ -38,20 +35,12 @@ impl ConvKernel for Grouped {
         problem.conv.groups > 1 && problem.products_of.is_none()
     }
 
-    fn suits(&self, _: &ConvProblem, _: &Policy) -> bool {
-        true
-    }
-
     fn default_tile(&self, _: &ConvProblem, _: &Policy) -> Tile {
-        Tile { pixels: 1, slices: 1, workgroup: WORKGROUP, parts: 1 }
+        Tile::of_one_output(WORKGROUP)
     }
 
     fn accepts(&self, problem: &ConvProblem, tile: &Tile) -> bool {
-        [tile.pixels, tile.slices] == [1, 1] && tile.workgroup == WORKGROUP && problem.products_of.is_none()
-    }
-
-    fn other_tiles(&self, _: &ConvProblem, _: &Policy) -> Vec<Tile> {
-        vec![]
+        problem.products_of.is_none() && tile.is_of_one_output(WORKGROUP)
     }
 
     /// It is slow: for what nothing else can run, and where that turns out to be wrong.

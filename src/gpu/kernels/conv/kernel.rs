@@ -18,7 +18,9 @@ pub trait ConvKernel: Sync {
     fn can_run(&self, problem: &ConvProblem, policy: &Policy) -> bool;
 
     /// Whether it is worth taking, without anything having been timed. Of those that say so, the first of the table is taken.
-    fn suits(&self, problem: &ConvProblem, policy: &Policy) -> bool;
+    fn suits(&self, _: &ConvProblem, _: &Policy) -> bool {
+        true
+    }
 
     /// How it runs a convolution that it can run, without anything having been timed.
     fn default_tile(&self, problem: &ConvProblem, policy: &Policy) -> Tile;
@@ -27,7 +29,9 @@ pub trait ConvKernel: Sync {
     fn accepts(&self, problem: &ConvProblem, tile: &Tile) -> bool;
 
     /// Tiles that are worth timing, beside the default one.
-    fn other_tiles(&self, problem: &ConvProblem, policy: &Policy) -> Vec<Tile>;
+    fn other_tiles(&self, _: &ConvProblem, _: &Policy) -> Vec<Tile> {
+        vec![]
+    }
 
     /// Whether it is worth timing at all.
     fn is_worth_timing(&self, _: &ConvProblem, _: &Policy) -> bool {

@@ -12,9 +12,8 @@ static FAMILY: Kernel = Kernel {
     params: ConvParams::BLOCK,
     precisions: Precisions::HalfStored,
     specialisations: || {
-        let whole = super::problem::bare_keys(&FAMILY, WORKGROUP).into_iter().filter(|key| !key.flag("split"));
-        let keys = whole.flat_map(|base| [1, 2, 4].map(|columns| constants(base.clone(), columns)));
-        keys.collect()
+        let bases = super::problem::keys_of_whole_sums(&FAMILY, WORKGROUP);
+        bases.into_iter().flat_map(|base| [1, 2, 4].map(|columns| constants(base.clone(), columns))).collect()
     },
     ..Kernel::DEFAULT
 };
@@ -63,10 +62,6 @@ impl ConvKernel for Matrix {
         let columns =
             [4, 8, 16].contains(&tile.slices) && problem.group_out_slices().is_multiple_of(tile.slices as usize);
         tile.pixels == MATRIX_PIXELS && tile.workgroup == WORKGROUP && columns && problem.products_of.is_none()
-    }
-
-    fn other_tiles(&self, _: &ConvProblem, _: &Policy) -> Vec<Tile> {
-        vec![]
     }
 
     fn is_worth_timing(&self, _: &ConvProblem, policy: &Policy) -> bool {

@@ -101,6 +101,11 @@ impl ConvProblem {
         self.pixels() >= 32 && self.output[1] / self.conv.groups >= 16
     }
 
+    /// Whether every channel is convolved by itself, to one output, and not as the product of a Winograd convolution.
+    pub fn is_depthwise(&self) -> bool {
+        self.products_of.is_none() && self.conv.is_depthwise() && self.conv.outputs_per_group() == 1
+    }
+
     /// Channels of an input slice that exist: fewer than four only for groups of fewer than four channels.
     pub fn lanes(&self) -> u32 {
         self.conv.channels_per_group().min(4) as u32
@@ -173,4 +178,10 @@ pub fn bare_keys(family: &'static Kernel, workgroup: [u32; 2]) -> Vec<ShaderKey>
         family.key(workgroup).with("products", false).with("split", split).with("activation", class)
     };
     ActivationClass::ALL.map(|class| of(false, class)).into_iter().chain([of(true, ActivationClass::Bounds)]).collect()
+}
+
+/// The same for families that never leave sums in parts.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn keys_of_whole_sums(family: &'static Kernel, workgroup: [u32; 2]) -> Vec<ShaderKey> {
+    bare_keys(family, workgroup).into_iter().filter(|key| !key.flag("split")).collect()
 }
