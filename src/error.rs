@@ -117,7 +117,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// What a network gives for an image is no number, so that there is no best class.
+    /// A network gives NaN or infinity for an image, so that there is no best class.
     #[error("the network gives {value} for {image}, so there is no best class; {way_out}")]
     NoBestClass {
         /// The image: its name, or its place among several.

@@ -239,12 +239,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model has no preprocessing; [`Error::NoBestClass`] for the first image for which the
-    /// network gives no numbers; the errors of [`Session::run`].
+    /// network gives NaN or infinity; the errors of [`Session::run`].
     pub async fn classify(&mut self, images: &[Image], top_k: usize) -> Result<Vec<Vec<Prediction>>> {
         self.classify_each(images, top_k).await?.into_iter().collect()
     }
 
-    /// The same, where an image for which the network gives no numbers is no reason to give up the others.
+    /// The same, with a result for each image: NaN for one of them does not stop the others.
     ///
     /// # Errors
     /// Those of [`Session::classify`], but for [`Error::NoBestClass`], which is the result of its image.

@@ -73,7 +73,7 @@ fn check_network(network: &Network, inputs: &[&[f32]]) {
     }
 }
 
-/// Numbers on both sides of all corners, and what is no number, with either sign bit.
+/// Numbers on both sides of all corners, NaN and infinities, with either sign bit.
 fn telling() -> Vec<f32> {
     let minus_nan = f32::from_bits(NAN.to_bits() | 1 << 31);
     vec![NAN, -INF, INF, minus_nan, 0.0, -4.0, 4.0, 1.0, -1.0, 100.0, -100.0, 1e3, -1e3]

@@ -14,7 +14,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     if at >= p.length {
         return;
     }
-    // Not a product: what is no longer wanted may be no number.
+    // Not a product: what is no longer wanted may be NaN.
     let kept = select(vec4<f32>(), sums[at], hyperparameters.kept != 0.0);
     sums[at] = kept + hyperparameters.share * gradients[at];
 }

@@ -183,7 +183,7 @@ pub struct Measurement {
 pub struct Check {
     /// Whether every element of every output is within its tolerance, in the first run and in the last one timed.
     pub ok: bool,
-    /// The difference of the element that is furthest off, measured in tolerances; `null` where that is no number, or
+    /// The difference of the element that is furthest off, measured in tolerances; `null` where that is NaN or infinity, or
     /// the shapes differ.
     pub largest_error: Option<f64>,
     /// That element's tolerance.

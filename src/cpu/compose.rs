@@ -111,8 +111,8 @@ impl SimdOp for Filters<'_> {
         let ops = isa.f32();
         let (s, lanes) = (self.s, ops.len());
         let taps = self.kernel.len() * s / self.w.len();
-        // Whole vectors reach beyond a row of D, where they meet these zeros. If there is no number in the next row, the
-        // next kernel has none either.
+        // Whole vectors reach beyond a row of D, where they meet these zeros. NaN in the next row is in
+        // the next kernel, too.
         let whole = s.next_multiple_of(lanes);
         let (mut padded, mut last) = (vec![0.0; whole], vec![0.0; whole]);
         let mut starts = (0..).step_by(s);

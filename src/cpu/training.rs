@@ -225,7 +225,7 @@ impl Executor {
         let [gradients, mut sums] = [step.gradients, step.sums].map(|arena| self.take_arena(arena));
         parallel::for_each_chunk(&mut sums, CHUNK, |index, sums| {
             let gradients = &gradients[index * CHUNK..];
-            // Not a product: what is no longer wanted may be no number.
+            // Not a product: what is no longer wanted may be NaN.
             let remains = |sum: f32| if kept == 0.0 { 0.0 } else { sum };
             sums.iter_mut().zip(gradients).for_each(|(sum, gradient)| *sum = remains(*sum) + share * gradient);
         });

@@ -475,7 +475,7 @@ impl Activation {
     /// there is none.
     ///
     /// They are never crossed and never NaN, so that every way to clamp gives the same: the upper bound wins, as in ONNX
-    /// `Clip`, and a bound that is no number does not bound. A value that is NaN stays NaN.
+    /// `Clip`, and a bound that is NaN does not bound. A value that is NaN stays NaN.
     pub fn bounds(self) -> Option<[f32; 2]> {
         let (min, max) = match self {
             Activation::Relu => (Some(0.0), None),

@@ -156,7 +156,7 @@ pub struct Figures {
 pub struct Check {
     /// Whether they are.
     pub ok: bool,
-    /// The difference of the element that is furthest off; nothing where that is no number.
+    /// The difference of the element that is furthest off; nothing where that is NaN or infinity.
     #[serde(default)]
     pub largest_error: Option<f64>,
     /// What that element may differ by.

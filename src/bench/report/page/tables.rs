@@ -200,7 +200,7 @@ fn texts(case: &Case, figures: &Figures) -> [String; 3] {
 fn wrong(Figures { check, .. }: &Figures) -> String {
     let off = match check.largest_error {
         Some(error) => format!("off by {} where {} is allowed", digits(error.abs()), digits(check.tolerance.abs())),
-        None => "no number, or another shape".into(),
+        None => "NaN or infinity, or another shape".into(),
     };
     let compared =
         if check.reference.is_empty() { String::new() } else { format!("compared with: {}", check.reference) };

@@ -241,7 +241,7 @@ fn bounded(min: Option<f32>, max: Option<f32>) -> Result<Option<Activation>, Sto
     let min = min.filter(|&bound| bound > f32::MIN || bound.is_nan());
     let max = max.filter(|&bound| bound < f32::MAX || bound.is_nan());
     if let Some(bound) = min.into_iter().chain(max).find(|bound| !bound.is_finite()) {
-        return Err(format!("its bound is {bound}, which leaves no numbers").into());
+        return Err(format!("its bound is {bound}, which leaves no finite value").into());
     }
     Ok(match (min, max) {
         (None, None) => None,
