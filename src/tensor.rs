@@ -1,15 +1,19 @@
 //! Arrays of 32-bit floats with a shape.
 
+use std::sync::Arc;
+
 use crate::{Error, Result};
 
 /// A dense row-major array of `f32`: the only number type outside files and devices.
 ///
 /// Images and feature maps are NCHW (batch, channel, row, column); convolution kernels are OIHW
 /// (output channel, input channel within its group, row, column).
+///
+/// A clone shares the values until one of the two is changed: cloning costs the same whatever the size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
-    data: Vec<f32>,
+    data: Arc<Vec<f32>>,
 }
 
 impl Tensor {
@@ -26,7 +30,7 @@ impl Tensor {
     pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Result<Self> {
         let shape = shape.into();
         match element_count(&shape) {
-            Some(count) if count == data.len() => Ok(Self { shape, data }),
+            Some(count) if count == data.len() => Ok(Self { shape, data: Arc::new(data) }),
             _ => Err(Error::Unsupported(format!("a tensor of shape {shape:?} cannot hold {} values", data.len()))),
         }
     }
@@ -38,7 +42,7 @@ impl Tensor {
     pub fn zeros(shape: impl Into<Vec<usize>>) -> Self {
         let shape = shape.into();
         let count = element_count(&shape).expect("element count fits usize");
-        Self { shape, data: vec![0.0; count] }
+        Self { shape, data: Arc::new(vec![0.0; count]) }
     }
 
     /// The extents, outermost first.
@@ -51,13 +55,18 @@ impl Tensor {
         &self.data
     }
 
-    /// The values, to be changed in place.
+    /// The values, to be changed in place. They are copied first where another tensor shares them.
     pub fn data_mut(&mut self) -> &mut [f32] {
-        &mut self.data
+        Arc::make_mut(&mut self.data).as_mut_slice()
     }
 
-    /// The values, given away.
+    /// The values; a copy where another tensor shares them.
     pub fn into_data(self) -> Vec<f32> {
+        Arc::unwrap_or_clone(self.data)
+    }
+
+    /// The values, shared with other tensors.
+    pub(crate) fn into_shared(self) -> Arc<Vec<f32>> {
         self.data
     }
 
@@ -66,7 +75,11 @@ impl Tensor {
     /// # Errors
     /// [`Error::Unsupported`] if the element counts differ.
     pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self> {
-        Self::new(shape, self.data)
+        let shape = shape.into();
+        match element_count(&shape) == Some(self.data.len()) {
+            true => Ok(Self { shape, ..self }),
+            false => Err(Error::Unsupported(format!("a tensor of shape {:?} cannot become {shape:?}", self.shape))),
+        }
     }
 }
 

@@ -118,7 +118,7 @@ impl Prepared {
 /// The values of a kernel that come with the plan, OIHW, composed where they come as W and D.
 pub(super) fn values(kernel: &Kernel) -> Result<Cow<'_, [f32]>> {
     match &kernel.source {
-        KernelSource::Plain(values) => Ok(values.into()),
+        KernelSource::Plain(values) => Ok(values.as_slice().into()),
         KernelSource::Composed(composed) => {
             let folded =
                 doconv::fold(&kernel.conv, composed).map_err(|error| Error::weight(&kernel.name, error.to_string()))?;

@@ -56,7 +56,7 @@ fn a_narrowed_convolution_is_what_the_whole_one_is_without_its_other_channels() 
     let kernel = Kernel {
         name: "conv".into(),
         conv: whole_conv.clone(),
-        source: KernelSource::Plain(random(1, 160 * 136 * 9)),
+        source: KernelSource::Plain(std::sync::Arc::new(random(1, 160 * 136 * 9))),
         bias: random(2, 136),
     };
     let step = Step::Conv(Conv {
@@ -207,7 +207,7 @@ impl Case {
     fn check(&self) {
         let kernel = random(1, self.conv.kernel_shape().iter().product());
         let bias = random(2, self.conv.out_channels);
-        let plan = self.plan(KernelSource::Plain(kernel.clone()), bias.clone());
+        let plan = self.plan(KernelSource::Plain(std::sync::Arc::new(kernel.clone())), bias.clone());
         let inputs = random_inputs(&plan, self.batch);
         let expected = self.reference(&kernel, &bias, &inputs);
         let actual = run(&plan, self.batch, &inputs);
@@ -510,7 +510,7 @@ fn softmax_of_large_logits() {
 #[test]
 fn a_step_that_fails_leaves_its_buffers() {
     let conv = Conv2d::new(1, 1, [1, 2]);
-    let source = KernelSource::Plain(vec![1.0; 2]);
+    let source = KernelSource::Plain(std::sync::Arc::new(vec![1.0; 2]));
     let kernel = Kernel { name: "plain".into(), conv, source, bias: vec![0.0] };
     // A plain kernel has no W of which there could be a gradient.
     let (kernel_id, factor) = (KernelId(0), Factor::W);

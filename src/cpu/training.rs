@@ -3,6 +3,7 @@
 //! Sums over batch and pixels are made of the sums of short runs, in an order that does not depend on the number of threads.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::aligned::Aligned;
 use super::geometry::Geometry;
@@ -57,7 +58,7 @@ impl Executor {
                 (LoadedPart::Kernel, KernelSource::Plain(own)) => {
                     prepared.set(&kernel.conv, &values);
                     if keeps_values {
-                        *own = values;
+                        *own = Arc::new(values);
                     }
                 }
                 (LoadedPart::W, KernelSource::Composed(composed)) => {

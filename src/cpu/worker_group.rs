@@ -67,7 +67,7 @@ mod tests {
         for (index, (conv, activation, [height, width])) in convs.into_iter().enumerate() {
             let name = format!("conv{index}");
             values.push(value(&name, [conv.out_channels, height, width]));
-            let source = KernelSource::Plain(random(index, conv.kernel_shape().iter().product()));
+            let source = KernelSource::Plain(std::sync::Arc::new(random(index, conv.kernel_shape().iter().product())));
             let bias = random(index + 10, conv.out_channels);
             kernels.push(Kernel { name: name.clone(), conv: conv.clone(), source, bias });
             let (kernel, input, output) = (KernelId(index), ValueId(index), ValueId(index + 1));

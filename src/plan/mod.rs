@@ -41,6 +41,8 @@ pub use training_steps::{
 pub use training_steps::{ArenaId, State, TrainStep};
 pub use view::{AxisView, View};
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::doconv::Composed;
@@ -125,8 +127,8 @@ pub struct Kernel {
 /// Where the values of a kernel come from.
 #[derive(Clone, Debug)]
 pub enum KernelSource {
-    /// They are there: OIHW.
-    Plain(Vec<f32>),
+    /// They are there: OIHW. Shared with the model, and with plans for parts of this one.
+    Plain(Arc<Vec<f32>>),
     /// They are composed on the device that runs the network: once when the model is loaded, and again at each
     /// [`Step::Compose`].
     Composed(Composed),
@@ -234,7 +236,7 @@ impl Plan {
             }
             let source = match &kernel.source {
                 KernelSource::Transposed(transposed) => KernelSource::Transposed(transposed.clone()),
-                KernelSource::Plain(_) => KernelSource::Plain(vec![]),
+                KernelSource::Plain(_) => KernelSource::Plain(Arc::default()),
                 KernelSource::Composed(Composed { attributes, .. }) => KernelSource::Composed(Composed {
                     w: Tensor::zeros([0]),
                     d: Tensor::zeros([0]),

@@ -1,5 +1,7 @@
 //! Plans of single steps, for the self-check and autotuning.
 
+use std::sync::Arc;
+
 use super::{ConstantId, Conv, KernelId, KernelSource, Plan, Step, ValueId};
 use crate::Tensor;
 use crate::doconv::Composed;
@@ -89,7 +91,7 @@ impl Plan {
             return None;
         }
         let (row, kept) = (conv.in_channels * conv.taps(), inputs * conv.taps());
-        *values = values.chunks(row).take(outputs).flat_map(|row| &row[..kept]).copied().collect();
+        *values = Arc::new(values.chunks(row).take(outputs).flat_map(|row| &row[..kept]).copied().collect());
         kernel.bias.truncate(outputs);
         (step.conv.in_channels, step.conv.out_channels) = (inputs, outputs);
         kernel.conv = step.conv.clone();
@@ -128,7 +130,7 @@ impl Plan {
                 }
                 KernelSource::Plain(_) | KernelSource::Transposed(_) => {
                     let length = conv.out_channels * conv.channels_per_group() * conv.taps();
-                    KernelSource::Plain(filled(length, scale))
+                    KernelSource::Plain(Arc::new(filled(length, scale)))
                 }
             };
         }
@@ -152,7 +154,9 @@ impl Plan {
         for kernel in &mut linear.kernels {
             kernel.bias.iter_mut().for_each(|value| *value = function(*value));
             match &mut kernel.source {
-                KernelSource::Plain(values) => values.iter_mut().for_each(|value| *value = function(*value)),
+                KernelSource::Plain(values) => {
+                    Arc::make_mut(values).iter_mut().for_each(|value| *value = function(*value));
+                }
                 KernelSource::Composed(Composed { w, d, .. }) => {
                     let values = w.data_mut().iter_mut().chain(d.data_mut());
                     values.for_each(|value| *value = function(*value));

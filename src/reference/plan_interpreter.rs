@@ -84,7 +84,7 @@ impl<'a> Machine<'a> {
     fn compose(&mut self, index: usize) -> Result<()> {
         let kernel = &self.plan.kernels()[index];
         self.kernels[index] = Some(match &kernel.source {
-            KernelSource::Plain(values) => values.clone(),
+            KernelSource::Plain(values) => values.to_vec(),
             KernelSource::Composed(composed) => {
                 fold(&kernel.conv, &self.composed(index, composed)).unwrap().into_data()
             }

@@ -1,5 +1,7 @@
 //! Layers that have parameters: convolutions in every mode, fully connected layers and batch norms.
 
+use std::sync::Arc;
+
 use super::Lowering;
 #[cfg(training)]
 use super::TrainedNorm;
@@ -58,7 +60,7 @@ impl Lowering<'_> {
                 self.push_conv(Kernel { name, conv: conv.clone(), source, bias }, input, output);
             }
             (ConvWeights::Folded(kernel), _) => {
-                let source = KernelSource::Plain(kernel.into_data());
+                let source = KernelSource::Plain(kernel.into_shared());
                 self.push_conv(Kernel { name, conv: conv.clone(), source, bias }, input, output);
             }
         }
@@ -95,7 +97,7 @@ impl Lowering<'_> {
         let bias = self.bias(node, conv.bias, conv.out_channels)?;
         let kernel = Kernel {
             name: node.name.clone(),
-            source: KernelSource::Plain(sub_pixel.kernel(conv, weight.data())),
+            source: KernelSource::Plain(Arc::new(sub_pixel.kernel(conv, weight.data()))),
             bias: bias.iter().flat_map(|&bias| std::iter::repeat_n(bias, parts)).collect(),
             conv: sub_pixel.conv.clone(),
         };
@@ -146,13 +148,13 @@ impl Lowering<'_> {
             Kernel {
                 name: format!("{name}.D"),
                 bias: vec![0.0; depthwise.out_channels],
-                source: KernelSource::Plain(taps_last(&d)),
+                source: KernelSource::Plain(Arc::new(taps_last(&d))),
                 conv: depthwise,
             },
             input,
             middle,
         );
-        let source = KernelSource::Plain(w.into_data());
+        let source = KernelSource::Plain(w.into_shared());
         self.push_conv(Kernel { name: format!("{name}.W"), conv: pointwise, source, bias }, middle, output);
         Ok(())
     }
@@ -165,7 +167,7 @@ impl Lowering<'_> {
         let weight = format!("{}.weight", node.name);
         let weight = self.model.tensor(&weight, &[linear.out_features, linear.in_features])?;
         let bias = self.bias(node, linear.bias, linear.out_features)?;
-        let source = KernelSource::Plain(weight.data().to_vec());
+        let source = KernelSource::Plain(weight.clone().into_shared());
         self.push_conv(Kernel { name: node.name.clone(), conv, source, bias }, input, output);
         Ok(())
     }
@@ -180,7 +182,7 @@ impl Lowering<'_> {
         let affine = Affine::of(&node.name, norm, self.model.weights())?;
         let channels = affine.scale.len();
         let conv = Conv2d { groups: channels, bias: true, ..Conv2d::new(channels, channels, [1, 1]) };
-        let source = KernelSource::Plain(affine.scale.iter().map(|&scale| scale as f32).collect());
+        let source = KernelSource::Plain(Arc::new(affine.scale.iter().map(|&scale| scale as f32).collect()));
         let bias = affine.shift.iter().map(|&shift| shift as f32).collect();
         self.push_conv(Kernel { name: node.name.clone(), conv, source, bias }, input, output);
         Ok(())
@@ -220,7 +222,7 @@ fn split(kernel: &Kernel) -> Vec<Kernel> {
         Kernel {
             name: format!("{}.part{index}", kernel.name),
             conv: Conv2d { out_channels, ..conv.clone() },
-            source: KernelSource::Plain(values.to_vec()),
+            source: KernelSource::Plain(Arc::new(values.to_vec())),
             bias: kernel.bias[index * outputs..][..out_channels].to_vec(),
         }
     };
