@@ -10,8 +10,10 @@ use super::{
     AxisView, Binary, BinaryOp, Constant, ConstantId, Kernel, KernelId, Mode, Pad, Plan, Pool, PoolKind, Step, Value,
     ValueId, View,
 };
+#[cfg(training)]
+use crate::Error;
 use crate::network::{Inferred, Network, Node, Op, Resize, Shape, Source};
-use crate::{Error, Model, Result};
+use crate::{Model, Result};
 
 /// How far the D of a folded layer is moved from the identity when it has to be expanded: enough that composing does
 /// real work, little enough that it is well conditioned.
