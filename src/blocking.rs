@@ -1,5 +1,6 @@
 //! The same for programs that are not async: every call waits.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::bench;
@@ -49,6 +50,22 @@ impl Session {
     /// Those of [`crate::Session::run`].
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         pollster::block_on(self.0.run(inputs))
+    }
+
+    /// [`crate::Session::run_named`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::run_named`].
+    pub fn run_named(&mut self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+        pollster::block_on(self.0.run_named(inputs))
+    }
+
+    /// [`crate::Session::embed`], waiting.
+    ///
+    /// # Errors
+    /// Those of [`crate::Session::embed`].
+    pub fn embed(&mut self, images: &[Image]) -> Result<Vec<Vec<f32>>> {
+        pollster::block_on(self.0.embed(images))
     }
 
     /// [`crate::Session::classify`], waiting.

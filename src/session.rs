@@ -8,6 +8,8 @@ mod repeat;
 pub(crate) use folding::Folding;
 pub use repeat::Repeated;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::adapter::Backend;
@@ -39,6 +41,7 @@ pub struct Session {
     executor: Executor,
     inputs: Vec<(String, Shape)>,
     outputs: Vec<Shape>,
+    output_names: Vec<String>,
     preprocess: Option<Preprocess>,
     labels: Vec<String>,
     /// Whether the network ends in a softmax of its own.
@@ -141,7 +144,8 @@ impl Session {
         let network = model.network();
         let (preprocess, labels) = (network.preprocess.clone(), network.labels.clone());
         let gives_probabilities = network.ends_in_softmax();
-        Ok(Self { executor, inputs, outputs, preprocess, labels, gives_probabilities })
+        let output_names = network.outputs.clone();
+        Ok(Self { executor, inputs, outputs, output_names, preprocess, labels, gives_probabilities })
     }
 
     /// Makes everything ready for batches of this size, which the first run would do otherwise: shaders compiled, buffers
@@ -206,6 +210,63 @@ impl Session {
         let slices: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
         let results = self.executor.run(batch, &slices).await?;
         self.shaped(batch, results)
+    }
+
+    /// Names of the results, in their order.
+    pub fn output_names(&self) -> &[String] {
+        &self.output_names
+    }
+
+    /// The same as [`Session::run`], with inputs and results by name.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use doconv::{Adapter, Mode, Model, Session, Tensor, network::zoo};
+    /// # pollster::block_on(async {
+    /// let model = Model::initialised(zoo::build("resnet20")?, 0)?.with_outputs(&["fc", "layer2.2.relu2"])?;
+    /// let mut session = Session::load(&Adapter::cpu(), &model, Mode::Folded).await?;
+    /// let images = BTreeMap::from([("input".to_owned(), Tensor::zeros([2, 3, 32, 32]))]);
+    /// let results = session.run_named(&images).await?;
+    /// assert_eq!(results["layer2.2.relu2"].shape(), [2, 32, 16, 16]);
+    /// # Ok::<(), doconv::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an input that is missing, or a name that is none of the network's inputs; those of
+    /// [`Session::run`].
+    pub async fn run_named(&mut self, inputs: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+        let names = || self.inputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("`, `");
+        if let Some(unknown) = inputs.keys().find(|name| !self.inputs.iter().any(|(own, _)| own == *name)) {
+            let reason = format!("the network has no such input; it has `{}`", names());
+            return Err(Error::Input { input: unknown.clone(), reason });
+        }
+        let of = |(name, _): &(String, Shape)| {
+            let missing = || Error::Input { input: name.clone(), reason: "it is missing".into() };
+            inputs.get(name).cloned().ok_or_else(missing)
+        };
+        let arrays = self.inputs.iter().map(of).collect::<Result<Vec<_>>>()?;
+        let results = self.run(&arrays).await?;
+        Ok(self.output_names.iter().cloned().zip(results).collect())
+    }
+
+    /// One vector for each image: what the first output of the network is. Meant for [`Model::embedding`], whose vectors are
+    /// similar for similar images.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a network that names classes, whose output is no embedding; those of
+    /// [`Session::preprocess`] and [`Session::run`].
+    pub async fn embed(&mut self, images: &[Image]) -> Result<Vec<Vec<f32>>> {
+        if !self.labels.is_empty() {
+            return Err(Error::Unsupported(
+                "the output of this model are classes, not an embedding; load what `Model::embedding` gives".into(),
+            ));
+        }
+        if images.is_empty() {
+            return Ok(vec![]);
+        }
+        let input = self.preprocess(images).await?;
+        let vectors = self.run(&[input]).await?.swap_remove(0);
+        Ok(vectors.data().chunks_exact(vectors.data().len() / images.len()).map(<[f32]>::to_vec).collect())
     }
 
     /// The batch size of arrays that fit the network.

@@ -1,8 +1,8 @@
-//! Networks in two parts.
+//! Parts of networks: in two, and up to some of their values.
 
 use std::collections::HashSet;
 
-use super::{Input, Network};
+use super::{Input, Network, Node, Op};
 use crate::{Error, Result};
 
 impl Network {
@@ -40,6 +40,70 @@ impl Network {
             Self { nodes: front, outputs: vec![node.into()], labels: vec![], ..self.clone() },
             Self { nodes: back, inputs, preprocess: None, ..self.clone() },
         ])
+    }
+
+    /// The network up to the values of these nodes, which are its outputs, in this order. What they do not depend on is left out,
+    /// inputs too; the names of the classes stay where the first output does.
+    ///
+    /// ```
+    /// let network = doconv::network::zoo::build("resnet20")?;
+    /// let deep = network.with_outputs(&["layer3.2.relu2", "layer1.2.relu2"])?;
+    /// assert_eq!(deep.infer(1)?.shape(deep.infer(1)?.outputs[0]), [1, 64, 8, 8]);
+    /// # Ok::<(), doconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is no such node, or no name is given.
+    pub fn with_outputs(&self, names: &[impl AsRef<str>]) -> Result<Self> {
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        if let Some(unknown) = names.iter().find(|name| !self.nodes.iter().any(|node| node.name == **name)) {
+            let last = self.nodes.last().map(|node| node.name.as_str()).unwrap_or_default();
+            return Err(Error::node(*unknown, format!("there is no such node; the last one is `{last}`")));
+        }
+        let needed: HashSet<&str> = names.iter().flat_map(|name| self.ancestors(name)).collect();
+        let is_needed = |name: &str| needed.contains(name);
+        let keeps_first = names.first().copied() == self.outputs.first().map(String::as_str);
+        let network = Self {
+            inputs: self.inputs.iter().filter(|input| is_needed(&input.name)).cloned().collect(),
+            nodes: self.nodes.iter().filter(|node| is_needed(&node.name)).cloned().collect(),
+            outputs: names.iter().map(|name| (*name).to_owned()).collect(),
+            labels: if keeps_first { self.labels.clone() } else { vec![] },
+            preprocess: self
+                .preprocess
+                .clone()
+                .filter(|_| self.inputs.first().is_some_and(|first| is_needed(&first.name))),
+            ..self.clone()
+        };
+        network.infer(1)?;
+        Ok(network)
+    }
+
+    /// The network up to what the last layer of its first output reads, as a vector: the mean over all pixels where that is a map
+    /// for a convolution. Similar images have similar vectors.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if no fully connected layer or convolution comes before the first output, or nothing comes before that.
+    pub fn embedding(&self) -> Result<Self> {
+        let needed = self.outputs.first().map(|output| self.ancestors(output)).unwrap_or_default();
+        let has_weights = |node: &&Node| matches!(node.op, Op::Linear(_) | Op::Conv2d(_));
+        let last = self.nodes.iter().rev().filter(|node| needed.contains(node.name.as_str())).find(has_weights);
+        let last = last.ok_or_else(|| Error::node(&self.name, "no layer comes before its output"))?;
+        let [name] = last.inputs.as_slice() else {
+            return Err(Error::node(&last.name, "the last layer reads more than one value"));
+        };
+        if self.inputs.iter().any(|input| input.name == *name) {
+            return Err(Error::node(&last.name, "nothing comes before the last layer"));
+        }
+        let mut network = self.with_outputs(&[name])?;
+        let inferred = network.infer(1)?;
+        let [_, _, height, width] = inferred.shape(inferred.outputs[0]);
+        if matches!(last.op, Op::Conv2d(_)) && height * width > 1 {
+            let mean = format!("{name}.mean");
+            network.nodes.push(Node { name: mean.clone(), inputs: vec![name.clone()], op: Op::GlobalAvgPool });
+            network.outputs = vec![mean];
+            network.infer(1)?;
+        }
+        Ok(network)
     }
 
     /// Everything that a node's value depends on, and the node.
