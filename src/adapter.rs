@@ -63,6 +63,31 @@ impl Adapter {
         Ok(Self { info: list.swap_remove(index), backend })
     }
 
+    /// The GPU device of a program that has one already: networks then run beside what else it does, on the same queue.
+    ///
+    /// Features that the device was made with are used: `SHADER_F16` for half precision, `SUBGROUP`, and `PIPELINE_CACHE` and
+    /// `TIMESTAMP_QUERY` with `TIMESTAMP_QUERY_INSIDE_ENCODERS`; none is needed. The program's callbacks for lost devices and
+    /// uncaptured errors stay; nothing that this crate does leaves an error uncaptured.
+    ///
+    /// ```
+    /// # pollster::block_on(async {
+    /// use doconv::{Adapter, wgpu};
+    ///
+    /// let instance = wgpu::Instance::default();
+    /// let Ok(adapter) = instance.request_adapter(&Default::default()).await else { return };
+    /// let (device, queue) = adapter.request_device(&Default::default()).await.unwrap();
+    /// let adapter = Adapter::from_wgpu(device, queue).unwrap();
+    /// println!("{}", adapter.info().name);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if the device was made with limits below `wgpu::Limits::default()`.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let (device, info) = gpu::Device::from_wgpu(device, queue)?;
+        Ok(Self { info, backend: Backend::Gpu(device) })
+    }
+
     /// The CPU path, which is always there.
     pub fn cpu() -> Self {
         Self { info: cpu_info(), backend: Backend::Cpu }

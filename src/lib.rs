@@ -71,3 +71,5 @@ pub use plan::Mode;
 pub use precision::Precision;
 pub use session::{Prediction, Repeated, Session};
 pub use tensor::Tensor;
+/// The version whose types [`Adapter::from_wgpu`] takes.
+pub use wgpu;

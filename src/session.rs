@@ -314,6 +314,24 @@ impl Session {
         self.classify_images(&images, top_k).await
     }
 
+    /// The same as [`Session::classify`] for textures of the GPU device that the session runs on, as
+    /// [`Adapter::from_wgpu`] has it: nothing is read back but the best classes. Each is 2D with the usage `COPY_SRC`, in
+    /// `Rgba8Unorm` or `Rgba8UnormSrgb`, whose bytes are taken as they are; alpha is ignored.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] on the CPU path, for other formats and usages, and for networks for grey images; those of
+    /// [`Session::classify`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn classify_textures(
+        &mut self,
+        textures: &[&wgpu::Texture],
+        top_k: usize,
+    ) -> Result<Vec<Vec<Prediction>>> {
+        textures.iter().try_for_each(|texture| check_texture(texture))?;
+        let images: Vec<ImageSource> = textures.iter().map(|texture| ImageSource::Texture(texture)).collect();
+        self.classify_images(&images, top_k).await?.into_iter().collect()
+    }
+
     pub(crate) async fn classify_images(
         &mut self,
         images: &[ImageSource<'_>],
@@ -434,6 +452,25 @@ impl Session {
         classes.truncate(top_k);
         classes.into_iter().map(|(class, probability)| self.prediction(class, probability)).collect()
     }
+}
+
+/// Whether a texture can be copied from as an image.
+#[cfg(not(target_arch = "wasm32"))]
+fn check_texture(texture: &wgpu::Texture) -> Result<()> {
+    use wgpu::TextureFormat::{Rgba8Unorm, Rgba8UnormSrgb};
+    let is_copied = texture.usage().contains(wgpu::TextureUsages::COPY_SRC);
+    let is_flat = texture.dimension() == wgpu::TextureDimension::D2 && texture.sample_count() == 1;
+    if is_copied && is_flat && matches!(texture.format(), Rgba8Unorm | Rgba8UnormSrgb) {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "a texture to classify is 2D with one sample, Rgba8Unorm or Rgba8UnormSrgb and COPY_SRC; this one is {:?} with {} \
+         samples, {:?} and {:?}",
+        texture.dimension(),
+        texture.sample_count(),
+        texture.format(),
+        texture.usage()
+    )))
 }
 
 /// What stands in the way of a best class, if anything: a NaN, or infinities of which there is no softmax.

@@ -3,6 +3,7 @@
 use crate::adapter_info::{AdapterInfo, AdapterKind};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::gpu::kernels::conv::{MATRIX_PIXELS, MATRIX_SIDE};
+use crate::{Error, Result};
 
 /// An adapter that can be opened.
 pub(crate) struct Found {
@@ -44,9 +45,11 @@ fn sorted(mut adapters: Vec<wgpu::Adapter>) -> Vec<Found> {
 }
 
 fn info(adapter: &wgpu::Adapter) -> AdapterInfo {
-    let info = adapter.get_info();
-    let limits = adapter.limits();
-    let features = adapter.features();
+    described(adapter.get_info(), &adapter.limits(), adapter.features())
+}
+
+/// What an adapter is, with limits and features of its own or of a device that was made with fewer.
+pub(super) fn described(info: wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> AdapterInfo {
     let optional = [
         (wgpu::Features::SHADER_F16, "shader-f16"),
         (wgpu::Features::SUBGROUP, "subgroups"),
@@ -137,10 +140,9 @@ fn subgroups() -> wgpu::Features {
 
 /// How many invocations are a subgroup, if that is known and the kernel `subgroup` has a use for it;
 /// otherwise 0.
-pub(super) fn subgroup(adapter: &wgpu::Adapter) -> u32 {
-    let info = adapter.get_info();
+pub(super) fn subgroup(info: &wgpu::AdapterInfo, features: wgpu::Features) -> u32 {
     let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
-    let has = adapter.features().contains(subgroups()) && least == most && [4, 8].contains(&most);
+    let has = features.contains(subgroups()) && least == most && [4, 8].contains(&most);
     if cfg!(not(target_arch = "wasm32")) && has { most } else { 0 }
 }
 
@@ -176,4 +178,34 @@ pub(super) fn wanted_limits(offered: &wgpu::Limits) -> wgpu::Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
         ..baseline.or_worse_values_from(offered)
     }
+}
+
+/// Fails if a device was made with less than shaders take for granted: the baseline that every browser promises, as far as they
+/// need it.
+///
+/// # Errors
+/// [`Error::Limit`] with the first limit that is lower.
+pub(super) fn check_limits(limits: &wgpu::Limits) -> Result<()> {
+    let baseline = wgpu::Limits::default();
+    let of = |limits: &wgpu::Limits| -> [(&'static str, u64); 10] {
+        [
+            ("maxBufferSize", limits.max_buffer_size),
+            ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
+            ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage.into()),
+            ("maxUniformBufferBindingSize", limits.max_uniform_buffer_binding_size),
+            ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size.into()),
+            ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup.into()),
+            ("maxComputeWorkgroupSizeX", limits.max_compute_workgroup_size_x.into()),
+            ("maxComputeWorkgroupSizeY", limits.max_compute_workgroup_size_y.into()),
+            ("maxComputeWorkgroupSizeZ", limits.max_compute_workgroup_size_z.into()),
+            ("maxComputeWorkgroupsPerDimension", limits.max_compute_workgroups_per_dimension.into()),
+        ]
+    };
+    for ((limit_name, limit), (_, needed)) in of(limits).into_iter().zip(of(&baseline)) {
+        if limit < needed {
+            let way_out = "make the device with `wgpu::Limits::default()`";
+            return Err(Error::Limit { what: "the device".into(), needed, limit, limit_name, way_out });
+        }
+    }
+    Ok(())
 }

@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::adapters::{Found, matrix_units, subgroup, wanted_features, wanted_limits};
+use super::adapters::{Found, check_limits, described, matrix_units, subgroup, wanted_features, wanted_limits};
 #[cfg(not(target_arch = "wasm32"))]
 use super::disk_cache::DiskCache;
 use super::pipelines::Pipelines;
 use super::tuning::{TuneListener, Tuning};
 use super::verified::Verified;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::adapter_info::AdapterInfo;
-use crate::adapter_info::AdapterKind;
+use crate::adapter_info::{AdapterInfo, AdapterKind};
 use crate::gpu::kernels::conv::winograd_tiles;
 use crate::gpu::policy::{KernelConfig, Policy, Tier, TuningTable, shipped};
 use crate::gpu::shader::ShaderKey;
@@ -43,10 +41,6 @@ impl Device {
     /// [`Error::Gpu`] if the driver gives no device.
     pub(crate) async fn open(found: &Found) -> Result<Self> {
         let adapter = &found.adapter;
-        let tier = match found.info.kind {
-            AdapterKind::Software => Tier::Software,
-            _ => Tier::Hardware,
-        };
         let matrix_units = matrix_units(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("doconv"),
@@ -66,32 +60,50 @@ impl Device {
             .request_device(&descriptor)
             .await
             .map_err(|error| Error::Gpu { doing: format!("opening {}", found.info.name), reason: one_line(&error) })?;
-        let lost = Arc::new(Mutex::new(None));
-        device.set_device_lost_callback({
-            let lost = lost.clone();
+        let subgroup = subgroup(&adapter.get_info(), adapter.features());
+        let mut device = Self::of(device, queue, &found.info, subgroup);
+        device.policy.matrix_units = !matrix_units.is_empty();
+        device.device.set_device_lost_callback({
+            let lost = device.lost.clone();
             move |_, reason| *lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(reason)
         });
         // What no scope catches is logged, where wgpu's own handler would panic.
-        device.on_uncaptured_error(Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
-        Ok(Self {
+        device.device.on_uncaptured_error(Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
+        Ok(device)
+    }
+
+    /// A device that the program has made for itself, and what it is. Its callbacks stay those of the program.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if its limits are below WebGPU's baseline.
+    pub(crate) fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<(Self, AdapterInfo)> {
+        let (info, limits, features) = (device.adapter_info(), device.limits(), device.features());
+        check_limits(&limits)?;
+        let subgroup = subgroup(&info, features);
+        let info = described(info, &limits, features);
+        Ok((Self::of(device, queue, &info, subgroup), info))
+    }
+
+    fn of(device: wgpu::Device, queue: wgpu::Queue, info: &AdapterInfo, subgroup: u32) -> Self {
+        let tier = match info.kind {
+            AdapterKind::Software => Tier::Software,
+            _ => Tier::Hardware,
+        };
+        let swiftshader = info.name.to_lowercase().contains("swiftshader");
+        Self {
             device,
             queue,
-            policy: Policy {
-                matrix_units: !matrix_units.is_empty(),
-                swiftshader: found.info.name.to_lowercase().contains("swiftshader"),
-                subgroup: subgroup(adapter),
-                ..tier.into()
-            },
+            policy: Policy { swiftshader, subgroup, ..tier.into() },
             verified: Verified::default(),
-            tuning: Tuning::new(shipped(&found.info)),
+            tuning: Tuning::new(shipped(info)),
             fault: None,
             emulator: None,
             shader_checks: cfg!(debug_assertions),
             pipelines: Pipelines::default(),
-            lost,
+            lost: Arc::default(),
             #[cfg(not(target_arch = "wasm32"))]
             disk_cache: None,
-        })
+        }
     }
 
     /// Turns the bounds checks and loop counters that the shader compiler adds on or off, for sessions loaded from now

@@ -4,7 +4,7 @@
 use wgpu::util::DeviceExt;
 
 use super::command::{Command, record};
-#[cfg(all(target_arch = "wasm32", feature = "web"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "web"))]
 use crate::Error;
 use crate::gpu::device::Device;
 use crate::gpu::kernels::{ColumnParams, RowParams, columns, rows};
@@ -21,6 +21,9 @@ pub(crate) enum ImageSource<'a> {
     /// The square that a network sees, already cut out.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     Square(&'a Image),
+    /// A texture of the same device, whose square must fit: see [`Preprocessor::fits`].
+    #[cfg(not(target_arch = "wasm32"))]
+    Texture(&'a wgpu::Texture),
     /// What a browser holds, most likely on the device already. Its square must fit: see [`Preprocessor::fits`].
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     Browser(&'a wgpu::ExternalImageSource),
@@ -31,6 +34,13 @@ impl<'a> ImageSource<'a> {
     pub(crate) fn preprocess(&self, how: &Preprocess, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
         match self {
             ImageSource::Pixels(image) => preprocess(image, how, height, width, out),
+            #[cfg(not(target_arch = "wasm32"))]
+            ImageSource::Texture(texture) => Err(Error::Unsupported(format!(
+                "a texture of {}×{} pixels cannot be preprocessed here: it takes a GPU that has it, and a network for colour \
+                 images",
+                texture.width(),
+                texture.height()
+            ))),
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
             ImageSource::Square(image) => {
                 preprocess(image, &Preprocess { crop_fraction: 1.0, ..how.clone() }, height, width, out)
@@ -56,6 +66,8 @@ impl<'a> ImageSource<'a> {
     fn size(&self) -> [usize; 2] {
         match self {
             ImageSource::Pixels(image) => [image.width(), image.height()],
+            #[cfg(not(target_arch = "wasm32"))]
+            ImageSource::Texture(texture) => [texture.width() as usize, texture.height() as usize],
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
             ImageSource::Square(image) => [image.width(), image.height()],
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
@@ -198,7 +210,8 @@ impl Preprocessor {
 
     fn submit(&self, resources: &Resources, image: &ImageSource<'_>, square: Square, map: &wgpu::Buffer, index: usize) {
         let device = &self.device;
-        self.upload(resources, image, square);
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        self.upload(&mut encoder, resources, image, square);
         let params = ColumnParams {
             width: self.width as u32,
             height: self.height as u32,
@@ -217,7 +230,6 @@ impl Preprocessor {
                 entry(4, map.as_entire_binding()),
             ],
         );
-        let mut encoder = device.device.create_command_encoder(&Default::default());
         record(&mut encoder, &resources.rows);
         record(&mut encoder, &columns);
         // One submission each: the next image goes through the same texture.
@@ -244,8 +256,21 @@ impl Preprocessor {
         dispatch.parts().into_iter().map(bind).collect()
     }
 
-    fn upload(&self, resources: &Resources, image: &ImageSource<'_>, square: Square) {
+    #[cfg_attr(target_arch = "wasm32", allow(unused_variables))]
+    fn upload(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        resources: &Resources,
+        image: &ImageSource<'_>,
+        square: Square,
+    ) {
         match image {
+            #[cfg(not(target_arch = "wasm32"))]
+            ImageSource::Texture(texture) => {
+                let origin = wgpu::Origin3d { x: square.left as u32, y: square.top as u32, z: 0 };
+                let from = wgpu::TexelCopyTextureInfo { origin, ..texture.as_image_copy() };
+                encoder.copy_texture_to_texture(from, resources.texture.as_image_copy(), resources.texture.size());
+            }
             #[cfg(all(target_arch = "wasm32", feature = "web"))]
             ImageSource::Square(image) => self.upload_pixels(resources, image, square),
             ImageSource::Pixels(image) => self.upload_pixels(resources, image, square),
