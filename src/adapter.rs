@@ -132,14 +132,9 @@ impl Adapter {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the adapter has no half precision, or is the CPU path, which computes in `f32`.
+    /// [`Error::Precision`] if the adapter has no half precision, or is the CPU path, which computes in `f32`.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
-        let lacks = |what: &str| {
-            let wanted = precision.name();
-            Error::Unsupported(format!(
-                "{what}: precision `{wanted}` needs a GPU with `shader-f16`; use precision `f32`"
-            ))
-        };
+        let lacks = |adapter: &str| Error::Precision { adapter: adapter.into(), wanted: precision };
         match &mut self.backend {
             Backend::Gpu(device) if precision == Precision::F32 || device.has_f16() => device.set_precision(precision),
             Backend::Gpu(_) => return Err(lacks(&self.info.name)),

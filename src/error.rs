@@ -1,6 +1,9 @@
 //! Everything that can go wrong, with the thing and the values named.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::Precision;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -8,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error that names the thing that is wrong, the values found, and what was expected.
 ///
 /// The [`Display`](std::fmt::Display) form is one line, meant to be shown to a user as it is.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
@@ -17,7 +20,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
     /// Something that should be a data set is none, or not one to train with.
     #[error("{}: {reason}", path.display())]
@@ -87,6 +90,14 @@ pub enum Error {
         /// The architectures that the weights do fit.
         fitting: Vec<&'static str>,
     },
+    /// No architecture has this name.
+    #[error("no architecture is called `{name}`; there is: {}", known.join(", "))]
+    UnknownArchitecture {
+        /// The name that was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
     /// A file of tuned choices is broken.
     #[error("no file of tuned choices: {reason}")]
     Tuning {
@@ -108,6 +119,14 @@ pub enum Error {
         tensor: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// So many values do not make an array of this shape.
+    #[error("a tensor of shape {shape:?} cannot hold {values} values")]
+    Shape {
+        /// The shape that was asked for.
+        shape: Vec<usize>,
+        /// How many values there are.
+        values: usize,
     },
     /// An array given to a network does not fit its input.
     #[error("input `{input}`: {reason}")]
@@ -134,6 +153,24 @@ pub enum Error {
         wanted: String,
         /// What could have been asked for.
         available: Vec<String>,
+    },
+    /// An adapter does not compute in this precision.
+    #[error("{adapter}: precision `{}` needs a GPU with `shader-f16`; use precision `f32`", wanted.name())]
+    Precision {
+        /// The adapter.
+        adapter: String,
+        /// What was asked for.
+        wanted: Precision,
+    },
+    /// Training has come to NaN or infinity.
+    #[error("training diverges in epoch {epoch}, {what}: use a lower learning rate than {rate}")]
+    Diverged {
+        /// Counted from 1.
+        epoch: u64,
+        /// The loss or the parameter at fault.
+        what: String,
+        /// The highest learning rate of the schedule.
+        rate: f32,
     },
     /// A file is no benchmark record, or one that this version does not read.
     #[error("{name}: no benchmark record: {reason}")]
@@ -188,11 +225,42 @@ fn fits(fitting: &[&str]) -> String {
 }
 
 impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Error::Io { path: path.into(), source: Arc::new(source) }
+    }
+
     pub(crate) fn node(node: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Network { node: node.into(), reason: reason.into() }
     }
 
     pub(crate) fn weight(tensor: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Weight { tensor: tensor.into(), reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_cloned_with_their_source() {
+        let error = crate::Model::open("/nowhere/model.safetensors").unwrap_err();
+        let copy = error.clone();
+        assert_eq!(copy.to_string(), error.to_string());
+        assert!(copy.source().is_some_and(|source| source.to_string().contains("No such file")), "{copy:?}");
+        let Error::Io { path, source } = copy else { panic!("{error:?}") };
+        assert_eq!((path.to_str(), source.kind()), (Some("/nowhere/model.safetensors"), std::io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn what_callers_handle_differently_has_a_variant() {
+        let error = crate::network::zoo::build("resnet21").unwrap_err();
+        assert!(matches!(&error, Error::UnknownArchitecture { name, known } if name == "resnet21" && known.len() > 20));
+        let error = crate::Adapter::cpu().with_precision(Precision::F16).unwrap_err();
+        assert!(matches!(error, Error::Precision { wanted: Precision::F16, .. }), "{error:?}");
+        let error = crate::Tensor::new([2, 3], vec![0.0; 5]).unwrap_err();
+        assert!(matches!(&error, Error::Shape { shape, values: 5 } if shape == &[2, 3]), "{error:?}");
     }
 }

@@ -26,12 +26,12 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if length and shape disagree.
+    /// [`Error::Shape`] if length and shape disagree.
     pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Result<Self> {
         let shape = shape.into();
         match element_count(&shape) {
             Some(count) if count == data.len() => Ok(Self { shape, data: Arc::new(data) }),
-            _ => Err(Error::Unsupported(format!("a tensor of shape {shape:?} cannot hold {} values", data.len()))),
+            _ => Err(Error::Shape { shape, values: data.len() }),
         }
     }
 
@@ -73,12 +73,12 @@ impl Tensor {
     /// The same values under another shape of the same element count.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the element counts differ.
+    /// [`Error::Shape`] if the element counts differ.
     pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Result<Self> {
         let shape = shape.into();
         match element_count(&shape) == Some(self.data.len()) {
             true => Ok(Self { shape, ..self }),
-            false => Err(Error::Unsupported(format!("a tensor of shape {:?} cannot become {shape:?}", self.shape))),
+            false => Err(Error::Shape { shape, values: self.data.len() }),
         }
     }
 }

@@ -48,7 +48,7 @@ fn only_what_has_it_takes_it() {
                 Ok(adapter) => assert!(has_f16 && adapter.precision() == precision, "{name}"),
                 Err(error) => {
                     let message = error.to_string();
-                    assert!(!has_f16 && matches!(error, Error::Unsupported(_)), "{name}");
+                    assert!(!has_f16 && matches!(error, Error::Precision { .. }), "{name}");
                     assert!(message.to_lowercase().contains(&name) || message.contains(&name), "{message}");
                     assert!(message.contains("precision `f32`") && message.contains(precision.name()), "{message}");
                 }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// [`Error::Io`] naming `path`, also where it is a folder, a device or a pipe.
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
-    let io = |source| Error::Io { path: path.into(), source };
+    let io = |source| Error::io(path, source);
     let existing = fs::metadata(path).ok();
     match &existing {
         // Renaming onto a folder fails too, but only after all the writing and with a message that says less.

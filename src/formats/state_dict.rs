@@ -42,7 +42,7 @@ impl StateDict {
     /// [`Error::Io`] if it cannot be read, and those of [`StateDict::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         Self::from_bytes(&path.display().to_string(), &bytes)
     }
 

@@ -43,7 +43,7 @@ impl Image {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let file = std::fs::File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
         Self::read(&name, file)
     }
 
@@ -52,7 +52,7 @@ impl Image {
     /// # Errors
     /// [`Error::Io`] if the stream cannot be read or goes on for more than 1 GiB, and those of [`Image::decode`].
     pub fn read(name: &str, stream: impl Read) -> Result<Self> {
-        let io = |source| Error::Io { path: name.into(), source };
+        let io = |source| Error::io(name, source);
         let mut bytes = vec![];
         // A device may never end.
         stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;

@@ -506,7 +506,7 @@ impl TrainingLoop {
     /// The model as it is now, composed where it was.
     ///
     /// # Errors
-    /// Those of [`Trainer::model`]; [`Error::Unsupported`] if something is no longer a finite number.
+    /// Those of [`Trainer::model`]; [`Error::Diverged`] if a parameter is NaN or infinite.
     pub async fn model(&mut self) -> Result<Model> {
         self.trainer.model().await.map_err(|error| self.diverged_or(error))
     }
@@ -519,11 +519,7 @@ impl TrainingLoop {
     }
 
     fn diverged(&self, what: &str) -> Error {
-        Error::Unsupported(format!(
-            "training diverges in epoch {}, {what}: use a lower learning rate than {}",
-            self.progress.epochs + 1,
-            self.settings.rate
-        ))
+        Error::Diverged { epoch: self.progress.epochs + 1, what: what.into(), rate: self.settings.rate }
     }
 
     /// A file with everything there is to go on from here: weights, the optimiser's moments, settings and place.

@@ -79,6 +79,7 @@ fn interrupted_it_reports_what_was_checked() {
         );
         assert_eq!(last, format!("stopped: 6 of {} cases were checked", json["cases"]));
         assert!(output.stdout.contains("\n6 cases on "), "{output:?}");
+        assert!(output.stdout.ends_with(": all right so far\n"), "{output:?}");
     }
 }
 

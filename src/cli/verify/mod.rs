@@ -136,7 +136,11 @@ pub fn main(arguments: Arguments) -> Result<()> {
     if arguments.json {
         output::print_json(&document)?;
     } else {
-        let verdict = if summary.failed().is_empty() { "all right" } else { "FAILED" };
+        let verdict = match summary.failed() {
+            [] if stopped => "all right so far",
+            [] => "all right",
+            _ => "FAILED",
+        };
         let cases = table::count(checked as u64);
         let table = as_table(summary);
         output::print(&format!("{table}{cases} cases on {} in {elapsed_s} s: {verdict}\n", found.described))?;

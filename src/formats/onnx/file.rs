@@ -45,7 +45,7 @@ impl File {
     /// [`Error::Io`] if a file cannot be read, [`Error::Onnx`] if it is no ONNX model.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Self::read(&path.display().to_string(), &bytes, Some(folder))
     }
@@ -183,7 +183,7 @@ impl External<'_> {
             invalid(format!("its data are in `{location}`, which does not lie in the model's folder"))
         })?;
         if !self.files.contains_key(&path) {
-            let bytes = std::fs::read(&path).map_err(|source| Failure::Io(Error::Io { path: path.clone(), source }))?;
+            let bytes = std::fs::read(&path).map_err(|source| Failure::Io(Error::io(&path, source)))?;
             self.files.insert(path.clone(), bytes);
         }
         let bytes = &self.files[&path];

@@ -63,7 +63,7 @@ pub const NAMES: [&str; 31] = [
 /// Describes a network by its name, with its primary parameter names.
 ///
 /// # Errors
-/// [`Error::Unsupported`] with the list of names if `name` is none of them.
+/// [`Error::UnknownArchitecture`] with the list of names if `name` is none of them.
 pub fn build(name: &str) -> Result<Network> {
     Ok(variants(name)?.swap_remove(0))
 }
@@ -149,5 +149,5 @@ fn depth(name: &str, suffix: &str) -> Option<usize> {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::Unsupported(format!("no architecture is called `{name}`; there is: {}", NAMES.join(", ")))
+    Error::UnknownArchitecture { name: name.into(), known: NAMES.to_vec() }
 }

@@ -11,7 +11,7 @@ use super::source::{Encoded, Kind, Source};
 use crate::{Error, Result};
 
 pub(super) fn find(path: &Path) -> Result<Source> {
-    let io = |source| Error::Io { path: path.into(), source };
+    let io = |source| Error::io(path, source);
     let fail = |reason: String| Error::Data { path: path.into(), reason };
     let broken = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => fail("the archive is truncated".into()),

@@ -112,7 +112,7 @@ impl Batches {
             }
         };
         let spawned = std::thread::Builder::new().name("batches".into()).spawn(work);
-        spawned.map_err(|source| Error::Io { path: "a thread for batches".into(), source })?;
+        spawned.map_err(|source| Error::io("a thread for batches", source))?;
         Ok(receiver)
     }
 }

@@ -21,7 +21,7 @@ const RECORDS: usize = 10_000;
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 pub(super) fn find(path: &Path) -> Result<Option<Source>> {
-    let io = |source| Error::Io { path: path.into(), source };
+    let io = |source| Error::io(path, source);
     let mut files = vec![];
     for entry in std::fs::read_dir(path).map_err(io)? {
         let path = entry.map_err(io)?.path();
@@ -46,7 +46,7 @@ pub(super) fn find(path: &Path) -> Result<Option<Source>> {
         source.notes.push(format!("of CIFAR-10's files {} are not there", missing.join(", ")));
     }
     for (name, file) in files {
-        let bytes = std::fs::read(&file).map_err(|source| Error::Io { path: file.clone(), source })?;
+        let bytes = std::fs::read(&file).map_err(|source| Error::io(&file, source))?;
         if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
             let reason = format!("{} bytes are no whole records of {RECORD}", bytes.len());
             return Err(Error::Data { path: file, reason });

@@ -13,7 +13,7 @@ impl Source {
     /// [`Error::Data`] naming what is wrong with it, and [`Error::Io`].
     pub fn find(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let io = |source| Error::Io { path: path.into(), source };
+        let io = |source| Error::io(path, source);
         let source = if std::fs::metadata(path).map_err(io)?.is_dir() {
             match (idx::find(path)?, cifar::find(path)?) {
                 (Some(source), _) | (None, Some(source)) => source,

@@ -64,7 +64,7 @@ struct Walk {
 
 impl Walk {
     fn folder(&mut self, folder: &Path) -> Result<()> {
-        let io = |source| Error::Io { path: folder.into(), source };
+        let io = |source| Error::io(folder, source);
         let real = std::fs::canonicalize(folder).map_err(io)?;
         if self.above.contains(&real) {
             self.loops += 1;

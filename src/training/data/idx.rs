@@ -113,7 +113,7 @@ fn pair(folder: &Path, part: &str) -> Result<Option<Vec<Item>>> {
 
 /// The file of a part, whatever else is in its name.
 fn named(folder: &Path, part: &str, what: &str) -> Result<Option<PathBuf>> {
-    let io = |source| Error::Io { path: folder.into(), source };
+    let io = |source| Error::io(folder, source);
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
@@ -128,7 +128,7 @@ fn named(folder: &Path, part: &str, what: &str) -> Result<Option<PathBuf>> {
 }
 
 fn read(path: &Path) -> Result<Array> {
-    let io = |source| Error::Io { path: path.into(), source };
+    let io = |source| Error::io(path, source);
     let fail = |reason: String| Err(Error::Data { path: path.into(), reason });
     let mut bytes = std::fs::read(path).map_err(io)?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
