@@ -7,6 +7,10 @@
 //! # Where to begin
 //! - [`Session`] runs a [`Model`] on an [`Adapter`]; its example classifies an image. [`blocking`] is the same
 //!   without async.
+//! - A program with a wgpu device of its own: [`Adapter::from_wgpu`], and `Session::classify_textures` for what it draws.
+//! - Inputs and results by name: [`Session::run_named`]; values within a network: `Model::with_outputs`; similar images:
+//!   `Model::embedding` and [`Session::embed`].
+//! - What callers handle differently is a variant of [`enum@Error`].
 //! - [`network`] describes networks, [`network::zoo`] builds well-known ones, [`formats`] reads and writes files.
 //! - [`doconv`](mod@doconv) folds and expands kernels; a [`Layer`] is one DO-Conv layer with its gradients.
 //! - [`training`](mod@training) trains networks, composed or plain.
