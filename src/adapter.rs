@@ -67,7 +67,8 @@ impl Adapter {
     ///
     /// Features that the device was made with are used: `SHADER_F16` for half precision, `SUBGROUP`, and `PIPELINE_CACHE` and
     /// `TIMESTAMP_QUERY` with `TIMESTAMP_QUERY_INSIDE_ENCODERS`; none is needed. The program's callbacks for lost devices and
-    /// uncaptured errors stay; nothing that this crate does leaves an error uncaptured.
+    /// uncaptured errors stay. wgpu tells of a lost device only there: call [`Adapter::was_lost`] in it, and sessions give
+    /// [`Error::DeviceLost`], not another error.
     ///
     /// ```
     /// # pollster::block_on(async {
@@ -86,6 +87,13 @@ impl Adapter {
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let (device, info) = gpu::Device::from_wgpu(device, queue)?;
         Ok(Self { info, backend: Backend::Gpu(device) })
+    }
+
+    /// Notes that the device of [`Adapter::from_wgpu`] was lost; on the CPU path, nothing.
+    pub fn was_lost(&self, reason: impl Into<String>) {
+        if let Backend::Gpu(device) = &self.backend {
+            device.was_lost(reason.into());
+        }
     }
 
     /// The CPU path, which is always there.

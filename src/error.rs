@@ -249,7 +249,7 @@ mod tests {
         let error = crate::Model::open("/nowhere/model.safetensors").unwrap_err();
         let copy = error.clone();
         assert_eq!(copy.to_string(), error.to_string());
-        assert!(copy.source().is_some_and(|source| source.to_string().contains("No such file")), "{copy:?}");
+        assert!(copy.source().is_some(), "{copy:?}");
         let Error::Io { path, source } = copy else { panic!("{error:?}") };
         assert_eq!((path.to_str(), source.kind()), (Some("/nowhere/model.safetensors"), std::io::ErrorKind::NotFound));
     }

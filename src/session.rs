@@ -223,9 +223,9 @@ impl Session {
     /// use std::collections::BTreeMap;
     /// use doconv::{Adapter, Mode, Model, Session, Tensor, network::zoo};
     /// # pollster::block_on(async {
-    /// let model = Model::initialised(zoo::build("resnet20")?, 0)?.with_outputs(&["fc", "layer2.2.relu2"])?;
+    /// let model = Model::initialised(zoo::build("resnet20")?, 0)?.with_outputs(&["linear", "layer2.2.relu2"])?;
     /// let mut session = Session::load(&Adapter::cpu(), &model, Mode::Folded).await?;
-    /// let images = BTreeMap::from([("input".to_owned(), Tensor::zeros([2, 3, 32, 32]))]);
+    /// let images = BTreeMap::from([("image".to_owned(), Tensor::zeros([2, 3, 32, 32]))]);
     /// let results = session.run_named(&images).await?;
     /// assert_eq!(results["layer2.2.relu2"].shape(), [2, 32, 16, 16]);
     /// # Ok::<(), doconv::Error>(()) }).unwrap();
@@ -249,17 +249,16 @@ impl Session {
         Ok(self.output_names.iter().cloned().zip(results).collect())
     }
 
-    /// One vector for each image: what the first output of the network is. Meant for [`Model::embedding`], whose vectors are
+    /// One vector for each image: the first output of the network as it is. Meant for [`Model::embedding`], whose vectors are
     /// similar for similar images.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a network that names classes, whose output is no embedding; those of
+    /// [`Error::Unsupported`] for a network that names classes or ends in a softmax, which is certainly a classifier; those of
     /// [`Session::preprocess`] and [`Session::run`].
     pub async fn embed(&mut self, images: &[Image]) -> Result<Vec<Vec<f32>>> {
-        if !self.labels.is_empty() {
-            return Err(Error::Unsupported(
-                "the output of this model are classes, not an embedding; load what `Model::embedding` gives".into(),
-            ));
+        if !self.labels.is_empty() || self.gives_probabilities {
+            let reason = "this model gives classes, not an embedding; load what `Model::embedding` makes of it";
+            return Err(Error::Unsupported(reason.into()));
         }
         if images.is_empty() {
             return Ok(vec![]);
@@ -319,14 +318,24 @@ impl Session {
     /// `Rgba8Unorm` or `Rgba8UnormSrgb`, whose bytes are taken as they are; alpha is ignored.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] on the CPU path, for other formats and usages, and for networks for grey images; those of
-    /// [`Session::classify`].
+    /// [`Error::Unsupported`] on the CPU path and on devices that this crate has opened, whose textures nobody else has; for other
+    /// formats and usages, for networks for grey images, and for textures that are too large to be preprocessed on the device;
+    /// those of [`Session::classify`].
+    ///
+    /// # Panics
+    /// wgpu may panic if a texture belongs to another `wgpu::Instance`.
     #[cfg(not(target_arch = "wasm32"))]
     pub async fn classify_textures(
         &mut self,
         textures: &[&wgpu::Texture],
         top_k: usize,
     ) -> Result<Vec<Vec<Prediction>>> {
+        if let Executor::Gpu(executor) = &self.executor
+            && !executor.is_on_device_of_program()
+        {
+            let reason = "textures are classified on their own device: load the session on `Adapter::from_wgpu`";
+            return Err(Error::Unsupported(reason.into()));
+        }
         textures.iter().try_for_each(|texture| check_texture(texture))?;
         let images: Vec<ImageSource> = textures.iter().map(|texture| ImageSource::Texture(texture)).collect();
         self.classify_images(&images, top_k).await?.into_iter().collect()

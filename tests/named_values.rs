@@ -53,6 +53,8 @@ fn what_an_output_does_not_depend_on_is_left_out() {
     assert!(early.weights().len() < model.weights().len() / 2 && early.network().labels.is_empty());
     let same = model.with_outputs(&model.network().outputs).unwrap();
     assert_eq!(same.network(), model.network());
+    let input = model.with_outputs(&["image", "bn1"]).unwrap();
+    assert_eq!((input.network().outputs.len(), input.network().inputs.len()), (2, 1));
     let error = model.with_outputs(&["layer9"]).unwrap_err().to_string();
     assert!(error.starts_with("network node `layer9`: there is no such node"), "{error}");
     assert!(model.with_outputs(&[""; 0]).is_err());

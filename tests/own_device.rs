@@ -62,7 +62,31 @@ fn a_texture_is_classified_as_its_image_is() {
         fails_for(&mut session, TextureFormat::Bgra8Unorm, TextureUsages::COPY_SRC, "Bgra8Unorm");
         fails_for(&mut session, TextureFormat::Rgba8Unorm, TextureUsages::empty(), "COPY_SRC");
         let mut on_cpu = block_on(Session::load(&Adapter::cpu(), &model, Mode::Folded)).unwrap();
-        fails_for(&mut on_cpu, TextureFormat::Rgba8Unorm, TextureUsages::COPY_SRC, "takes a GPU");
+        fails_for(&mut on_cpu, TextureFormat::Rgba8Unorm, TextureUsages::COPY_SRC, "takes the GPU");
+    }
+}
+
+/// Textures of another device are refused before wgpu sees them, and a lost device is told.
+#[test]
+fn what_is_not_there_is_said() {
+    let image = Image::open(concat!(env!("CARGO_MANIFEST_DIR"), "/photos/chelsea.png")).unwrap();
+    let model = Model::bundled().unwrap();
+    for own in devices(&wgpu::Limits::default()) {
+        let adapter = Adapter::from_wgpu(own.0.clone(), own.1.clone()).unwrap();
+        let texture = texture(&own, &image, TextureFormat::Rgba8Unorm, TextureUsages::COPY_SRC);
+        let opened = block_on(Adapter::open(&Selector::Named(adapter.info().name.clone()))).unwrap();
+        let mut session = block_on(Session::load(&opened, &model, Mode::Folded)).unwrap();
+        let error = block_on(session.classify_textures(&[&texture], 1)).unwrap_err().to_string();
+        assert!(error.contains("Adapter::from_wgpu"), "{error}");
+
+        let mut session = block_on(Session::load(&adapter, &model, Mode::Folded)).unwrap();
+        block_on(session.classify(std::slice::from_ref(&image), 1)).unwrap();
+        let told = adapter.clone();
+        own.0.set_device_lost_callback(move |_, reason| told.was_lost(reason));
+        own.0.destroy();
+        let _ = own.0.poll(wgpu::PollType::wait_indefinitely());
+        let error = block_on(session.classify(std::slice::from_ref(&image), 1)).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
     }
 }
 

@@ -74,6 +74,12 @@ impl VerifiedExecutor {
         Ok(Self { device, executor, policy, setup, lowered, most_images, faults })
     }
 
+    /// Whether it runs on a device that a program has made for itself.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn is_on_device_of_program(&self) -> bool {
+        self.device.is_from_program()
+    }
+
     /// Kernels that were found to compute wrong results, and replaced.
     pub(crate) fn faults(&self) -> &[Fault] {
         &self.faults
@@ -236,7 +242,7 @@ impl VerifiedExecutor {
         Ok(results)
     }
 
-    /// Whether a image of this width and height can be preprocessed on the device.
+    /// Whether an image of this width and height can be preprocessed on the device.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(crate) async fn can_preprocess(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
         self.executor.can_preprocess(size, how).await

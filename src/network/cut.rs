@@ -42,8 +42,8 @@ impl Network {
         ])
     }
 
-    /// The network up to the values of these nodes, which are its outputs, in this order. What they do not depend on is left out,
-    /// inputs too; the names of the classes stay where the first output does.
+    /// The network up to the values of these nodes or inputs, which are its outputs, in this order. What they do not depend on is
+    /// left out, inputs too; the names of the classes stay where the first output does.
     ///
     /// ```
     /// let network = doconv::network::zoo::build("resnet20")?;
@@ -53,14 +53,18 @@ impl Network {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no such node, or no name is given.
+    /// [`Error::Network`] if there is no such node or input, no name is given, or none of the values depends on an input.
     pub fn with_outputs(&self, names: &[impl AsRef<str>]) -> Result<Self> {
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        if let Some(unknown) = names.iter().find(|name| !self.nodes.iter().any(|node| node.name == **name)) {
+        let is_there = |name: &str| {
+            self.nodes.iter().any(|node| node.name == name) || self.inputs.iter().any(|input| input.name == name)
+        };
+        if let Some(unknown) = names.iter().find(|name| !is_there(name)) {
             let last = self.nodes.last().map(|node| node.name.as_str()).unwrap_or_default();
             return Err(Error::node(*unknown, format!("there is no such node; the last one is `{last}`")));
         }
-        let needed: HashSet<&str> = names.iter().flat_map(|name| self.ancestors(name)).collect();
+        let needed: HashSet<&str> =
+            names.iter().flat_map(|name| self.ancestors(name)).chain(names.iter().copied()).collect();
         let is_needed = |name: &str| needed.contains(name);
         let keeps_first = names.first().copied() == self.outputs.first().map(String::as_str);
         let network = Self {

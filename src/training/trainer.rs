@@ -244,7 +244,7 @@ impl Trainer {
     /// One step: `images` are `[N, C, H, W]` as the network wants them, `targets` the probabilities `[N, classes]` that are
     /// aimed at, `rate` is the learning rate.
     ///
-    /// On a GPU the step may be under way when this returns. One that failed has changed no parameter and leaves nothing in
+    /// On a GPU the step may be under way when this returns. One that failed, unless the device was lost, has changed no parameter and leaves nothing in
     /// the gradients of the next; running statistics and totals have those of its parts that were run. One whose future is
     /// dropped may have been taken, without being counted.
     ///

@@ -148,6 +148,9 @@ pub fn main(arguments: Arguments) -> Result<()> {
     match summary.failed() {
         [] if stopped => bail!(stopped_at()),
         [] => Ok(()),
+        failed if stopped => {
+            bail!("{} of {checked} cases failed: {}; stopped: there are {total}", failed.len(), names(failed))
+        }
         failed => bail!("{} of {checked} cases failed: {}", failed.len(), names(failed)),
     }
 }

@@ -1,9 +1,10 @@
 //! Workers one after the other, until every case is checked: where one ends before its time, the next begins behind the case that
 //! it was at.
 
+use std::cell::OnceCell;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{JoinHandle, ScopedJoinHandle};
@@ -175,9 +176,16 @@ enum Event {
 /// How often is looked whether an interrupt came.
 const POLL: Duration = Duration::from_millis(100);
 
+/// For so long after an interrupt, what workers have printed is still read.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
 /// A process that checks cases.
 struct Worker {
     child: Child,
+    /// Closed when this process ends, however that happens; the worker ends then.
+    _stdin: Option<ChildStdin>,
+    /// When it was first seen that an interrupt came.
+    interrupted: OnceCell<Instant>,
     lines: Receiver<String>,
     /// What it has last said on stderr.
     last_words: Option<JoinHandle<String>>,
@@ -192,7 +200,7 @@ impl Worker {
             .args(arguments)
             .args(["--worker", &cases.start.to_string(), &cases.end.to_string()])
             .args(one_by_one.then_some("--one-by-one"))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -216,13 +224,15 @@ impl Worker {
             }
             last
         });
-        Ok(Self { child, lines, last_words: Some(last_words) })
+        let (_stdin, interrupted) = (child.stdin.take(), OnceCell::new());
+        Ok(Self { child, _stdin, interrupted, lines, last_words: Some(last_words) })
     }
 
     fn next(&self, settings: &Settings<'_>) -> Event {
         let start = Instant::now();
         loop {
-            if settings.interrupt.came() {
+            // What it has said until now counts.
+            if settings.interrupt.came() && self.interrupted.get_or_init(Instant::now).elapsed() > LAST_LINES {
                 return Event::Interrupt;
             }
             match self.lines.recv_timeout(POLL) {

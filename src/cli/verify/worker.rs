@@ -36,6 +36,7 @@ const AHEAD: usize = 16;
 /// Checks cases from one on up to another, until the device is lost. `one_by_one`, the first of them are not compiled ahead: if one of them has
 /// ended the worker before, it is seen which.
 pub fn work(name: &AdapterName, extent: Extent, [first, end]: [usize; 2], one_by_one: bool) -> Result<()> {
+    end_with_supervisor();
     let faults = Fault::wanted()?;
     let mut adapter = name.open()?;
     let suite = Suite::new(&adapter, extent)?;
@@ -63,6 +64,14 @@ pub fn work(name: &AdapterName, extent: Extent, [first, end]: [usize; 2], one_by
         }
     }
     Ok(())
+}
+
+/// Ends this process when the one that has started it is gone, even while a driver hangs: it holds the other end of stdin.
+fn end_with_supervisor() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
 }
 
 fn begin(case: &Case) -> Message {

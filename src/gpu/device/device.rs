@@ -32,6 +32,9 @@ pub struct Device {
     /// Writes the shader for matrix units without them.
     pub(in crate::gpu) emulator: Option<fn(&str) -> String>,
     lost: Arc<Mutex<Option<String>>>,
+    /// Whether a program has made it for itself, so that textures of that program are its own.
+    #[cfg(not(target_arch = "wasm32"))]
+    is_from_program: bool,
     #[cfg(not(target_arch = "wasm32"))]
     disk_cache: Option<Arc<DiskCache>>,
 }
@@ -81,7 +84,10 @@ impl Device {
         check_limits(&limits)?;
         let subgroup = subgroup(&info, features);
         let info = described(info, &limits, features);
-        Ok((Self::of(device, queue, &info, subgroup), info))
+        let device = Self::of(device, queue, &info, subgroup);
+        #[cfg(not(target_arch = "wasm32"))]
+        let device = Self { is_from_program: true, ..device };
+        Ok((device, info))
     }
 
     fn of(device: wgpu::Device, queue: wgpu::Queue, info: &AdapterInfo, subgroup: u32) -> Self {
@@ -101,6 +107,8 @@ impl Device {
             shader_checks: cfg!(debug_assertions),
             pipelines: Pipelines::default(),
             lost: Arc::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            is_from_program: false,
             #[cfg(not(target_arch = "wasm32"))]
             disk_cache: None,
         }
@@ -281,6 +289,17 @@ impl Device {
     /// Gives the device up: every later use says that it is lost. For tests of recovery.
     pub fn destroy(&self) {
         self.device.destroy();
+    }
+
+    /// Whether a program has made it for itself.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn is_from_program(&self) -> bool {
+        self.is_from_program
+    }
+
+    /// Notes that the device has gone: every later use says so.
+    pub(crate) fn was_lost(&self, reason: String) {
+        *self.lost.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(reason);
     }
 
     /// Fails if the device has gone.

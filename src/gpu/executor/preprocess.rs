@@ -21,7 +21,7 @@ pub(crate) enum ImageSource<'a> {
     /// The square that a network sees, already cut out.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     Square(&'a Image),
-    /// A texture of the same device, whose square must fit: see [`Preprocessor::fits`].
+    /// A texture of the same device.
     #[cfg(not(target_arch = "wasm32"))]
     Texture(&'a wgpu::Texture),
     /// What a browser holds, most likely on the device already. Its square must fit: see [`Preprocessor::fits`].
@@ -36,8 +36,8 @@ impl<'a> ImageSource<'a> {
             ImageSource::Pixels(image) => preprocess(image, how, height, width, out),
             #[cfg(not(target_arch = "wasm32"))]
             ImageSource::Texture(texture) => Err(Error::Unsupported(format!(
-                "a texture of {}×{} pixels cannot be preprocessed here: it takes a GPU that has it, and a network for colour \
-                 images",
+                "a texture of {}×{} pixels cannot be preprocessed here: that takes the GPU that has it, a network for colour \
+                 images, and a texture within the GPU's limits",
                 texture.width(),
                 texture.height()
             ))),

@@ -18,10 +18,12 @@ impl Executor {
         let at = self.at(1)?;
         self.pack(at, inputs);
         let program = &self.programs[at];
-        for (&value, packed) in self.plan.inputs().iter().zip(&program.packed) {
-            self.device.queue.write_buffer(program.maps.get(value), 0, &stored(self.storage(), packed));
-        }
-        let encode = |encoder: &mut wgpu::CommandEncoder| record(encoder, &program.commands);
+        let encode = |encoder: &mut wgpu::CommandEncoder| {
+            for (&value, packed) in self.plan.inputs().iter().zip(&program.packed) {
+                self.device.queue.write_buffer(program.maps.get(value), 0, &stored(self.storage(), packed));
+            }
+            record(encoder, &program.commands);
+        };
         let submitted = self.device.submit_only("training", encode, is_submitted).await;
         let before = self.programs[at].in_flight.take();
         if let Some(before) = before {

@@ -13,7 +13,7 @@ use crate::gpu::shader::{Dispatch, loaded, map_len, slices, unpack_map};
 use crate::network::Preprocess;
 
 impl Executor {
-    /// Whether a image of this width and height can be preprocessed on the device.
+    /// Whether an image of this width and height can be preprocessed on the device.
     #[cfg(all(target_arch = "wasm32", feature = "web"))]
     pub(crate) async fn can_preprocess(&mut self, size: [usize; 2], how: &Preprocess) -> Result<bool> {
         Ok(self.preprocessor(how).await?.fits(size))
