@@ -14,16 +14,7 @@ impl Plan {
     pub(crate) fn folding(model: &Model) -> Result<Self> {
         let whole = Self::new(model, Mode::Folded)?;
         let is_composed = |kernel: &Kernel| matches!(kernel.source, KernelSource::Composed(_));
-        let mut plan = Self {
-            kernels: whole.kernels.into_iter().filter(is_composed).collect(),
-            values: vec![],
-            constants: vec![],
-            steps: vec![],
-            inputs: vec![],
-            outputs: vec![],
-            states: vec![],
-            arenas: vec![],
-        };
+        let mut plan = Self { kernels: whole.kernels.into_iter().filter(is_composed).collect(), ..Self::empty() };
         for id in (0..plan.kernels.len()).map(KernelId) {
             plan.add_kernel_map(id);
         }

@@ -192,6 +192,20 @@ impl Plan {
         &self.kernels
     }
 
+    /// Nothing yet.
+    fn empty() -> Self {
+        Self {
+            values: vec![],
+            kernels: vec![],
+            constants: vec![],
+            steps: vec![],
+            inputs: vec![],
+            outputs: vec![],
+            states: vec![],
+            arenas: vec![],
+        }
+    }
+
     /// Every map that never changes.
     pub fn constants(&self) -> &[Constant] {
         &self.constants
